@@ -1,0 +1,84 @@
+// Matrix product and the packing of its second operand. Dense layers, their gradients and 1x1 convolutions are calls of it:
+// the strides of A (elements from row to row and along k) make a transposed A cost nothing, `pack_f32` transposes B.
+
+import { tile1x8, tile4x8 } from './tile'
+
+/**
+ * Packs B into panels of 8 columns: y = for each panel 8 biases, then k rows of 8 weights; columns past n are zero.
+ *
+ * w     element (column j, row i) at w[j * wn + i * wk]
+ * bias  n elements, or 0 (the null address): no bias
+ * y     ceil(n / 8) * 8 * (k + 1) elements
+ */
+export function pack_f32(w: usize, bias: usize, y: usize, n: i32, k: i32, wn: i32, wk: i32): void {
+  for (let j = 0; j < n; j += 8) {
+    const width = min(8, n - j)
+    for (let l = 0; l < 8; l++) {
+      store<f32>(y + (l << 2), bias != 0 && l < width ? load<f32>(bias + ((j + l) << 2)) : 0)
+    }
+    y += 32
+    let p = w + ((j * wn) << 2)
+    if (width < 8) memory.fill(y, 0, k << 5)
+    if (wn == 1 && width == 8) {
+      for (let i = 0; i < k; i++) {
+        if (ASC_FEATURE_SIMD) {
+          v128.store(y, v128.load(p))
+          v128.store(y, v128.load(p, 16), 16)
+        } else {
+          store<u64>(y, load<u64>(p))
+          store<u64>(y, load<u64>(p, 8), 8)
+          store<u64>(y, load<u64>(p, 16), 16)
+          store<u64>(y, load<u64>(p, 24), 24)
+        }
+        y += 32
+        p += wk << 2
+      }
+    } else {
+      for (let l = 0; l < width; l++) {
+        let from = p
+        let to = y + (l << 2)
+        for (let i = 0; i < k; i++) {
+          store<f32>(to, load<f32>(from))
+          from += wk << 2
+          to += 32
+        }
+        p += wn << 2
+      }
+      y += k << 5
+    }
+  }
+}
+
+/**
+ * c = clamp(a * b + bias, lo, hi), or when `add` is 1 c += the same.
+ *
+ * a  [m][k], element (i, q) at a[i * am + q * ak]
+ * b  packed by pack_f32, bias inside
+ * c  [m][n], rows ldc elements apart
+ */
+export function gemm_f32(
+  a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, am: i32, ak: i32, ldc: i32, lo: f32, hi: f32, add: i32,
+): void {
+  const step = <usize>(ak << 2)
+  const rowBytes = <usize>(am << 2)
+  const cBytes = <usize>(ldc << 2)
+  for (let j = 0; j < n; j += 8) {
+    const width = min(8, n - j)
+    let i = 0
+    let p = a
+    let y = c + (j << 2)
+    // One or no row left over after the tiles: the narrow tile; two or three: a tile with aliased rows.
+    for (; i + 1 < m; i += 4) {
+      const left = m - i
+      const p2 = left > 2 ? p + 2 * rowBytes : p + rowBytes
+      const y2 = left > 2 ? y + 2 * cBytes : y + cBytes
+      const p3 = left > 3 ? p + 3 * rowBytes : p2
+      const y3 = left > 3 ? y + 3 * cBytes : y2
+      tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add != 0)
+      p += 4 * rowBytes
+      y += 4 * cBytes
+    }
+    if (i < m) tile1x8(p, step, 1, 0, 1, 0, k, b, y, width, lo, hi, add != 0)
+    b += (k + 1) << 5
+  }
+}

@@ -1,0 +1,203 @@
+// The f32 micro-kernel that GEMM and convolution share: 4 rows of A against one packed panel of 8 columns of B.
+// The accumulators of 4x8 are 8 vectors, which with 2 vectors of B and 1 of A stay inside 16 registers; the next larger
+// tiles spill in some versions of V8 (bench/bench.mjs shows the share of peak).
+//
+// A row of A is read in segments, so that one loop serves both uses: `rows` x `cols` segments of `chunk` elements, `step` bytes
+// from one element to the next, `colStep` and `rowStep` bytes from one segment to the next. GEMM has 1 x 1 segment of k elements;
+// a convolution has kh x 1 segments of kw * ic (NHWC keeps a kernel row contiguous), or kh x kw of ic when dilated.
+//
+// A panel is 8 biases, then k rows of 8 weights; columns past n are zero.
+
+/** a * b + c: two roundings, or one where the relaxed build has a fused instruction. */
+// @ts-ignore: decorator
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c)
+  return f32x4.add(f32x4.mul(a, b), c)
+}
+
+/** Clamps to [lo, hi]; a NaN stays a NaN, so that a diverged run shows. */
+// @ts-ignore: decorator
+@inline
+export function clamp4(v: v128, lo: v128, hi: v128): v128 {
+  return f32x4.pmin(f32x4.pmax(v, lo), hi)
+}
+
+// @ts-ignore: decorator
+@inline
+export function clamp1(v: f32, lo: f32, hi: f32): f32 {
+  return v < lo ? lo : hi < v ? hi : v
+}
+
+// @ts-ignore: decorator
+@inline
+function storeLanes(c: usize, v: v128, width: i32): void {
+  if (width >= 4) {
+    v128.store(c, v)
+    return
+  }
+  let r = v
+  if (width & 2) {
+    v128.store64_lane(c, r, 0)
+    r = v128.shuffle<i32>(r, r, 2, 3, 2, 3)
+    c += 8
+  }
+  if (width & 1) v128.store32_lane(c, r, 0)
+}
+
+/** Stores the first `width` (1..8) of 8 columns, clamped; with `add`, added to what is there. */
+// @ts-ignore: decorator
+@inline
+function store8(c: usize, v0: v128, v1: v128, width: i32, lo: v128, hi: v128, add: bool): void {
+  let r0 = clamp4(v0, lo, hi)
+  let r1 = clamp4(v1, lo, hi)
+  if (add) {
+    r0 = f32x4.add(v128.load(c), r0)
+    if (width > 4) r1 = f32x4.add(v128.load(c, 16), r1)
+  }
+  if (width == 8) {
+    v128.store(c, r0)
+    v128.store(c, r1, 16)
+  } else {
+    storeLanes(c, r0, width)
+    if (width > 4) storeLanes(c + 16, r1, width - 4)
+  }
+}
+
+/**
+ * c[i][0..width) = clamp(bias + sum over k of a[i][k] * b[k][0..width)), i = 0..3; with `add`, added to c.
+ * Rows may be aliased: with a3 = a2 and c3 = c2 the same row is computed twice, which is how a tail in m ends.
+ */
+// @ts-ignore: decorator
+@inline
+export function tile4x8(
+  a0: usize, a1: usize, a2: usize, a3: usize, step: usize,
+  rows: i32, rowStep: usize, cols: i32, colStep: usize, chunk: i32,
+  b: usize,
+  c0: usize, c1: usize, c2: usize, c3: usize,
+  width: i32, lo: f32, hi: f32, add: bool,
+): void {
+  if (ASC_FEATURE_SIMD) {
+    let v00 = v128.load(b)
+    let v01 = v128.load(b, 16)
+    let v10 = v00
+    let v11 = v01
+    let v20 = v00
+    let v21 = v01
+    let v30 = v00
+    let v31 = v01
+    let p = b + 32
+    for (let r = 0; r < rows; r++) {
+      for (let s = 0; s < cols; s++) {
+        const at = <usize>r * rowStep + <usize>s * colStep
+        let p0 = a0 + at
+        let p1 = a1 + at
+        let p2 = a2 + at
+        let p3 = a3 + at
+        for (let q = chunk; q > 0; q--) {
+          const b0 = v128.load(p)
+          const b1 = v128.load(p, 16)
+          const x0 = v128.load32_splat(p0)
+          v00 = madd(x0, b0, v00)
+          v01 = madd(x0, b1, v01)
+          const x1 = v128.load32_splat(p1)
+          v10 = madd(x1, b0, v10)
+          v11 = madd(x1, b1, v11)
+          const x2 = v128.load32_splat(p2)
+          v20 = madd(x2, b0, v20)
+          v21 = madd(x2, b1, v21)
+          const x3 = v128.load32_splat(p3)
+          v30 = madd(x3, b0, v30)
+          v31 = madd(x3, b1, v31)
+          p += 32
+          p0 += step
+          p1 += step
+          p2 += step
+          p3 += step
+        }
+      }
+    }
+    const l = f32x4.splat(lo)
+    const h = f32x4.splat(hi)
+    // An aliased row must be added to c once: its duplicate is skipped.
+    store8(c0, v00, v01, width, l, h, add)
+    if (c1 != c0) store8(c1, v10, v11, width, l, h, add)
+    if (c2 != c1) store8(c2, v20, v21, width, l, h, add)
+    if (c3 != c2) store8(c3, v30, v31, width, l, h, add)
+  } else {
+    tile1x8(a0, step, rows, rowStep, cols, colStep, chunk, b, c0, width, lo, hi, add)
+    if (c1 != c0) tile1x8(a1, step, rows, rowStep, cols, colStep, chunk, b, c1, width, lo, hi, add)
+    if (c2 != c1) tile1x8(a2, step, rows, rowStep, cols, colStep, chunk, b, c2, width, lo, hi, add)
+    if (c3 != c2) tile1x8(a3, step, rows, rowStep, cols, colStep, chunk, b, c3, width, lo, hi, add)
+  }
+}
+
+/** The same for one row. */
+// @ts-ignore: decorator
+@inline
+export function tile1x8(
+  a: usize, step: usize,
+  rows: i32, rowStep: usize, cols: i32, colStep: usize, chunk: i32,
+  b: usize, c: usize, width: i32, lo: f32, hi: f32, add: bool,
+): void {
+  let p = b + 32
+  if (ASC_FEATURE_SIMD) {
+    let v0 = v128.load(b)
+    let v1 = v128.load(b, 16)
+    for (let r = 0; r < rows; r++) {
+      for (let s = 0; s < cols; s++) {
+        let p0 = a + <usize>r * rowStep + <usize>s * colStep
+        for (let q = chunk; q > 0; q--) {
+          const x = v128.load32_splat(p0)
+          v0 = madd(x, v128.load(p), v0)
+          v1 = madd(x, v128.load(p, 16), v1)
+          p += 32
+          p0 += step
+        }
+      }
+    }
+    store8(c, v0, v1, width, f32x4.splat(lo), f32x4.splat(hi), add)
+  } else {
+    let v0 = load<f32>(b)
+    let v1 = load<f32>(b, 4)
+    let v2 = load<f32>(b, 8)
+    let v3 = load<f32>(b, 12)
+    let v4 = load<f32>(b, 16)
+    let v5 = load<f32>(b, 20)
+    let v6 = load<f32>(b, 24)
+    let v7 = load<f32>(b, 28)
+    for (let r = 0; r < rows; r++) {
+      for (let s = 0; s < cols; s++) {
+        let p0 = a + <usize>r * rowStep + <usize>s * colStep
+        for (let q = chunk; q > 0; q--) {
+          const x = load<f32>(p0)
+          v0 += x * load<f32>(p)
+          v1 += x * load<f32>(p, 4)
+          v2 += x * load<f32>(p, 8)
+          v3 += x * load<f32>(p, 12)
+          v4 += x * load<f32>(p, 16)
+          v5 += x * load<f32>(p, 20)
+          v6 += x * load<f32>(p, 24)
+          v7 += x * load<f32>(p, 28)
+          p += 32
+          p0 += step
+        }
+      }
+    }
+    store1(c, v0, lo, hi, add)
+    if (width > 1) store1(c + 4, v1, lo, hi, add)
+    if (width > 2) store1(c + 8, v2, lo, hi, add)
+    if (width > 3) store1(c + 12, v3, lo, hi, add)
+    if (width > 4) store1(c + 16, v4, lo, hi, add)
+    if (width > 5) store1(c + 20, v5, lo, hi, add)
+    if (width > 6) store1(c + 24, v6, lo, hi, add)
+    if (width > 7) store1(c + 28, v7, lo, hi, add)
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function store1(c: usize, v: f32, lo: f32, hi: f32, add: bool): void {
+  const r = clamp1(v, lo, hi)
+  store<f32>(c, add ? load<f32>(c) + r : r)
+}

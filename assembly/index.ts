@@ -1,0 +1,14 @@
+// The kernels: every export is a function of pointers (byte addresses into the imported memory) and numbers. It never allocates, keeps no
+// state and calls nothing outside this folder. asconfig.json builds three binaries from this entry: scalar, simd, relaxed.
+// Names are <what>_<dtype>, gradients end in _dx or _dw; arguments in order: inputs, weights, bias, outputs, scratch, sizes (in
+// elements), numbers. Buffers are 16-byte aligned; a kernel may read up to 16 bytes past an end, and never writes there.
+
+export * from './f32/gemm'
+export { conv2d_f32, conv2d_f32_dw, conv2d_f32_dx, conv2d_f32_dx_pack } from './f32/conv2d'
+export { depthwiseConv2d_f32, depthwiseConv2d_f32_dw, depthwiseConv2d_f32_dx } from './f32/depthwiseConv2d'
+export * from './f32/pool2d'
+export * from './f32/elementwise'
+export { exp_f32_map, log_f32_map } from './f32/math'
+export * from './f32/softmax'
+export * from './f32/optimizer'
+export * from './probe'

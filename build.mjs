@@ -1,0 +1,45 @@
+// Builds dunlin: AssemblyScript kernels -> build/*.wasm -> build/kernels.js (base64), then dist/ by esbuild and tsc.
+// Everything it writes (build/, dist/) is derived and not in git. `node build.mjs kernels` stops after the kernels.
+// The AssemblyScript compile is skipped when no source is newer than its output.
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, copyFileSync } from 'node:fs'
+import { build } from 'esbuild'
+
+export const BUILDS = ['scalar', 'simd', 'relaxed']
+const newest = (paths) => Math.max(...paths.map((p) => statSync(p).mtimeMs))
+const tree = (dir) => readdirSync(dir, { recursive: true }).map((f) => `${dir}/${f}`)
+const node = (script, ...args) => execFileSync(process.execPath, [script, ...args], { stdio: ['ignore', 2, 2] })
+
+mkdirSync('build', { recursive: true })
+const sources = newest([...tree('assembly'), 'asconfig.json', 'build.mjs', 'node_modules/assemblyscript/package.json'])
+const outputs = ['build/kernels.js', ...BUILDS.map((b) => `build/${b}.wasm`)]
+if (!outputs.every(existsSync) || Math.min(...outputs.map((p) => statSync(p).mtimeMs)) < sources) {
+  for (const target of BUILDS) node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', target)
+  const base64 = (b) => readFileSync(`build/${b}.wasm`).toString('base64')
+  writeFileSync('build/kernels.js', BUILDS.map((b) => `export const ${b} = '${base64(b)}'\n`).join(''))
+  writeFileSync('build/kernels.d.ts', BUILDS.map((b) => `export const ${b}: string\n`).join(''))
+}
+
+if (process.argv[2] !== 'kernels') {
+  rmSync('dist', { recursive: true, force: true })
+  mkdirSync('dist/kernels', { recursive: true })
+  for (const b of BUILDS) copyFileSync(`build/${b}.wasm`, `dist/kernels/${b}.wasm`)
+  const common = { bundle: true, logLevel: 'warning', target: 'es2022', legalComments: 'eof' }
+  const universal = { ...common, entryPoints: ['src/index.ts'], platform: 'neutral', mainFields: ['module', 'main'] }
+  const forNode = { ...common, entryPoints: ['src/node.ts'], platform: 'node' }
+  // dunlin/node is built apart from dunlin (same classes), so it leaves the universal half to `dunlin` itself.
+  const shared = (out) => ({ name: 'shared', setup: (b) => b.onResolve({ filter: /^\.\/index$/ }, () => ({ path: out, external: true })) })
+  await Promise.all([
+    build({ ...universal, format: 'esm', outfile: 'dist/index.js' }),
+    build({ ...universal, format: 'cjs', outfile: 'dist/index.cjs' }),
+    build({ ...forNode, format: 'esm', outfile: 'dist/node.js', plugins: [shared('./index.js')], banner: { js: requireShim() } }),
+    build({ ...forNode, format: 'cjs', outfile: 'dist/node.cjs', plugins: [shared('./index.cjs')] }),
+    build({ ...forNode, entryPoints: ['src/cli/main.ts'], format: 'esm', outfile: 'dist/cli.js', banner: { js: `#!/usr/bin/env node\n${requireShim()}` } }),
+  ])
+  node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--noEmit', 'false', '--emitDeclarationOnly', '--declaration', '--outDir', 'dist/types')
+}
+
+/** CommonJS libraries bundled into an ES module call require() for Node's own modules. */
+function requireShim() {
+  return `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`
+}

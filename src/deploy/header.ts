@@ -1,0 +1,94 @@
+// The C header of a module: the numbers that a host needs to feed it and read it, as macros, so that nothing takes space in the
+// host until it is used. Valid C99 under -Wall -Wextra -Werror -pedantic, alone and included twice.
+
+import { DunlinError } from '../graph/error'
+import { BYTES, type Dtype } from '../graph/node'
+import type { Port } from '../plan/plan'
+
+/** Version of what a module promises its host: its exports, what they mean, and how to run it. */
+export const ABI = 1
+
+const C_TYPES: Record<Dtype, string> = { f32: 'float', i8: 'int8_t', u8: 'uint8_t', i32: 'int32_t' }
+
+/** `ramBytes` is the linear memory that the module uses. `labels` may be empty. */
+export function writeHeader(module: {
+  name: string
+  input: Port
+  output: Port
+  labels: readonly string[]
+  ramBytes: number
+}): string {
+  const { input, output, labels } = module
+  const prefix = identifier(module.name)
+  return `/* ${prefix}: how a host runs this module (dunlin, ABI ${ABI}).
+ *
+ * The module imports nothing. Its linear memory is the export "memory"; addresses are bytes from the start of that memory.
+ *   1. Instantiate it once.
+ *   2. Write ${prefix}_INPUT_BYTES bytes, elements of ${prefix}_INPUT_TYPE (little-endian), at ${prefix}_INPUT_ADDRESS.
+ *   3. Call the export "run": no argument, returns 0.
+ *   4. Read ${prefix}_OUTPUT_BYTES bytes, elements of ${prefix}_OUTPUT_TYPE, at ${prefix}_OUTPUT_ADDRESS.
+ * Steps 2 to 4 repeat; write the whole input each time, its memory may be reused during a run.
+ * Where SCALE and ZERO_POINT are defined: real = SCALE * (element - ZERO_POINT).
+ * Where MEAN and STD are defined: the real input is (raw - MEAN) / STD.
+ */
+#ifndef ${prefix}_H
+#define ${prefix}_H
+
+#include <stdint.h>
+
+#define ${prefix}_ABI ${ABI}
+#define ${prefix}_RAM_BYTES ${module.ramBytes}u
+
+${port(`${prefix}_INPUT`, input)}
+
+${port(`${prefix}_OUTPUT`, output)}
+
+#define ${prefix}_LABEL_COUNT ${labels.length}
+${labels.length ? `/* static const char *const labels[] = ${prefix}_LABELS; (UTF-8) */\n#define ${prefix}_LABELS { \\\n${labels.map((l) => `  ${literal(l)}`).join(', \\\n')} }\n` : ''}
+#endif
+`
+}
+
+function port(prefix: string, p: Port): string {
+  const lines: [string, string | number][] = [
+    ['ADDRESS', `${p.address}u`],
+    ['BYTES', `${p.length * BYTES[p.dtype]}u`],
+    ['TYPE', C_TYPES[p.dtype]],
+    ['LENGTH', p.length],
+    ['RANK', p.shape.length],
+  ]
+  if (p.shape.length) lines.push(['SHAPE', `{ ${p.shape.join(', ')} }`])
+  if (p.quant) lines.push(['SCALE', float(p.quant.scale[0])], ['ZERO_POINT', `(${p.quant.zeroPoint})`])
+  if (p.normalize) lines.push(['MEAN', float(p.normalize.mean)], ['STD', float(p.normalize.std)])
+  return lines.map(([name, value]) => `#define ${prefix}_${name} ${value}`).join('\n')
+}
+
+/** A name as the beginning of C macros: capitals, digits and underscores. Those that begin with an underscore belong to C. */
+function identifier(name: string): string {
+  const id = name
+    .replace(/[^A-Za-z0-9]+/g, '_')
+    .replace(/^_+|_+$/g, '')
+    .toUpperCase()
+  if (!id) {
+    throw new DunlinError(
+      `module name ${JSON.stringify(name)}: no ASCII letter or digit to name C macros with. Use a name such as "gesture".`,
+    )
+  }
+  return /^[0-9]/.test(id) ? `MODEL_${id}` : id
+}
+
+/** Nine significant digits give every float back. */
+function float(value: number): string {
+  const digits = Math.fround(value).toPrecision(9)
+  return `(${/[.e]/.test(digits) ? digits : `${digits}.0`}f)`
+}
+
+/** A C string of the UTF-8 bytes: whatever is not a plain character is three octal digits, which cannot swallow the next one. */
+function literal(text: string): string {
+  // Quotes and backslashes would end the string, question marks could begin a trigraph.
+  const character = (b: number) =>
+    b < 0x20 || b > 0x7e || '"\\?'.includes(String.fromCharCode(b))
+      ? `\\${b.toString(8).padStart(3, '0')}`
+      : String.fromCharCode(b)
+  return `"${Array.from(new TextEncoder().encode(text), character).join('')}"`
+}

@@ -1,0 +1,224 @@
+// The standalone module: a plan written down as one wasm file. Its kernels are bodies copied from the prebuilt binary, its
+// function `run` is the list of calls, its data segment is the memory as it is after `init`. It imports nothing.
+// A host finds its way by exports alone (constant globals), and a small wasm runtime gives it no more RAM than it uses: that
+// takes constant `__heap_base` and `__data_end`, no mutable global, and no memory.size or memory.grow anywhere.
+
+import { DunlinError } from '../graph/error'
+import { BYTES, type Dtype } from '../graph/node'
+import type { Call, Plan, Port } from '../plan/plan'
+import { KINDS, type Kind, MAGIC, SECTION, VALUE_TYPES, Writer } from './binary'
+import { ABI, writeHeader } from './header'
+import { type FunctionType, kernelOf, parseBuild } from './kernels'
+
+export interface ModuleOptions {
+  /** Names the model in the metadata and, in capitals, the macros of the C header. */
+  name: string
+  /** Bytes of the prebuilt kernel binary, scalar or simd. */
+  build: Uint8Array
+  /** Memory [16, plan.persistent) after the constants were written and `plan.init` ran. */
+  contents: Uint8Array
+  /** Names of the classes, one for each element of the last dimension of the output. */
+  labels?: readonly string[]
+}
+
+/** Sizes in bytes. Each of code, data and metadata is its section of the file, with that section's own header. */
+export interface ModuleReport {
+  flashBytes: number
+  codeBytes: number
+  dataBytes: number
+  metadataBytes: number
+  /** Linear memory in use: what a runtime with shrunk memory allocates. */
+  ramBytes: number
+  /** Size of each kernel's body, in order of first use. */
+  kernels: Record<string, number>
+}
+
+/** What the custom section `dunlin` holds, as JSON. Shapes are of one sample; real = scale * (q - zero_point). */
+export interface Metadata {
+  abi: number
+  name: string
+  inputs: PortMetadata[]
+  outputs: PortMetadata[]
+  labels: readonly string[]
+}
+
+export interface PortMetadata {
+  name: string
+  shape: readonly number[]
+  dtype: Dtype
+  scale?: number
+  zero_point?: number
+  mean?: number
+  std?: number
+}
+
+const PAGE = 65536
+/** Constants begin here: address 0 stays free, so that no pointer of a plan is null. */
+const FIRST = 16
+const OPCODE = { call: 0x10, drop: 0x1a, i32Const: 0x41, f32Const: 0x43, end: 0x0b }
+
+const align16 = (bytes: number) => Math.ceil(bytes / 16) * 16
+
+/** The same plan, build, contents and labels give the same bytes. */
+export function buildModule(
+  plan: Plan,
+  options: ModuleOptions,
+): { wasm: Uint8Array<ArrayBuffer>; header: string; report: ModuleReport } {
+  const { name, contents, labels = [] } = options
+  const [input, output] = checkPlan(plan, options)
+  const build = parseBuild(options.build)
+  if (build.data.length) {
+    throw new DunlinError(
+      `kernel build: it has ${build.data.length} data segment(s), which no copied kernel could find. Build it without static data.`,
+    )
+  }
+  const names = [...new Set(plan.calls.map((call) => call.kernel))]
+  const kernels = names.map((kernel) => kernelOf(build, kernel))
+
+  const types: FunctionType[] = []
+  const typeOf = (type: FunctionType) => {
+    const found = types.findIndex((t) => String(t.params) === String(type.params) && String(t.results) === String(type.results))
+    return found >= 0 ? found : types.push(type) - 1
+  }
+  const run: FunctionType = { params: [], results: ['i32'] }
+  const functionTypes = [...kernels.map((k) => k.type), run].map(typeOf)
+  const ramBytes = align16(plan.memory)
+  const globals: [string, number][] = [
+    ['input', input.address],
+    ['input_bytes', bytesOf(input)],
+    ['output', output.address],
+    ['output_bytes', bytesOf(output)],
+    ['abi', ABI],
+    ['__heap_base', ramBytes],
+    ['__data_end', align16(plan.persistent)],
+  ]
+  const exports: [string, Kind, number][] = [
+    ['memory', 'memory', 0],
+    ['run', 'function', names.length],
+    ...globals.map(([global], i): [string, Kind, number] => [global, 'global', i]),
+  ]
+  const pages = Math.ceil(ramBytes / PAGE)
+
+  const w = new Writer().raw(MAGIC)
+  w.section(SECTION.type, (s) =>
+    s.vector(types, (t) => {
+      s.byte(0x60)
+      for (const list of [t.params, t.results]) s.vector(list, (v) => s.byte(VALUE_TYPES[v]))
+    }),
+  )
+  w.section(SECTION.function, (s) => s.vector(functionTypes, (t) => s.u32(t)))
+  w.section(SECTION.memory, (s) => s.vector([pages], (n) => s.byte(1).u32(n).u32(n)))
+  w.section(SECTION.global, (s) =>
+    s.vector(globals, ([, v]) => s.byte(VALUE_TYPES.i32).byte(0).byte(OPCODE.i32Const).i32(v).byte(OPCODE.end)),
+  )
+  w.section(SECTION.export, (s) => s.vector(exports, ([n, kind, index]) => s.text(n).byte(KINDS.indexOf(kind)).u32(index)))
+  const codeBytes = w.section(SECTION.code, (s) => {
+    s.u32(functionTypes.length)
+    for (const { body } of kernels) s.u32(body.length).raw(body)
+    s.sized((body) => {
+      body.u32(0) // no locals
+      plan.calls.forEach((call, i) => {
+        const target = names.indexOf(call.kernel)
+        writeCall(body, call, i, kernels[target].type, target)
+      })
+      body.byte(OPCODE.i32Const).i32(0).byte(OPCODE.end)
+    })
+  })
+  let used = contents.length
+  while (used && contents[used - 1] === 0) used--
+  const dataBytes = used
+    ? w.section(SECTION.data, (s) =>
+        s.u32(1).u32(0).byte(OPCODE.i32Const).i32(FIRST).byte(OPCODE.end).u32(used).raw(contents.subarray(0, used)),
+      )
+    : 0
+  const metadata: Metadata = { abi: ABI, name, inputs: [describe(input)], outputs: [describe(output)], labels }
+  const metadataBytes = w.section(SECTION.custom, (s) => s.text('dunlin').raw(new TextEncoder().encode(JSON.stringify(metadata))))
+
+  const wasm = w.bytes()
+  const sizes = Object.fromEntries(kernels.map(({ body }, i) => [names[i], body.length]))
+  return {
+    wasm,
+    header: writeHeader({ name, input, output, labels, ramBytes }),
+    report: { flashBytes: wasm.length, codeBytes, dataBytes, metadataBytes, ramBytes, kernels: sizes },
+  }
+}
+
+/** The one input and output of a plan that a module can hold. */
+function checkPlan(plan: Plan, { name, contents, labels }: ModuleOptions): [Port, Port] {
+  const module = `module "${name}"`
+  if (plan.inputs.length !== 1 || plan.outputs.length !== 1) {
+    throw new DunlinError(
+      `${module}: a module has one input and one output, the plan has ${plan.inputs.length} and ${plan.outputs.length}. Merge them in the graph.`,
+    )
+  }
+  // Addresses and sizes go out as i32, which hosts read as signed.
+  const { memory, persistent } = plan
+  if (
+    !(
+      Number.isInteger(memory) &&
+      Number.isInteger(persistent) &&
+      0 <= persistent &&
+      persistent <= memory &&
+      memory <= 2 ** 31 - 16
+    )
+  ) {
+    throw new DunlinError(
+      `${module}: the plan has memory ${memory} and persistent ${persistent}, wanted 0 <= persistent <= memory < 2 GiB.`,
+    )
+  }
+  const wanted = Math.max(0, persistent - FIRST)
+  if (contents.length !== wanted) {
+    throw new DunlinError(
+      `${module}: contents are ${contents.length} bytes, wanted ${wanted}. Give memory [${FIRST}, ${persistent}) of a session on this plan.`,
+    )
+  }
+  const [input] = plan.inputs
+  const [output] = plan.outputs
+  for (const port of [input, output]) {
+    const what = `${module}: port "${port.name}"`
+    if (port.batch !== 1)
+      throw new DunlinError(`${what} holds ${port.batch} samples, a module runs one at a time. Plan with batch 1.`)
+    if (!(Number.isInteger(port.address) && port.address >= 0 && port.address + bytesOf(port) <= memory)) {
+      throw new DunlinError(
+        `${what} lies at [${port.address}, ${port.address + bytesOf(port)}), outside of the plan's memory of ${memory} bytes.`,
+      )
+    }
+    const scale = port.quant ? Math.fround(port.quant.scale[0]) : 1
+    if (!(scale > 0 && scale < Infinity))
+      throw new DunlinError(`${what} has scale ${port.quant?.scale[0]}, wanted a positive float.`)
+  }
+  const classes = output.shape.at(-1) ?? 1
+  if (labels?.length && labels.length !== classes) {
+    throw new DunlinError(
+      `${module}: ${labels.length} labels for output "${output.name}" of shape [${output.shape}]. Give ${classes}, one for each class, or none.`,
+    )
+  }
+  return [input, output]
+}
+
+const bytesOf = (port: Port) => port.length * BYTES[port.dtype]
+
+/** Appends one call: its arguments as constants, the call of function `target`, and a drop for each result. */
+function writeCall(run: Writer, { kernel, args }: Call, index: number, type: FunctionType, target: number): void {
+  const where = `kernel "${kernel}", call ${index} of the plan`
+  const { params, results } = type
+  if (args.length !== params.length) {
+    throw new DunlinError(
+      `${where}: ${args.length} arguments, it takes ${params.length} (${params}). Plan and kernel build must be of one version.`,
+    )
+  }
+  args.forEach((value, i) => {
+    if (params[i] === 'f32') run.byte(OPCODE.f32Const).f32(value)
+    else if (params[i] !== 'i32')
+      throw new DunlinError(`${where}: parameter ${i} is ${params[i]}, a call can pass i32 and f32 only.`)
+    else if (Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 32) run.byte(OPCODE.i32Const).i32(value)
+    else throw new DunlinError(`${where}: argument ${i} is ${value}, wanted an integer of 32 bits.`)
+  })
+  run.byte(OPCODE.call).u32(target)
+  for (let i = 0; i < results.length; i++) run.byte(OPCODE.drop)
+}
+
+/** Only what is known: absent properties are left out of the JSON. */
+function describe({ name, shape, dtype, quant, normalize }: Port): PortMetadata {
+  return { name, shape, dtype, scale: quant?.scale[0], zero_point: quant?.zeroPoint, mean: normalize?.mean, std: normalize?.std }
+}

@@ -1,0 +1,102 @@
+// A graph is made of nodes. One node is one value: the op that makes it, the op's attributes, its inputs, its shape, dtype and,
+// for integers that stand for reals, its quantization. A parameter is a node that also holds its typed array.
+// Shapes are those of one sample: the batch is a number of the plan, not of the graph.
+
+import { DunlinError } from './error'
+
+export type Dtype = 'f32' | 'i8' | 'u8' | 'i32'
+export type TypedArray = Float32Array | Int8Array | Uint8Array | Int32Array
+export type Shape = readonly number[]
+
+/** real = scale * (q - zeroPoint). Parameters may have one scale per output channel; values have one. */
+export interface Quant {
+  scale: readonly number[]
+  zeroPoint: number
+}
+
+/** How a parameter's first values are drawn: `fanIn` and `fanOut` count connections of one unit. */
+export type Initializer = { kind: 'zeros' } | { kind: 'heUniform' | 'glorotUniform'; fanIn: number; fanOut: number }
+
+export interface Node<A = unknown> {
+  readonly op: string
+  /** Unique in a model, which names the nodes that the user did not. */
+  name: string
+  readonly attrs: A
+  readonly inputs: readonly Node[]
+  readonly shape: Shape
+  readonly dtype: Dtype
+  readonly quant?: Quant
+  /** Whether there is one such value for each sample (anything that depends on an input) or one for all (parameters). */
+  readonly batched: boolean
+}
+
+/** A node whose op is `param`: weights. `mask`, where present, is 1 for a weight that lives and 0 for a pruned one. */
+export interface Param extends Node<ParamAttrs> {
+  data: TypedArray
+  mask?: Uint8Array
+}
+
+export interface ParamAttrs {
+  init?: Initializer
+  trainable: boolean
+}
+
+export interface InputAttrs {
+  /** Raw values enter as (raw - mean) / std. */
+  normalize?: { mean: number; std: number }
+}
+
+/** A layer: from the node it reads to the node it makes. A layer owns its parameters; applied twice, it shares them. */
+export type Layer = (x: Node) => Node
+
+export const ARRAYS = { f32: Float32Array, i8: Int8Array, u8: Uint8Array, i32: Int32Array } as const
+export const BYTES: Record<Dtype, number> = { f32: 4, i8: 1, u8: 1, i32: 4 }
+
+export const size = (shape: Shape): number => shape.reduce((a, b) => a * b, 1)
+export const isParam = (node: Node): node is Param => node.op === 'param'
+export const isInput = (node: Node): node is Node<InputAttrs> => node.op === 'input'
+
+/** An entrance of the graph: values of `shape` for each sample. `normalize` is applied to what the user feeds in. */
+export function input(shape: Shape, options: { name?: string; dtype?: Dtype; normalize?: { mean: number; std: number } } = {}): Node<InputAttrs> {
+  const { name = 'input', dtype = 'f32', normalize } = options
+  checkShape(`input "${name}"`, shape)
+  if (normalize && !(Number.isFinite(normalize.mean) && normalize.std > 0 && Number.isFinite(normalize.std))) {
+    throw new DunlinError(`input "${name}": normalize wants a finite mean and a std above 0, got mean ${normalize.mean} and std ${normalize.std}.`)
+  }
+  return { op: 'input', name, attrs: normalize ? { normalize } : {}, inputs: [], shape: [...shape], dtype, batched: true }
+}
+
+/** A trainable float parameter. Its array is empty until a model draws its values. */
+export function param(name: string, shape: Shape, init: Initializer): Param {
+  checkShape(`parameter "${name}"`, shape)
+  const data = new Float32Array(0)
+  return { op: 'param', name, attrs: { init, trainable: true }, inputs: [], shape: [...shape], dtype: 'f32', batched: false, data }
+}
+
+/** Every node that the outputs depend on, inputs before the nodes that read them. */
+export function topological(outputs: readonly Node[]): Node[] {
+  const order: Node[] = []
+  const done = new Set<Node>()
+  // An explicit stack: a network may be deeper than the call stack.
+  const stack = [...outputs].reverse().map((node) => ({ node, next: 0 }))
+  while (stack.length) {
+    const top = stack[stack.length - 1]
+    if (done.has(top.node)) stack.pop()
+    else if (top.next < top.node.inputs.length) stack.push({ node: top.node.inputs[top.next++], next: 0 })
+    else {
+      done.add(top.node)
+      order.push(top.node)
+      stack.pop()
+    }
+  }
+  return order
+}
+
+/** Limit of a tensor's size: byte addresses of a 32-bit memory. */
+const MAX_ELEMENTS = 2 ** 29
+
+export function checkShape(what: string, shape: Shape): void {
+  if (!shape.every((d) => Number.isInteger(d) && d > 0) || size(shape) > MAX_ELEMENTS) {
+    throw new DunlinError(`${what}: shape [${shape}] is not a list of positive integers whose product is at most 2^29.`)
+  }
+}

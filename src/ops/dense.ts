@@ -1,0 +1,90 @@
+// dense: y = x w^T + b on the last axis, weights [out][in]. Three matrix products: forward, dx = dy w, dw = dy^T x.
+
+import { DunlinError } from '../graph/error'
+import { type Layer, type Param, param, size } from '../graph/node'
+import { int8Args } from './int8'
+import { type Activation, clampOf, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
+
+export interface DenseAttrs {
+  activation?: Activation
+}
+
+/**
+ * Fully connected layer. x [inputs] -> [units].
+ * Parameters: w [units, inputs] (He uniform before relu, else Glorot uniform), b [units] (zeros; none with `bias: false`).
+ */
+export function dense(options: { units: number; activation?: Activation; bias?: boolean; name?: string }): Layer {
+  const { units, activation, bias = true, name = '' } = options
+  const attrs = { ...(activation && { activation }) }
+  let params: Param[] | undefined
+  return (x) => {
+    expectVector(x.shape, { op: 'dense', name })
+    const kind = activation ? 'heUniform' : 'glorotUniform'
+    params ??= [
+      param('w', [units, x.shape[0]], { kind, fanIn: x.shape[0], fanOut: units }),
+      ...(bias ? [param('b', [units], { kind: 'zeros' })] : []),
+    ]
+    return makeNode(denseOp, { op: 'dense', name, attrs, inputs: [x, ...params] })
+  }
+}
+
+function expectVector(shape: readonly number[], node: { op: string; name: string }): void {
+  if (shape.length !== 1) {
+    throw new DunlinError(`${where(node)}: wants a vector of inputs, got shape [${shape}]. Put flatten() or a global pool before it.`)
+  }
+}
+
+export const denseOp: Op<DenseAttrs> = {
+  shape(node) {
+    const [x, w, b] = node.inputs
+    if (node.inputs.length !== 2) expectInputs(node, 3, 'x, w, b')
+    expectVector(x.shape, node)
+    clampOf(node)
+    expectShape(node, 'w', w.shape, [w.shape[0], x.shape[0]], 'Weights are [units, inputs]; a layer applied twice shares them.')
+    if (b) expectShape(node, 'b', b.shape, [w.shape[0]], 'There is one bias for each unit.')
+    return [w.shape[0]]
+  },
+
+  macs: (node) => size(node.inputs[1].shape),
+
+  forward(e, node) {
+    const [x, w, b] = node.inputs
+    const [n, k] = w.shape
+    const packed = e.prepared(`${node.name}/packed`, Math.ceil(n / 8) * 8 * (k + 1), (to) =>
+      e.call('pack_f32', e.value(w), b ? e.value(b) : 0, to, n, k, k, 1),
+    )
+    e.call('gemm_f32', e.value(x), packed, e.value(node), rows(e, node), n, k, k, 1, n, ...clampOf(node), 0)
+  },
+
+  backward(e, node) {
+    const [x, w, b] = node.inputs
+    const [n, k] = w.shape
+    const m = rows(e, node)
+    const dy = e.grad(node)
+    if (!dy) return
+    if (node.attrs.activation) e.call('clamp_f32_mask', e.value(node), dy, dy.length, ...clampOf(node))
+    const db = b && e.grad(b)
+    if (db) e.call('sumRows_f32', dy, db, m, n)
+    const dw = e.grad(w)
+    if (dw) {
+      const packed = e.scratch(Math.ceil(k / 8) * 8 * (m + 1))
+      e.call('pack_f32', e.value(x), 0, packed, k, m, 1, k)
+      e.call('gemm_f32', dy, packed, dw, n, k, m, 1, n, k, -Infinity, Infinity, 1)
+    }
+    const dx = e.grad(x)
+    if (dx) {
+      const packed = e.scratch(Math.ceil(k / 8) * 8 * (n + 1))
+      e.call('pack_f32', e.value(w), 0, packed, k, n, 1, k)
+      e.call('gemm_f32', dy, packed, dx, m, k, n, n, 1, k, -Infinity, Infinity, 1)
+    }
+  },
+
+  int8: {
+    quant: 'calibrated',
+    weightAxis: 0,
+    forward(e, node) {
+      const { before, after } = int8Args(e, node)
+      e.call('dense_i8', ...before, rows(e, node), ...(node.inputs[1].shape as [number, number]), ...after)
+    },
+  },
+}

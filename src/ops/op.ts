@@ -1,0 +1,111 @@
+// What an op is: one row of the table OPS. A row states the shape rule, the cost, and which kernel calls compute the value (f32, int8)
+// and the gradient. What a row leaves out is unsupported, and the error says so.
+// A row writes calls through `Emit`; whether it is planned for inference or training, and where buffers lie, is not its business.
+
+import type { instantiate } from '../../build/scalar'
+import { DunlinError } from '../graph/error'
+import { checkShape, type Dtype, type Node, type Quant, type Shape, type TypedArray } from '../graph/node'
+
+/** The kernels as the AssemblyScript compiler declares them. */
+type Kernels = Omit<Awaited<ReturnType<typeof instantiate>>, 'memory'>
+export type KernelName = keyof Kernels & string
+/** A kernel's arguments: where it takes an address, a buffer or 0 (no such buffer). */
+type Args<K extends KernelName> = { [I in keyof Parameters<Kernels[K]>]: number | Buffer }
+
+/** A stretch of memory whose address the planner chooses. */
+export interface Buffer {
+  readonly name: string
+  readonly dtype: Dtype
+  readonly length: number
+}
+
+export interface Emit {
+  /** Samples that a run computes at once. */
+  readonly batch: number
+  /** The node's value: its shape for each sample, or once if it does not depend on an input. */
+  value(node: Node): Buffer
+  /** Where the gradient of the node's value is summed up; undefined when nothing before it learns. */
+  grad(node: Node): Buffer | undefined
+  /** Memory for one call. Its contents are undefined. */
+  scratch(length: number): Buffer
+  /** Numbers known when planning. */
+  constant(name: string, data: TypedArray): Buffer
+  /** `length` floats made from parameters by `fill`: once per session when the parameters stand still, else in every run. */
+  prepared(name: string, length: number, fill: (to: Buffer) => void): Buffer
+  call<K extends KernelName>(kernel: K, ...args: Args<K>): void
+}
+
+export interface Op<A = unknown> {
+  /** Shape of the value for one sample. Checks attributes and inputs; throws what a person can act on. */
+  shape(node: Unshaped<A>): Shape
+  /** Multiply-accumulates for one sample; 0 when left out. */
+  macs?(node: Node<A>): number
+  /** The value is one for the whole batch although its inputs are not (a loss). */
+  reducesBatch?: true
+  /** The value is its first input, in the same memory (a reshape). */
+  alias?: true
+  forward?(e: Emit, node: Node<A>): void
+  /** Adds into the gradients of its inputs. */
+  backward?(e: Emit, node: Node<A>): void
+  int8?: Int8<A>
+}
+
+export interface Int8<A> {
+  /** Where the value's quantization comes from: the calibration, its first input, or fixed by TFLite's specification. */
+  quant: 'calibrated' | 'input' | Quant
+  /** Which axis of the weights (second input) has a scale of its own for each index; the third input is then an int32 bias. */
+  weightAxis?: number
+  forward(e: Emit, node: Node<A>): void
+}
+
+/** A node before its shape is known. */
+export type Unshaped<A = unknown> = Pick<Node<A>, 'op' | 'name' | 'attrs' | 'inputs'>
+
+/** Makes a node by its op's row. `dtype` and `quant` are given by passes that make integer graphs. */
+export function makeNode<A>(row: Op<A>, node: Unshaped<A>, integer?: { dtype: Dtype; quant?: Quant }): Node<A> {
+  const shape = row.shape(node)
+  checkShape(where(node), shape)
+  const batched = !row.reducesBatch && node.inputs.some((x) => x.batched)
+  return { ...node, shape, batched, dtype: integer?.dtype ?? 'f32', ...(integer?.quant && { quant: integer.quant }) }
+}
+
+/** `conv2d "stem"`: how errors name a node. */
+export const where = (node: { op: string; name: string }): string => (node.name ? `${node.op} "${node.name}"` : node.op)
+
+/** Number of samples a value has in a run. */
+export const rows = (e: Emit, node: Node): number => (node.batched ? e.batch : 1)
+
+export type Activation = 'relu' | 'relu6'
+export const CLAMPS: Record<Activation | 'none', readonly [number, number]> = {
+  none: [-Infinity, Infinity],
+  relu: [0, Infinity],
+  relu6: [0, 6],
+}
+
+export function clampOf(node: Unshaped<{ activation?: Activation }>): readonly [number, number] {
+  const clamp = Object.hasOwn(CLAMPS, node.attrs.activation ?? 'none') && CLAMPS[node.attrs.activation ?? 'none']
+  if (!clamp) throw new DunlinError(`${where(node)}: activation "${node.attrs.activation}" cannot be fused. Use "relu", "relu6", or a layer of its own.`)
+  return clamp
+}
+
+/** The same clamp on quantized values (TFLite CalculateActivationRangeQuantized). */
+export function quantizedClamp([lo, hi]: readonly [number, number], { scale, zeroPoint }: Quant): [number, number] {
+  const q = (v: number) => zeroPoint + Math.round(v / scale[0])
+  return [Math.max(-128, lo === -Infinity ? -128 : q(lo)), Math.min(127, hi === Infinity ? 127 : q(hi))]
+}
+
+/** Quantization of a node of an integer graph. */
+export function quantOf(node: Node): Quant {
+  if (!node.quant) throw new DunlinError(`${where(node)}: an int8 value without a scale. Make int8 models with quantize().`)
+  return node.quant
+}
+
+export function expectInputs(node: Unshaped, count: number, what: string): void {
+  if (node.inputs.length !== count) throw new DunlinError(`${where(node)}: wants ${count} inputs (${what}), got ${node.inputs.length}.`)
+}
+
+export function expectShape(node: Unshaped, what: string, got: Shape, wanted: Shape, remedy: string): void {
+  if (got.length !== wanted.length || got.some((d, i) => d !== wanted[i])) {
+    throw new DunlinError(`${where(node)}: ${what} has shape [${got}], wanted [${wanted}]. ${remedy}`)
+  }
+}

@@ -1,0 +1,111 @@
+// The geometry that convolutions and pools share: a window slides over the two spatial axes of [height, width, channels].
+// Padding "same" is TensorFlow's: the output has ceil(input / stride) positions and an odd total puts the extra row or column
+// at the bottom or right.
+
+import { DunlinError } from '../graph/error'
+import type { Node } from '../graph/node'
+import { type Emit, rows, type Unshaped, where } from './op'
+
+/** One number for both axes, or [vertical, horizontal]. */
+export type Pair = number | readonly [number, number]
+/** 'valid': none; 'same'; one number for all sides; or [top, bottom, left, right]. */
+export type Padding = 'valid' | 'same' | number | readonly [number, number, number, number]
+
+export interface WindowAttrs {
+  kernel: readonly [number, number]
+  strides: readonly [number, number]
+  dilation?: readonly [number, number]
+  padding: Padding
+}
+
+export interface Window {
+  ih: number
+  iw: number
+  ic: number
+  oh: number
+  ow: number
+  kh: number
+  kw: number
+  sh: number
+  sw: number
+  dh: number
+  dw: number
+  pt: number
+  pl: number
+}
+
+export const pair = (p: Pair): readonly [number, number] => (typeof p === 'number' ? [p, p] : p)
+
+/** Numbers of the window of a node whose first input is an image; throws when it does not fit. */
+export function windowOf(node: Unshaped<WindowAttrs>): Window {
+  const { kernel, strides, dilation = [1, 1], padding } = node.attrs
+  const shape = node.inputs[0]?.shape ?? []
+  if (shape.length !== 3) {
+    throw new DunlinError(`${where(node)}: wants an image [height, width, channels], got shape [${shape}]. Reshape it first.`)
+  }
+  for (const [what, p] of Object.entries({ kernel, strides, dilation })) {
+    if (!Array.isArray(p) || p.length !== 2 || !p.every((n) => Number.isInteger(n) && n > 0 && n < 65536)) {
+      throw new DunlinError(`${where(node)}: ${what} wants two positive integers, got ${JSON.stringify(p)}.`)
+    }
+  }
+  const [ih, iw, ic] = shape
+  const v = axis(node, 'height', ih, kernel[0], strides[0], dilation[0], sides(node, padding, 0))
+  const h = axis(node, 'width', iw, kernel[1], strides[1], dilation[1], sides(node, padding, 1))
+  return {
+    ...{ ih, iw, ic, oh: v.out, ow: h.out, kh: kernel[0], kw: kernel[1], sh: strides[0], sw: strides[1] },
+    ...{ dh: dilation[0], dw: dilation[1], pt: v.before, pl: h.before },
+  }
+}
+
+function sides(node: Unshaped<WindowAttrs>, padding: Padding, axisIndex: 0 | 1): 'same' | readonly [number, number] {
+  if (padding === 'same') return 'same'
+  if (padding === 'valid') return [0, 0]
+  const all = typeof padding === 'number' ? [padding, padding, padding, padding] : padding
+  if (!Array.isArray(all) || all.length !== 4 || !all.every((n) => Number.isInteger(n) && n >= 0 && n < 65536)) {
+    throw new DunlinError(
+      `${where(node)}: padding wants "valid", "same", a number or [top, bottom, left, right] of integers from 0 on, got ${JSON.stringify(padding)}.`,
+    )
+  }
+  return [all[axisIndex * 2], all[axisIndex * 2 + 1]]
+}
+
+function axis(
+  node: Unshaped<WindowAttrs>,
+  what: string,
+  size: number,
+  kernel: number,
+  stride: number,
+  dilation: number,
+  padding: 'same' | readonly [number, number],
+): { out: number; before: number } {
+  const span = (kernel - 1) * dilation + 1
+  if (padding === 'same') {
+    const out = Math.ceil(size / stride)
+    const total = Math.max(0, (out - 1) * stride + span - size)
+    return { out, before: Math.floor(total / 2) }
+  }
+  const padded = size + padding[0] + padding[1]
+  if (Math.max(...padding) >= span) {
+    throw new DunlinError(`${where(node)}: padding of ${Math.max(...padding)} on one side leaves windows of kernel span ${span} that see nothing of the input. Use less padding.`)
+  }
+  if (span > padded) {
+    const [kh, kw] = node.attrs.kernel
+    throw new DunlinError(
+      `${where(node)}: kernel ${kh}x${kw} does not fit the padded input: its ${what} spans ${span} of ${padded} ` +
+        `(input [${node.inputs[0].shape}], padding ${JSON.stringify(node.attrs.padding)}). Use padding "same" or a smaller kernel.`,
+    )
+  }
+  return { out: Math.floor((padded - span) / stride) + 1, before: padding[0] }
+}
+
+/** batch ih iw ic oh ow oc kh kw sh sw dh dw pt pl: the sizes in every convolution kernel's order. */
+export function convSizes(e: Emit, node: Node<WindowAttrs>) {
+  const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = windowOf(node)
+  return [rows(e, node), ih, iw, ic, oh, ow, node.shape[2], kh, kw, sh, sw, dh, dw, pt, pl] as const
+}
+
+/** batch ih iw c oh ow kh kw sh sw pt pl: the same for pools. */
+export function poolSizes(e: Emit, node: Node<WindowAttrs>) {
+  const { ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl } = windowOf(node)
+  return [rows(e, node), ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl] as const
+}

@@ -1,0 +1,51 @@
+// Where buffers lie. Each is alive from the first call that names it to the last; two that are alive at once must not overlap.
+// Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020): the largest first, each at
+// the lowest address where it collides with none already placed. A good packing without search, and deterministic.
+
+/** Bytes, and the first and last call (inclusive) during which they must hold. */
+export interface Lifetime {
+  bytes: number
+  first: number
+  last: number
+}
+
+export const ALIGNMENT = 16
+export const align = (address: number): number => Math.ceil(address / ALIGNMENT) * ALIGNMENT
+
+/** Addresses for `buffers` in order, from `base` on, and the end of the memory they take. */
+export function arrange(buffers: readonly Lifetime[], base: number): { addresses: number[]; end: number } {
+  const addresses = new Array<number>(buffers.length).fill(base)
+  const order = buffers.map((_, i) => i).sort((a, b) => buffers[b].bytes - buffers[a].bytes || buffers[a].first - buffers[b].first || a - b)
+  const placed: number[] = [] // by address
+  let end = base
+  for (const i of order) {
+    const { bytes, first, last } = buffers[i]
+    let at = base
+    for (const j of placed) {
+      const other = buffers[j]
+      if (other.first > last || other.last < first) continue
+      if (at + bytes <= addresses[j]) break
+      at = Math.max(at, align(addresses[j] + other.bytes))
+    }
+    addresses[i] = at
+    placed.splice(placed.findIndex((j) => addresses[j] > at) >>> 0, 0, i)
+    end = Math.max(end, at + bytes)
+  }
+  return { addresses, end: align(end) }
+}
+
+/** The most bytes that are alive at once: no arrangement takes less. */
+export function lowerBound(buffers: readonly Lifetime[]): number {
+  const at = new Map<number, number>()
+  for (const { bytes, first, last } of buffers) {
+    at.set(first, (at.get(first) ?? 0) + align(bytes))
+    at.set(last + 1, (at.get(last + 1) ?? 0) - align(bytes))
+  }
+  let live = 0
+  let most = 0
+  for (const call of [...at.keys()].sort((a, b) => a - b)) {
+    live += at.get(call) as number
+    most = Math.max(most, live)
+  }
+  return most
+}

@@ -1,0 +1,254 @@
+// From a graph to a plan. The rows of the ops write calls on buffers (`Emit`); lifetimes are then read off the calls themselves, the
+// buffers get addresses, and the calls become numbers.
+// A training plan is the same list made longer: forward, backward in reverse order, one update for each parameter.
+
+import { DunlinError } from '../graph/error'
+import { ARRAYS, BYTES, type Dtype, isInput, isParam, type Node, type Param, size, topological, type TypedArray } from '../graph/node'
+import { opOf } from '../ops'
+import { type Buffer, type Emit, type KernelName, where } from '../ops/op'
+import { align, arrange, lowerBound } from './arena'
+import type { Call, Constant, Plan, Port, Region } from './plan'
+
+/** Addresses below this are never used: 0 means "no such buffer". */
+const BASE = 16
+/** Kernels may read this far past a buffer's end. */
+const OVERREAD = 16
+/** WebAssembly's limit for a 32-bit memory. */
+const MAX_MEMORY = 2 ** 32 - 65536
+
+/** The update of one parameter: state arrays are zero at first and as long as the parameter. */
+export type Update = (e: Emit, p: { w: Buffer; g: Buffer; n: number; hyper: Buffer; state: (name: string) => Buffer }) => void
+
+interface Planned extends Buffer {
+  address: number
+  data?: TypedArray
+  /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
+  role: 'arena' | 'constant' | 'state' | 'prepared' | 'input' | 'output'
+}
+
+interface Pending {
+  kernel: KernelName
+  args: (number | Planned)[]
+}
+
+/** The plan that computes `outputs` for `batch` samples. */
+export function planInference(outputs: readonly Node[], options: { batch: number }): Plan {
+  const builder = new Builder(outputs, options.batch, false)
+  builder.forward()
+  return builder.finish()
+}
+
+/**
+ * The plan of one training step on `batch` samples: the loss, its gradients, an update of every trainable parameter. `outputs` are
+ * read after the step beside the loss. Its state has `hyper` (`hyperLength` floats that the host writes before a step),
+ * and the optimizer's arrays under `<parameter>/<name>`.
+ */
+export function planTraining(
+  loss: Node,
+  outputs: readonly Node[],
+  options: { batch: number; update: Update; hyperLength: number },
+): Plan {
+  const builder = new Builder([loss, ...outputs], options.batch, true)
+  builder.forward()
+  builder.backward(loss, options.update, options.hyperLength)
+  return builder.finish()
+}
+
+class Builder implements Emit {
+  private readonly order: Node[]
+  private readonly values = new Map<Node, Planned>()
+  private readonly grads = new Map<Node, Planned>()
+  /** Nodes that a trainable parameter flows into: only they have gradients. */
+  private readonly learning = new Set<Node>()
+  private readonly buffers: Planned[] = []
+  private readonly init: Pending[] = []
+  private readonly calls: Pending[] = []
+  private into = this.calls
+
+  constructor(
+    private readonly outputs: readonly Node[],
+    readonly batch: number,
+    private readonly training: boolean,
+  ) {
+    if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
+    this.order = topological(outputs)
+    if (!training) return
+    for (const node of this.order) {
+      const learns = isParam(node) ? node.attrs.trainable && node.dtype === 'f32' : node.inputs.some((x) => this.learning.has(x))
+      if (learns) this.learning.add(node)
+    }
+  }
+
+  forward(): void {
+    for (const node of this.order) {
+      if (isInput(node) || isParam(node)) continue
+      const row = opOf(node.op)
+      if (!row) throw new DunlinError(`${where(node)}: there is no such op.`)
+      if (row.alias) continue
+      const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
+      if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
+      forward.call(row, this, node)
+    }
+  }
+
+  backward(loss: Node, update: Update, hyperLength: number): void {
+    const seed = this.grad(loss)
+    if (!seed) throw new DunlinError('Nothing to train: the loss depends on no trainable parameter.')
+    this.call('fill_f32', seed, 1, 1)
+    for (const node of [...this.order].reverse()) {
+      if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
+      const row = opOf(node.op)
+      if (row?.alias) continue
+      if (!row?.backward) throw new DunlinError(`${where(node)}: has no gradient, so nothing before it can be trained.`)
+      row.backward(this, node)
+    }
+    const hyper = this.add('hyper', 'f32', hyperLength, 'state')
+    for (const node of this.order) {
+      const g = this.grads.get(node)
+      if (!isParam(node) || !g) continue
+      const w = this.value(node)
+      update(this, { w, g, n: w.length, hyper, state: (name) => this.add(`${node.name}/${name}`, 'f32', w.length, 'state') })
+      if (node.mask) this.call('mask_f32', w, this.constant(`${node.name}/mask`, node.mask), w.length)
+    }
+  }
+
+  // Emit
+
+  value(node: Node): Planned {
+    const of = this.root(node)
+    let buffer = this.values.get(of)
+    if (!buffer) {
+      const length = size(of.shape) * (of.batched ? this.batch : 1)
+      if (isParam(of)) buffer = this.add(of.name, of.dtype, length, 'constant', dataOf(of))
+      else buffer = this.add(of.name || of.op, of.dtype, length, isInput(of) ? 'input' : 'arena')
+      this.values.set(of, buffer)
+    }
+    return buffer
+  }
+
+  grad(node: Node): Planned | undefined {
+    const of = this.root(node)
+    if (!this.learning.has(of)) return undefined
+    let buffer = this.grads.get(of)
+    if (!buffer) {
+      buffer = this.add(`d ${of.name || of.op}`, 'f32', this.value(of).length, 'arena')
+      this.grads.set(of, buffer)
+      this.call('fill_f32', buffer, buffer.length, 0)
+    }
+    return buffer
+  }
+
+  scratch(length: number): Planned {
+    return this.add('scratch', 'f32', length, 'arena')
+  }
+
+  constant(name: string, data: TypedArray): Planned {
+    const dtype = (Object.keys(ARRAYS) as Dtype[]).find((d) => data instanceof ARRAYS[d]) as Dtype
+    return this.add(name, dtype, data.length, 'constant', data)
+  }
+
+  prepared(name: string, length: number, fill: (to: Buffer) => void): Planned {
+    const buffer = this.add(name, 'f32', length, this.training ? 'arena' : 'prepared')
+    this.into = this.training ? this.calls : this.init
+    fill(buffer)
+    this.into = this.calls
+    return buffer
+  }
+
+  call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
+    this.into.push({ kernel, args: args as (number | Planned)[] })
+  }
+
+  // Planning
+
+  /** A reshape's value and gradient are its input's. */
+  private root(node: Node): Node {
+    let of = node
+    while (opOf(of.op)?.alias) of = of.inputs[0]
+    return of
+  }
+
+  private add(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
+    const buffer: Planned = { name, dtype, length, role, address: 0, ...(data && { data }) }
+    this.buffers.push(buffer)
+    return buffer
+  }
+
+  finish(): Plan {
+    const lifetimes = this.lifetimes()
+    // Constants first: a module stores them as one segment, which ends where they end.
+    const kinds: Planned['role'][] = ['constant', 'prepared', 'state']
+    let at = BASE
+    for (const role of kinds) {
+      for (const buffer of this.buffers) {
+        if (buffer.role !== role) continue
+        buffer.address = at
+        at = align(at + buffer.length * BYTES[buffer.dtype])
+      }
+    }
+    const arena = this.buffers.filter((b) => lifetimes.has(b))
+    const bytes = arena.map((b) => ({ bytes: b.length * BYTES[b.dtype], ...(lifetimes.get(b) as { first: number; last: number }) }))
+    const { addresses, end } = arrange(bytes, at)
+    arena.forEach((buffer, i) => {
+      buffer.address = addresses[i]
+    })
+    const memory = end + OVERREAD
+    if (memory > MAX_MEMORY) {
+      throw new DunlinError(`The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`)
+    }
+    const resolve = (c: Pending): Call => ({ kernel: c.kernel, args: c.args.map((a) => (typeof a === 'number' ? a : a.address)) })
+    const region = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
+    return {
+      memory,
+      persistent: at,
+      arena: { bytes: end - at, lowerBound: lowerBound(bytes) },
+      constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...region(b), data: b.data as TypedArray })),
+      state: this.buffers.filter((b) => b.role === 'state').map(region),
+      init: this.init.map(resolve),
+      calls: this.calls.map(resolve),
+      inputs: this.order.filter(isInput).map((n) => this.port(n)),
+      outputs: this.outputs.map((n) => this.port(n)),
+    }
+  }
+
+  /** First and last call of every arena buffer. Inputs live from before the first call, outputs until after the last. */
+  private lifetimes(): Map<Planned, { first: number; last: number }> {
+    const lives = new Map<Planned, { first: number; last: number }>()
+    const touch = (buffer: Planned, call: number) => {
+      if (!['arena', 'input', 'output'].includes(buffer.role)) return
+      const life = lives.get(buffer)
+      if (life) {
+        life.first = Math.min(life.first, call)
+        life.last = Math.max(life.last, call)
+      } else lives.set(buffer, { first: call, last: call })
+    }
+    for (const node of this.order) if (isInput(node)) touch(this.value(node), -1)
+    this.calls.forEach((c, i) => {
+      for (const arg of c.args) if (typeof arg !== 'number') touch(arg, i)
+    })
+    for (const node of this.outputs) touch(this.value(node), this.calls.length)
+    return lives
+  }
+
+  private port(node: Node): Port {
+    const { address, dtype, length } = this.value(node)
+    const normalize = isInput(node) ? node.attrs.normalize : undefined
+    return {
+      name: node.name || node.op,
+      address,
+      dtype,
+      length,
+      batch: node.batched ? this.batch : 1,
+      shape: node.shape,
+      ...(node.quant && { quant: node.quant }),
+      ...(normalize && { normalize }),
+    }
+  }
+}
+
+function dataOf(param: Param): TypedArray {
+  if (param.data.length !== size(param.shape)) {
+    throw new DunlinError(`parameter "${param.name}": has no values yet. Make a Model of the graph first: it draws them from its seed.`)
+  }
+  return param.data
+}

@@ -1,0 +1,70 @@
+// A plan is a network written out: a memory size and flat lists of kernel calls whose arguments are all numbers.
+// It is pure data. Two executors read it, the session (src/session) and the standalone module (src/deploy); neither knows
+// which ops it came from.
+
+import type { Dtype, Quant, TypedArray } from '../graph/node'
+
+/** One call of an exported kernel: addresses are bytes from the start of memory, the rest sizes and numbers. */
+export interface Call {
+  kernel: string
+  args: number[]
+}
+
+/** A named stretch of memory. `length` counts elements of `dtype`. */
+export interface Region {
+  name: string
+  address: number
+  dtype: Dtype
+  length: number
+}
+
+/** A region with contents that are there before `init` runs: a parameter, or numbers derived when planning. */
+export interface Constant extends Region {
+  data: TypedArray
+}
+
+/** A region that the host writes before a run or reads after it: `batch` samples of `shape`. */
+export interface Port extends Region {
+  batch: number
+  shape: readonly number[]
+  /** real = scale * (q - zeroPoint), when dtype is an integer that stands for a real number. */
+  quant?: Quant
+  /** Raw values enter as (raw - mean) / std. */
+  normalize?: { mean: number; std: number }
+}
+
+export interface Plan {
+  /** Bytes of linear memory that the plan uses, from address 0 on. */
+  memory: number
+  /** [16, persistent) holds what must outlive a run: constants and what `init` derives from them. The arena follows. */
+  persistent: number
+  /** Bytes of the arena, and the most that are alive at once in it: no arrangement takes less. */
+  arena: { bytes: number; lowerBound: number }
+  /** Model parameters, then numbers derived when planning. Written once, before `init`. */
+  constants: Constant[]
+  /** Zeroed state that a training run keeps between calls (optimizer moments), and what the trainer reads and writes. */
+  state: Region[]
+  /** Run once, after the constants are written: packing. */
+  init: Call[]
+  /** Run each time. */
+  calls: Call[]
+  inputs: Port[]
+  outputs: Port[]
+}
+
+/** The plan as text, one line a region and a call: for snapshots, diffs and curious people. */
+export function printPlan(plan: Plan): string {
+  const region = (kind: string, r: Region) => `${kind} ${r.name} ${r.dtype}[${r.length}] @${r.address}`
+  const call = (c: Call) => `  ${c.kernel}(${c.args.map((a) => (Number.isInteger(a) || !Number.isFinite(a) ? String(a) : a.toPrecision(6))).join(', ')})`
+  return [
+    `memory ${plan.memory} persistent ${plan.persistent} arena ${plan.arena.bytes} (live at once ${plan.arena.lowerBound})`,
+    ...plan.constants.map((r) => region('constant', r)),
+    ...plan.state.map((r) => region('state', r)),
+    ...plan.inputs.map((r) => region('input', r)),
+    ...plan.outputs.map((r) => region('output', r)),
+    'init',
+    ...plan.init.map(call),
+    'calls',
+    ...plan.calls.map(call),
+  ].join('\n')
+}
