@@ -3,12 +3,16 @@
 // The AssemblyScript compile is skipped when no source is newer than its output.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, copyFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { build } from 'esbuild'
 
 export const BUILDS = ['scalar', 'simd', 'relaxed']
 const newest = (paths) => Math.max(...paths.map((p) => statSync(p).mtimeMs))
 const tree = (dir) => readdirSync(dir, { recursive: true }).map((f) => `${dir}/${f}`)
 const node = (script, ...args) => execFileSync(process.execPath, [script, ...args], { stdio: ['ignore', 2, 2] })
+
+/** CommonJS libraries bundled into an ES module call require() for Node's own modules. */
+const REQUIRE = `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`
 
 mkdirSync('build', { recursive: true })
 const sources = newest([...tree('assembly'), 'asconfig.json', 'build.mjs', 'node_modules/assemblyscript/package.json'])
@@ -27,19 +31,32 @@ if (process.argv[2] !== 'kernels') {
   const common = { bundle: true, logLevel: 'warning', target: 'es2022', legalComments: 'eof' }
   const universal = { ...common, entryPoints: ['src/index.ts'], platform: 'neutral', mainFields: ['module', 'main'] }
   const forNode = { ...common, entryPoints: ['src/node.ts'], platform: 'node' }
-  // dunlin/node is built apart from dunlin (same classes), so it leaves the universal half to `dunlin` itself.
-  const shared = (out) => ({ name: 'shared', setup: (b) => b.onResolve({ filter: /^\.\/index$/ }, () => ({ path: out, external: true })) })
   await Promise.all([
     build({ ...universal, format: 'esm', outfile: 'dist/index.js' }),
     build({ ...universal, format: 'cjs', outfile: 'dist/index.cjs' }),
-    build({ ...forNode, format: 'esm', outfile: 'dist/node.js', plugins: [shared('./index.js')], banner: { js: requireShim() } }),
-    build({ ...forNode, format: 'cjs', outfile: 'dist/node.cjs', plugins: [shared('./index.cjs')] }),
-    build({ ...forNode, entryPoints: ['src/cli/main.ts'], format: 'esm', outfile: 'dist/cli.js', banner: { js: `#!/usr/bin/env node\n${requireShim()}` } }),
+    build({ ...forNode, format: 'esm', outfile: 'dist/node.js', plugins: [besides('./index.js')], banner: { js: REQUIRE } }),
+    build({
+      ...{ ...forNode, format: 'cjs', outfile: 'dist/node.cjs', plugins: [besides('./index.cjs')] },
+      define: { 'import.meta.url': '__moduleUrl' },
+      banner: { js: `const __moduleUrl = require('node:url').pathToFileURL(__filename).href;` },
+    }),
+    build({ ...forNode, entryPoints: ['src/cli/main.ts'], format: 'esm', outfile: 'dist/cli.js', banner: { js: `#!/usr/bin/env node\n${REQUIRE}` } }),
   ])
-  node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--noEmit', 'false', '--emitDeclarationOnly', '--declaration', '--outDir', 'dist/types')
+  node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json')
+  // The declarations name the kernels' own, at the same place relative to them as in the sources.
+  mkdirSync('dist/build')
+  for (const name of ['scalar', 'kernels']) copyFileSync(`build/${name}.d.ts`, `dist/build/${name}.d.ts`)
 }
 
-/** CommonJS libraries bundled into an ES module call require() for Node's own modules. */
-function requireShim() {
-  return `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`
+/** dunlin/node leaves everything universal to `dunlin` itself, so that both see the same classes. */
+function besides(index) {
+  const own = ['src/node.ts', 'src/files.ts', 'src/progress.ts'].map((f) => resolve(f))
+  return {
+    name: 'besides',
+    setup(b) {
+      b.onResolve({ filter: /^\./ }, ({ path, importer }) => {
+        if (own.includes(importer) && !own.includes(resolve(dirname(importer), `${path}.ts`))) return { path: index, external: true }
+      })
+    },
+  }
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { KINDS, MAGIC, Reader, SECTION, VALUE_TYPES, type ValueType, Writer } from '../src/deploy/binary'
-import { buildModule } from '../src/deploy/index'
+import { writeModule } from '../src/deploy/module'
 import { dependency, kernelOf, parseBuild } from '../src/deploy/kernels'
 import { DunlinError } from '../src/graph/error'
 import { Random } from '../src/graph/random'
@@ -94,7 +94,7 @@ const instantiate = (wasm: Uint8Array<ArrayBuffer>) =>
   new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports as unknown as Exports
 
 describe('module', () => {
-  const { wasm, report } = buildModule(plan(), options)
+  const { wasm, report } = writeModule(plan(), options)
 
   it('imports nothing, exports what a host needs and computes', () => {
     const module = new WebAssembly.Module(wasm)
@@ -132,7 +132,7 @@ describe('module', () => {
   })
 
   it('describes itself in the custom section', () => {
-    const { wasm } = buildModule(plan({ outputs: [port('y', 80, 2)] }), { ...options, labels: ['ja', 'nö'] })
+    const { wasm } = writeModule(plan({ outputs: [port('y', 80, 2)] }), { ...options, labels: ['ja', 'nö'] })
     const [section] = WebAssembly.Module.customSections(new WebAssembly.Module(wasm), 'dunlin')
     expect(JSON.parse(new TextDecoder().decode(section))).toEqual({
       abi: 1,
@@ -162,13 +162,13 @@ describe('module', () => {
   })
 
   it('is the same bytes for the same plan', () => {
-    expect(buildModule(structuredClone(plan()), structuredClone(options)).wasm).toEqual(wasm)
+    expect(writeModule(structuredClone(plan()), structuredClone(options)).wasm).toEqual(wasm)
   })
 
   it('has no data segment when everything is zero, and nothing persistent is fine', () => {
-    expect(buildModule(plan(), { ...options, contents: new Uint8Array(24) }).report.dataBytes).toBe(0)
+    expect(writeModule(plan(), { ...options, contents: new Uint8Array(24) }).report.dataBytes).toBe(0)
     for (const persistent of [0, 16]) {
-      const built = buildModule(plan({ persistent }), { ...options, contents: new Uint8Array(0) })
+      const built = writeModule(plan({ persistent }), { ...options, contents: new Uint8Array(0) })
       expect((instantiate(built.wasm).__data_end as WebAssembly.Global).value).toBe(persistent)
     }
   })
@@ -203,7 +203,7 @@ describe('module', () => {
       { kernel: 'store_i32', args: [1000, 1] },
       { kernel: 'store_i32', args: [1000, 2] },
     ]
-    const built = buildModule(plan({ calls, memory: 70000 }), options)
+    const built = writeModule(plan({ calls, memory: 70000 }), options)
     const { memory, run } = instantiate(built.wasm)
     expect(memory.buffer.byteLength).toBe(2 * 65536)
     run()
@@ -214,8 +214,8 @@ describe('module', () => {
   })
 
   it('stores each type and each kernel once', () => {
-    const once = buildModule(plan(), options)
-    const twice = buildModule(plan({ calls: [...plan().calls, ...plan().calls] }), options)
+    const once = writeModule(plan(), options)
+    const twice = writeModule(plan({ calls: [...plan().calls, ...plan().calls] }), options)
     // 64 and 80 take two bytes as signed numbers.
     expect(twice.report.codeBytes - once.report.codeBytes).toBe(3 + 3 + 2 + 2)
     const [types] = [once, twice].map((b) => parseBuild(b.wasm).types)
@@ -247,7 +247,7 @@ describe('module', () => {
     ['labels that do not fit', plan(), { labels: ['a', 'b'] }, /2 labels for output "y" of shape \[10\]/],
     ['a build with static data', plan(), { build: kernelBinary([addOne], { data: [1] }) }, /1 data segment/],
   ])('refuses %s', (_, bad, more, message) => {
-    const attempt = () => buildModule(bad, { ...options, ...more })
+    const attempt = () => writeModule(bad, { ...options, ...more })
     expect(attempt).toThrow(DunlinError)
     expect(attempt).toThrow(message)
   })
@@ -294,7 +294,7 @@ describe('self-contained bodies', () => {
     if (!reason) return expect(found).toBeUndefined()
     expect(found).toMatch(reason)
     const build = kernelBinary([{ name: 'k', params: [], code }])
-    const attempt = () => buildModule(plan({ calls: [{ kernel: 'k', args: [] }] }), { ...options, build })
+    const attempt = () => writeModule(plan({ calls: [{ kernel: 'k', args: [] }] }), { ...options, build })
     expect(attempt).toThrow(DunlinError)
     expect(attempt).toThrow(/kernel "k" cannot be copied/)
   })
@@ -344,7 +344,7 @@ describe('reader', () => {
     const attempt = (build: Uint8Array, what: string) => {
       try {
         for (const f of parseBuild(build).functions) dependency(f.body, 'mutant')
-        buildModule(plan({ calls }), { ...options, build })
+        writeModule(plan({ calls }), { ...options, build })
         return true
       } catch (error) {
         if (!(error instanceof DunlinError)) throw new Error(`${what}: ${error}`, { cause: error })
@@ -384,7 +384,7 @@ describe.each(['scalar', 'simd', 'relaxed'])('the %s build', (name) => {
   it.skipIf(!existsSync(file) || name === 'relaxed')('has kernels that compute in a module', () => {
     const n = 7
     const bias = Float32Array.from({ length: n }, (_, i) => i - 2.5)
-    const built = buildModule(
+    const built = writeModule(
       plan({
         persistent: 48,
         memory: 192,
@@ -411,7 +411,7 @@ describe('other tools', () => {
     const folder = mkdtempSync(join(tmpdir(), 'dunlin-'))
     try {
       const file = join(folder, 'small.wasm')
-      writeFileSync(file, buildModule(plan(), options).wasm)
+      writeFileSync(file, writeModule(plan(), options).wasm)
       execFileSync('wasm-validate', [file])
       expect(execFileSync('wasm-interp', [file, '--run-all-exports'], { encoding: 'utf8' })).toContain('run() => i32:0')
     } finally {

@@ -77,7 +77,10 @@ export class Arena {
     let start = 16
     for (const [i, { address, buffer }] of this.placed.entries()) {
       const past = address + buffer.before.byteLength
-      for (const [from, to] of [[start, address], [past, past + FENCE]]) {
+      for (const [from, to] of [
+        [start, address],
+        [past, past + FENCE],
+      ]) {
         for (let at = from; at < to; at++) {
           if (bytes[at] === PATTERN) continue
           throw new Error(`${what} wrote outside buffer ${i}: at byte ${at - address} of ${buffer.before.byteLength}.`)

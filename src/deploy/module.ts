@@ -60,7 +60,7 @@ const OPCODE = { call: 0x10, drop: 0x1a, i32Const: 0x41, f32Const: 0x43, end: 0x
 const align16 = (bytes: number) => Math.ceil(bytes / 16) * 16
 
 /** The same plan, build, contents and labels give the same bytes. */
-export function buildModule(
+export function writeModule(
   plan: Plan,
   options: ModuleOptions,
 ): { wasm: Uint8Array<ArrayBuffer>; header: string; report: ModuleReport } {

@@ -92,6 +92,14 @@ export function topological(outputs: readonly Node[]): Node[] {
   return order
 }
 
+/** The graph with each node replaced by what `change` makes of it and its replaced inputs. How passes are written. */
+export function mapGraph(outputs: readonly Node[], change: (node: Node, inputs: readonly Node[]) => Node): Node[] {
+  const made = new Map<Node, Node>()
+  const replaced = (node: Node) => made.get(node) as Node
+  for (const node of topological(outputs)) made.set(node, change(node, node.inputs.map(replaced)))
+  return outputs.map(replaced)
+}
+
 /** Limit of a tensor's size: byte addresses of a 32-bit memory. */
 const MAX_ELEMENTS = 2 ** 29
 

@@ -10,7 +10,8 @@ import { checkShape, type Dtype, type Node, type Quant, type Shape, type TypedAr
 type Kernels = Omit<Awaited<ReturnType<typeof instantiate>>, 'memory'>
 export type KernelName = keyof Kernels & string
 /** A kernel's arguments: where it takes an address, a buffer or 0 (no such buffer). */
-type Args<K extends KernelName> = { [I in keyof Parameters<Kernels[K]>]: number | Buffer }
+type Args<K extends KernelName> = Addresses<Parameters<Kernels[K]>>
+type Addresses<T extends unknown[]> = { [I in keyof T]: number | Buffer }
 
 /** A stretch of memory whose address the planner chooses. */
 export interface Buffer {

@@ -1,0 +1,42 @@
+// Fixed-point arithmetic of the int8 kernels, bit for bit that of TensorFlow Lite's reference kernels with double rounding
+// (gemmlowp's SaturatingRoundingDoublingHighMul and RoundingDivideByPOT; MultiplyByQuantizedMultiplier is the two in a row).
+// A real factor is multiplier * 2^(shift - 31): multiplier is Q31 and not negative, shift is positive to the left.
+
+/** a * b / 2^31, halves rounded up. Exact: of all pairs only (-2^31, -2^31) overflows, and no kernel multiplies those. */
+// @ts-ignore: decorator
+@inline
+export function mulHigh(a: i32, b: i32): i32 {
+  return <i32>((<i64>a * <i64>b + (1 << 30)) >> 31)
+}
+
+/** v / 2^bits, halves rounded away from zero; bits in [0, 31]. */
+// @ts-ignore: decorator
+@inline
+export function shiftRound(v: i32, bits: i32): i32 {
+  const mask = (1 << bits) - 1
+  const half = (mask >> 1) + i32(v < 0)
+  return (v >> bits) + i32((v & mask) > half)
+}
+
+/** An accumulator as an int8 value: scaled, moved to the output's zero point, clamped to [lo, hi]. */
+// @ts-ignore: decorator
+@inline
+export function requantize(acc: i32, multiplier: i32, shift: i32, zero: i32, lo: i32, hi: i32): i32 {
+  const scaled = shiftRound(mulHigh(acc << max(shift, 0), multiplier), max(-shift, 0))
+  return min(max(scaled + zero, lo), hi)
+}
+
+/** mulHigh and shiftRound on four lanes that share a multiplier (in all lanes of `multiplier`) and a shift to the right. */
+// @ts-ignore: decorator
+@inline
+export function scale4(v: v128, multiplier: v128, bits: i32): v128 {
+  const half = i64x2.splat(1 << 30)
+  const low = i64x2.shr_s(i64x2.add(i64x2.extmul_low_i32x4_s(v, multiplier), half), 31)
+  const high = i64x2.shr_s(i64x2.add(i64x2.extmul_high_i32x4_s(v, multiplier), half), 31)
+  const product = v128.shuffle<i32>(low, high, 0, 2, 4, 6)
+  const mask = (1 << bits) - 1
+  // A comparison that holds is -1 in its lane.
+  const threshold = i32x4.sub(i32x4.splat(mask >> 1), i32x4.lt_s(product, i32x4.splat(0)))
+  const up = i32x4.gt_s(v128.and(product, i32x4.splat(mask)), threshold)
+  return i32x4.sub(i32x4.shr_s(product, bits), up)
+}

@@ -1,0 +1,100 @@
+// The command line: `dunlin demo | summary | eval | build`. A mistake of the user's ends in one line on stderr and exit code 1.
+
+import { parseArgs } from 'node:util'
+import { buildModule } from '../deploy'
+import { loadIdxFolder, writeFileAtomic } from '../files'
+import { DunlinError } from '../graph/error'
+import { readModel } from '../node'
+import { demo, heldOutDigits } from './demo'
+
+const HELP = `dunlin: train, compress and deploy small neural networks
+
+  dunlin demo                  train the tiny CNN on handwritten digits, prune, quantize, build the module, test it
+      --data DIR               a data set in MNIST's file layout instead of the digits
+      --classes N              its number of classes (10)
+      --epochs N               default: 40 for the digits, 5 for other data
+      --seed N                 of the split, the weights and the order of the samples (0)
+      --out DIR                where the artifacts go (out)
+      --json                   print the results as JSON, nothing else
+  dunlin summary MODEL         its layers, sizes and costs
+  dunlin eval MODEL            its accuracy on the held-out digits, or on the test part of --data DIR [--classes N] [--seed N]
+  dunlin build MODEL -o FILE   an int8 model as one standalone .wasm, with a C header beside it [--target scalar|simd]
+
+MODEL is a file written by dunlin (.safetensors).`
+
+const OPTIONS = {
+  data: { type: 'string' },
+  classes: { type: 'string' },
+  epochs: { type: 'string' },
+  seed: { type: 'string' },
+  out: { type: 'string', short: 'o' },
+  target: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+type OptionName = keyof typeof OPTIONS
+
+/** Which options each command takes, and how many files. */
+const COMMANDS: Record<string, { options: readonly OptionName[]; files: number }> = {
+  demo: { options: ['data', 'classes', 'epochs', 'seed', 'out', 'json'], files: 0 },
+  summary: { options: [], files: 1 },
+  eval: { options: ['data', 'classes', 'seed'], files: 1 },
+  build: { options: ['out', 'target'], files: 1 },
+}
+
+async function main(args: string[]): Promise<void> {
+  const { values, positionals } = parse(args)
+  const [name, ...files] = positionals
+  if (values.help || name === undefined) {
+    console.log(HELP)
+    return
+  }
+  const command = Object.hasOwn(COMMANDS, name) && COMMANDS[name]
+  if (!command) throw new DunlinError(`There is no command "${name}"; there are ${Object.keys(COMMANDS).join(', ')}. See dunlin --help.`)
+  for (const option of Object.keys(values) as OptionName[]) {
+    if (!command.options.includes(option)) throw new DunlinError(`dunlin ${name} takes no --${option}. See dunlin --help.`)
+  }
+  if (files.length !== command.files) {
+    throw new DunlinError(`dunlin ${name} wants ${command.files || 'no'} file${command.files === 1 ? '' : 's'}, got ${files.length}. See dunlin --help.`)
+  }
+  const classes = integer('classes', values.classes ?? '10', 2)
+  const seed = integer('seed', values.seed ?? '0', 0)
+  if (name === 'demo') {
+    const epochs = values.epochs === undefined ? undefined : integer('epochs', values.epochs, 1)
+    await demo({ data: values.data, classes, epochs, seed, out: values.out ?? 'out', json: values.json ?? false })
+  } else if (name === 'summary') console.log(readModel(files[0]).summary())
+  else if (name === 'eval') {
+    const model = readModel(files[0])
+    const data = values.data === undefined ? heldOutDigits(seed)[1] : loadIdxFolder(values.data, { classes }).test
+    const { accuracy } = await model.evaluate(data)
+    console.log(`${files[0]}: accuracy ${accuracy.toFixed(4)} on ${data.count} samples`)
+  } else {
+    const out = values.out ?? files[0].replace(/(\.safetensors)?$/, '.wasm')
+    const target = values.target ?? 'scalar'
+    if (target !== 'scalar' && target !== 'simd') throw new DunlinError(`--target wants scalar or simd, got "${target}".`)
+    const { wasm, header, report } = await buildModule(readModel(files[0]), { target })
+    writeFileAtomic(out, wasm)
+    writeFileAtomic(out.replace(/(\.wasm)?$/, '.h'), header)
+    console.log(`${out}: ${report.flashBytes} bytes (code ${report.codeBytes}, data ${report.dataBytes}, metadata ${report.metadataBytes}), RAM ${report.ramBytes} bytes`)
+  }
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true })
+  } catch (error) {
+    throw new DunlinError(`${(error as Error).message.split('. ')[0]}. See dunlin --help.`)
+  }
+}
+
+function integer(option: string, text: string, least: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+  if (!Number.isSafeInteger(value) || value < least) throw new DunlinError(`--${option} wants an integer from ${least} on, got "${text}".`)
+  return value
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  // Anything but a DunlinError is a bug of dunlin's: its stack helps to find it.
+  console.error(error instanceof DunlinError ? `dunlin: ${error.message}` : error)
+  process.exitCode = 1
+})

@@ -1,0 +1,98 @@
+// Post-training quantization to int8 by TensorFlow Lite's specification: values asymmetric per tensor, weights symmetric per output
+// channel in [-127, 127], biases int32 with scale(x) * scale(w). Ranges of values come from running the float model on
+// a calibration set.
+
+import { DunlinError } from '../graph/error'
+import { isInput, isParam, mapGraph, type Node, type Param, type Quant, size, type TypedArray } from '../graph/node'
+import { Model } from '../model/model'
+import { opOf } from '../ops'
+import { makeNode, where } from '../ops/op'
+import { planInference } from '../plan/build'
+import type { Values } from '../session/door'
+import { Session } from '../session/session'
+import { fuse } from './fuse'
+
+/** Samples of the calibration set that run at once. */
+const BATCH = 32
+
+/**
+ * An int8 model that computes what the float model does. `calibration`: raw samples like those the model will see, one after another (a
+ * few hundred are enough); they only set the ranges.
+ */
+export async function quantize(model: Model, calibration: { x: Values }): Promise<Model> {
+  const float = fuse(model)
+  for (const node of float.nodes) {
+    if (node.dtype !== 'f32') throw new DunlinError(`quantize: ${where(node)} is ${node.dtype} already. Quantize the float model.`)
+    if (!isParam(node) && !isInput(node) && !opOf(node.op)?.int8) throw new DunlinError(`quantize: ${where(node)} has no int8 kernel.`)
+  }
+  const ranges = await calibrate(float, calibration.x)
+  const outputs = mapGraph(float.outputs, (node, inputs) => {
+    if (isParam(node)) return node
+    if (isInput(node)) return { ...node, dtype: 'i8', quant: ranges.get(node)! }
+    const row = opOf(node.op)!
+    const int8 = row.int8!
+    const quant = int8.quant === 'calibrated' ? ranges.get(node)! : int8.quant === 'input' ? inputs[0].quant! : int8.quant
+    const integers = int8.weightAxis === undefined ? inputs : quantizeWeights(node, inputs, int8.weightAxis)
+    return makeNode(row, { op: node.op, name: node.name, attrs: node.attrs, inputs: integers }, { dtype: 'i8', quant })
+  })
+  return new Model(outputs, { name: model.name, labels: model.labels })
+}
+
+/** The quantization of every input and of every value that needs one of its own. */
+async function calibrate(model: Model, x: Values): Promise<Map<Node, Quant>> {
+  const [input] = model.inputs
+  const each = size(input.shape)
+  const count = x.length / each
+  if (model.inputs.length !== 1) throw new DunlinError(`quantize: model "${model.name}" has ${model.inputs.length} inputs, wanted 1.`)
+  if (!Number.isInteger(count) || count < 1) {
+    throw new DunlinError(`quantize: the calibration set has ${x.length} values, wanted a positive multiple of ${each} (shape [${input.shape}]).`)
+  }
+  const watched = model.nodes.filter((n) => isInput(n) || opOf(n.op)?.int8?.quant === 'calibrated')
+  const session = await Session.create(planInference(watched, { batch: BATCH }))
+  const ranges = watched.map(() => ({ low: 0, high: 0 }))
+  for (let at = 0; at < count; at += BATCH) {
+    const now = Math.min(BATCH, count - at)
+    session.feed(session.plan.inputs[0], x, at, now)
+    session.run()
+    session.plan.outputs.forEach((port, i) => {
+      const values = session.view(port).subarray(0, now * size(port.shape))
+      for (const v of values) {
+        if (v < ranges[i].low) ranges[i].low = v
+        else if (v > ranges[i].high) ranges[i].high = v
+        else if (Number.isNaN(v)) throw new DunlinError(`quantize: ${where(watched[i])} is NaN on the calibration set. Check the data and the weights.`)
+      }
+    })
+  }
+  return new Map(watched.map((node, i) => [node, asymmetric(ranges[i])]))
+}
+
+/** 256 steps over [low, high], which holds 0, with 0 on a step (TFLite). */
+function asymmetric({ low, high }: { low: number; high: number }): Quant {
+  const scale = Math.fround((high - low) / 255) || 1
+  const zeroPoint = Math.max(-128, Math.min(127, Math.round(-128 - low / scale)))
+  return { scale: [scale], zeroPoint }
+}
+
+function quantizeWeights(node: Node, [x, w, b]: readonly Node[], axis: number): Node[] {
+  if (!isParam(w) || (b && !isParam(b))) throw new DunlinError(`quantize: ${where(node)} computes its weights; only stored weights can be int8.`)
+  const channels = w.shape[axis]
+  const inner = size(w.shape.slice(axis + 1))
+  const channelOf = (i: number) => Math.floor(i / inner) % channels
+  const largest = new Float64Array(channels)
+  w.data.forEach((v, i) => {
+    largest[channelOf(i)] = Math.max(largest[channelOf(i)], Math.abs(v))
+  })
+  // A channel of zeros has no range of its own: any scale gives zeros.
+  const scale = Array.from(largest, (m) => Math.fround(m / 127) || 1)
+  const weights = Int8Array.from(w.data as ArrayLike<number>, (v, i) => clamp(Math.round(v / scale[channelOf(i)]), -127, 127))
+  const biasScale = scale.map((s) => s * x.quant!.scale[0])
+  const bias = Int32Array.from({ length: channels }, (_, c) => clamp(Math.round((b ? (b as Param).data[c] : 0) / biasScale[c]), -(2 ** 31), 2 ** 31 - 1))
+  const bName = b?.name ?? `${node.name}/b`
+  return [x, integer(w, w.name, 'i8', weights, { scale, zeroPoint: 0 }, w.shape, w.mask), integer(w, bName, 'i32', bias, { scale: biasScale, zeroPoint: 0 }, [channels])]
+}
+
+const clamp = (v: number, lo: number, hi: number) => Math.max(lo, Math.min(hi, v))
+
+function integer(from: Param, name: string, dtype: 'i8' | 'i32', data: TypedArray, quant: Quant, shape: readonly number[], mask?: Uint8Array): Param {
+  return { ...from, name, dtype, data, quant, shape, attrs: { trainable: false }, mask }
+}

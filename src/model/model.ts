@@ -1,0 +1,206 @@
+// A model is a graph and the verbs on it: predict, evaluate, summary, save, load. Its parameters' arrays are the weights; sessions
+// are made when a verb needs them, and again after the weights changed.
+
+import type { Dataset } from '../data/dataset'
+import { DunlinError } from '../graph/error'
+import { BYTES, type InputAttrs, isInput, isParam, type Node, type Param, size, topological } from '../graph/node'
+import { Random } from '../graph/random'
+import { opOf } from '../ops'
+import { planInference } from '../plan/build'
+import type { Plan } from '../plan/plan'
+import type { Build } from '../session/kernels'
+import type { Values } from '../session/door'
+import { Session } from '../session/session'
+import { deserialize, serialize } from './file'
+import { formatTable, thousands } from './table'
+
+export interface ModelOptions {
+  /** Draws the values of parameters that have none yet. Default 0. */
+  seed?: number
+  name?: string
+  /** What the classes are called. */
+  labels?: readonly string[]
+}
+
+/** Samples computed at once: enough to keep the tiles busy, few enough to stay in the caches. */
+const MAX_BATCH = 64
+
+export class Model {
+  readonly name: string
+  readonly labels: readonly string[]
+  readonly outputs: readonly Node[]
+  /** Every node, inputs before the nodes that read them. */
+  readonly nodes: readonly Node[]
+  private sessions = new Map<string, Promise<Session>>()
+
+  /** `outputs`: the node, or nodes, that the model computes. */
+  constructor(outputs: Node | readonly Node[], options: ModelOptions = {}) {
+    const { seed = 0, name = 'model', labels = [] } = options
+    this.name = name
+    this.labels = labels
+    this.outputs = Array.isArray(outputs) ? outputs : [outputs as Node]
+    this.nodes = topological(this.outputs)
+    if (!this.nodes.some(isInput)) throw new DunlinError(`model "${name}": its output depends on no input. Start with input(shape).`)
+    nameNodes(this.nodes)
+    this.params.forEach((p, i) => draw(p, new Random(seed, i + 1)))
+  }
+
+  get params(): Param[] {
+    return this.nodes.filter(isParam)
+  }
+
+  get inputs(): Node<InputAttrs>[] {
+    return this.nodes.filter(isInput)
+  }
+
+  /** Numbers in the parameters; a pruned weight does not count. */
+  get parameterCount(): number {
+    return this.params.reduce((sum, p) => sum + (p.mask ? p.mask.reduce((a, b) => a + b, 0) : size(p.shape)), 0)
+  }
+
+  /** Multiply-accumulates for one sample. */
+  get macs(): number {
+    return this.nodes.reduce((sum, n) => sum + macsOf(n), 0)
+  }
+
+  /** The plan that computes the outputs for `batch` samples at once. */
+  plan(batch = 1): Plan {
+    return planInference(this.outputs, { batch })
+  }
+
+  /** A session of that plan with the weights of now. Sessions are kept until the weights change. */
+  session(batch = 1, build?: Build): Promise<Session> {
+    const key = `${batch} ${build}`
+    let session = this.sessions.get(key)
+    if (!session) this.sessions.set(key, (session = Session.create(this.plan(batch), { build })))
+    return session
+  }
+
+  /** Call after writing into a parameter's array: sessions with the old weights are dropped. */
+  changed(): void {
+    this.sessions.clear()
+  }
+
+  /**
+   * The outputs for any number of samples. `x`: raw values, samples one after another (normalization and quantization are applied), or
+   * one such array for each input by name. Returns the values of the first output, samples one after another.
+   */
+  async predict(x: Values | Record<string, Values>, options: { build?: Build } = {}): Promise<Float32Array> {
+    const feeds = this.feeds(x)
+    const [first] = feeds
+    const count = first.values.length / size(first.node.shape)
+    // The next power of two: few distinct batches, so few sessions.
+    const batch = Math.min(MAX_BATCH, 2 ** Math.ceil(Math.log2(Math.max(1, count))))
+    const session = await this.session(batch, options.build)
+    const { inputs, outputs } = session.plan
+    const each = size(outputs[0].shape)
+    const y = new Float32Array(count * each)
+    for (let at = 0; at < count; at += batch) {
+      const now = Math.min(batch, count - at)
+      feeds.forEach(({ values, index }) => session.feed(inputs[index], values, at, now))
+      session.run()
+      y.set(session.fetch(outputs[0], now), at * each)
+    }
+    return y
+  }
+
+  /** The share of samples whose largest output is at their label. */
+  async evaluate(data: Dataset, options: { build?: Build } = {}): Promise<{ accuracy: number }> {
+    const y = await this.predict(data.x, options)
+    return { accuracy: accuracy(y, data.y) }
+  }
+
+  /** A table of the layers: output shape, parameters, MACs and bytes of weights and of the value, for one sample. */
+  summary(): string {
+    const rows = this.nodes
+      .filter((n) => !isParam(n))
+      .map((n) => {
+        const params = n.inputs.filter(isParam)
+        const weights = params.reduce((sum, p) => sum + size(p.shape), 0)
+        const bytes = params.reduce((sum, p) => sum + size(p.shape) * BYTES[p.dtype], 0)
+        const cells = [weights, macsOf(n), bytes, size(n.shape) * BYTES[n.dtype]].map(thousands)
+        return [n.name, n.op, `[${n.shape.join(', ')}]`, n.dtype, ...cells]
+      })
+    const table = formatTable(['layer', 'op', 'shape', 'dtype', 'parameters', 'MACs', 'weight bytes', 'value bytes'], rows)
+    const plan = this.plan(1)
+    const bytes = this.params.reduce((sum, p) => sum + size(p.shape) * BYTES[p.dtype], 0)
+    return `${table}\n${this.name}: ${thousands(this.parameterCount)} parameters in ${thousands(bytes)} bytes, ${thousands(this.macs)} MACs, arena ${thousands(plan.arena.bytes)} bytes`
+  }
+
+  /** The model as a safetensors file with the graph in its metadata. */
+  save(): Uint8Array {
+    return serialize(this)
+  }
+
+  /** The model of such a file; `source` names it in errors. Predictions are bit-identical. */
+  static load(bytes: Uint8Array, source = 'model file'): Model {
+    const { outputs, name, labels } = deserialize(bytes, source)
+    return new Model(outputs, { name, labels })
+  }
+
+  private feeds(x: Values | Record<string, Values>): { node: Node; index: number; values: Values }[] {
+    const inputs = this.inputs
+    const named: Record<string, Values> = isValues(x) ? { [inputs[0].name]: x } : x
+    const feeds = inputs.map((node, index) => {
+      const values = named[node.name]
+      if (!values) throw new DunlinError(`model "${this.name}": no values for input "${node.name}"; its inputs are ${inputs.map((n) => `"${n.name}"`).join(', ')}.`)
+      return { node, index, values }
+    })
+    const counts = feeds.map(({ node, values }) => values.length / size(node.shape))
+    const bad = counts.findIndex((c) => !Number.isInteger(c) || c !== counts[0] || c === 0)
+    if (bad >= 0) {
+      const { node, values } = feeds[bad]
+      throw new DunlinError(`model "${this.name}": input "${node.name}" got ${values.length} values, wanted a multiple of ${size(node.shape)} (shape [${node.shape}])${bad ? `, as many samples as the first input's ${counts[0]}` : ''}.`)
+    }
+    return feeds
+  }
+}
+
+const isValues = (x: Values | Record<string, Values>): x is Values => typeof x.length === 'number'
+
+/** The share of rows of `y` whose largest value is at the row's label. */
+export function accuracy(y: Float32Array, labels: ArrayLike<number>): number {
+  const each = y.length / labels.length
+  let right = 0
+  for (let i = 0; i < labels.length; i++) right += argmax(y, i * each, each) === labels[i] ? 1 : 0
+  return right / labels.length
+}
+
+/** Index of the largest of the `count` values from `from` on; the first of equals. */
+export function argmax(values: ArrayLike<number>, from = 0, count = values.length): number {
+  let best = 0
+  for (let i = 1; i < count; i++) if (values[from + i] > values[from + best]) best = i
+  return best
+}
+
+const macsOf = (node: Node): number => opOf(node.op)?.macs?.(node) ?? 0
+
+/** Gives nodes without a name their op's, made unique by a number; a layer's parameters are called <layer>/<parameter>. */
+function nameNodes(nodes: readonly Node[]): void {
+  const taken = new Set<string>()
+  const unique = (base: string) => {
+    let name = base
+    for (let i = 2; taken.has(name); i++) name = `${base}_${i}`
+    taken.add(name)
+    return name
+  }
+  for (const node of nodes) if (!isParam(node)) node.name = unique(node.name || node.op)
+  for (const node of nodes) {
+    for (const p of node.inputs) {
+      if (isParam(p) && !taken.has(p.name)) p.name = unique(p.name.includes('/') ? p.name : `${node.name}/${p.name}`)
+    }
+  }
+}
+
+/** First values of a parameter that has none. Uniform draws only: they take no function that engines may round differently. */
+function draw(param: Param, random: Random): void {
+  const { init } = param.attrs
+  if (param.data.length || !init) return
+  const data = new Float32Array(size(param.shape))
+  if (init.kind !== 'zeros') {
+    // He et al. 2015: variance 2 / fanIn; Glorot and Bengio 2010: 2 / (fanIn + fanOut). A uniform in [-a, a] has variance a^2 / 3.
+    const a = Math.sqrt(6 / (init.kind === 'heUniform' ? init.fanIn : init.fanIn + init.fanOut))
+    for (let i = 0; i < data.length; i++) data[i] = random.uniform(-a, a)
+  }
+  param.data = data
+}

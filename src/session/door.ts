@@ -1,0 +1,41 @@
+// The door of a network: raw numbers come in normalized, and quantized where the port is int8; results leave as real numbers. The session
+// and a standalone module's host do exactly this, so both see the same bytes.
+
+import type { Quant, TypedArray } from '../graph/node'
+
+/** What a user may feed: raw numbers, before normalization and quantization. */
+export type Values = ArrayLike<number>
+
+interface Door {
+  quant?: Quant
+  normalize?: { mean: number; std: number }
+}
+
+/**
+ * Stores `count` raw values, from `from` on, into `into` at `to`: (raw - mean) / std in float32, then where the port is quantized
+ * zeroPoint + value / scale, rounded half away from zero (TFLite QUANTIZE) and clamped to int8.
+ */
+export function enter(door: Door, values: Values, from: number, count: number, into: TypedArray, to: number): void {
+  const { quant, normalize } = door
+  if (!quant && !normalize) {
+    for (let i = 0; i < count; i++) into[to + i] = values[from + i]
+    return
+  }
+  const { mean, std } = normalize ?? { mean: 0, std: 1 }
+  const factor = 1 / std
+  if (!quant) {
+    for (let i = 0; i < count; i++) into[to + i] = (values[from + i] - mean) * factor
+    return
+  }
+  const { zeroPoint, scale } = quant
+  for (let i = 0; i < count; i++) {
+    const v = Math.fround((values[from + i] - mean) * factor) / scale[0]
+    const q = zeroPoint + (v < 0 ? -Math.round(-v) : Math.round(v))
+    into[to + i] = q < -128 ? -128 : q > 127 ? 127 : q
+  }
+}
+
+/** Stored values as real numbers. */
+export function leave({ quant }: Door, stored: TypedArray): Float32Array {
+  return quant ? Float32Array.from(stored, (q) => quant.scale[0] * (q - quant.zeroPoint)) : Float32Array.from(stored)
+}

@@ -1,0 +1,48 @@
+// The kernel binaries: three builds of one AssemblyScript source, embedded as base64 so that no bundler needs configuring. The session
+// takes the first that the host validates: relaxed (fused multiply-add), simd, scalar.
+
+import * as base64 from '../../build/kernels'
+import { DunlinError } from '../graph/error'
+
+export const BUILDS = ['relaxed', 'simd', 'scalar'] as const
+/** Which of the three kernel binaries. int8 results are equal in all; f32 results of `relaxed` differ by fused rounding. */
+export type Build = (typeof BUILDS)[number]
+
+const binaries = new Map<Build, Uint8Array>()
+const modules = new Map<Build, WebAssembly.Module>()
+
+/** The bytes of a build. */
+export function kernelBytes(build: Build): Uint8Array {
+  let bytes = binaries.get(build)
+  if (!bytes) binaries.set(build, (bytes = Uint8Array.from(atob(base64[build]), (c) => c.charCodeAt(0))))
+  return bytes
+}
+
+/** The best build that this host can run. */
+export function bestBuild(): Build {
+  const best = BUILDS.find((build) => modules.has(build) || WebAssembly.validate(kernelBytes(build) as BufferSource))
+  if (!best) throw new DunlinError('This host runs no WebAssembly that dunlin can use: bulk memory and sign extension are needed.')
+  return best
+}
+
+/** The compiled module of a build; compiled once per process. */
+export async function kernelModule(build: Build): Promise<WebAssembly.Module> {
+  let module = modules.get(build)
+  if (!module) {
+    try {
+      module = await WebAssembly.compile(kernelBytes(build) as BufferSource)
+    } catch (error) {
+      throw new DunlinError(`This host cannot run the "${build}" kernels (${(error as Error).message}). It can run "${bestBuild()}".`)
+    }
+    modules.set(build, module)
+  }
+  return module
+}
+
+/**
+ * Gives dunlin a module compiled elsewhere, for hosts that must not compile bytes at run time (a Cloudflare worker, a strict
+ * content security policy): the file is `dunlin/kernels/<build>.wasm`.
+ */
+export function provideKernels(build: Build, module: WebAssembly.Module): void {
+  modules.set(build, module)
+}

@@ -1,0 +1,80 @@
+// A session runs a plan: one wasm instance, one memory of the plan's size. It sees regions and calls, never ops. Dropping it frees
+// everything.
+
+import { instantiateSync } from '@assemblyscript/loader'
+import { DunlinError } from '../graph/error'
+import { ARRAYS, size, type TypedArray } from '../graph/node'
+import type { Call, Plan, Port, Region } from '../plan/plan'
+import { enter, leave, type Values } from './door'
+import { type Build, bestBuild, kernelModule } from './kernels'
+
+type Kernel = (...args: number[]) => void
+
+const PAGE = 65536
+
+export class Session {
+  private readonly calls: { kernel: Kernel; args: number[] }[]
+
+  private constructor(
+    readonly plan: Plan,
+    readonly build: Build,
+    private readonly memory: WebAssembly.Memory,
+    kernels: Record<string, Kernel>,
+  ) {
+    const bind = (c: Call) => {
+      const kernel = kernels[c.kernel]
+      if (kernel?.length !== c.args.length) {
+        throw new DunlinError(`The plan calls ${c.kernel} with ${c.args.length} arguments; the ${build} kernels have ${kernel ? `one of ${kernel.length}` : 'none of that name'}.`)
+      }
+      return { kernel, args: c.args }
+    }
+    this.calls = plan.calls.map(bind)
+    for (const constant of plan.constants) this.view(constant).set(constant.data)
+    for (const { kernel, args } of plan.init.map(bind)) kernel(...args)
+  }
+
+  /** Loads the kernels (`build`: the best that the host runs) and the plan's constants, and runs its `init`. */
+  static async create(plan: Plan, options: { build?: Build } = {}): Promise<Session> {
+    const build = options.build ?? bestBuild()
+    const module = await kernelModule(build)
+    let memory: WebAssembly.Memory
+    try {
+      memory = new WebAssembly.Memory({ initial: Math.ceil(plan.memory / PAGE) })
+    } catch {
+      throw new DunlinError(`This host has no ${plan.memory} bytes of memory for the plan. Use a smaller batch or network.`)
+    }
+    const { instance } = instantiateSync(module, { env: { memory } })
+    return new Session(plan, build, memory, instance.exports as unknown as Record<string, Kernel>)
+  }
+
+  /** Runs the plan's calls once. */
+  run(): void {
+    for (const { kernel, args } of this.calls) kernel(...args)
+  }
+
+  /** A live view of a region, valid as long as the session. */
+  view(region: Region): TypedArray {
+    return new ARRAYS[region.dtype](this.memory.buffer, region.address, region.length)
+  }
+
+  /** Copies `count` samples, from the `from`-th of `values` on, through the port's door into memory, at sample `to` of the batch. */
+  feed(port: Port, values: Values, from = 0, count = port.batch, to = 0): void {
+    const each = size(port.shape)
+    enter(port, values, from * each, count * each, this.view(port), to * each)
+  }
+
+  /** The first `count` samples of a port as real numbers. */
+  fetch(port: Port, count = port.batch): Float32Array {
+    return leave(port, this.view(port).subarray(0, count * size(port.shape)))
+  }
+
+  /** A copy of the memory that outlives a run, from address `from`: constants and what `init` made of them. */
+  contents(from: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer).slice(from, this.plan.persistent)
+  }
+
+  /** Which build runs, in how much memory. */
+  info(): { build: Build; memoryBytes: number; calls: number } {
+    return { build: this.build, memoryBytes: this.plan.memory, calls: this.plan.calls.length }
+  }
+}

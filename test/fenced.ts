@@ -1,0 +1,101 @@
+// Runs one op's row on one build, outside any plan: `Fenced` is an Emit whose calls run at once on the harness' fenced buffers. A
+// write outside a buffer, a changed input, a scratch that is too small or expected to be zero, an output that is not
+// written: all fail. Gradients exist for every float input, and start from what the test puts there, because backward adds.
+
+import { ARRAYS, type Dtype, type Node, size, type TypedArray } from '../src/graph/node'
+import { opOf } from '../src/ops'
+import type { Buffer, Emit, KernelName } from '../src/ops/op'
+import { Arena, type Build, type Buffer as Fence, in_, inout, out, scratch } from './harness'
+
+interface Placed extends Buffer {
+  address: number
+}
+
+export class Fenced implements Emit {
+  private readonly arena: Arena
+  readonly values = new Map<Node, Placed>()
+  readonly grads = new Map<Node, Placed>()
+
+  constructor(
+    private readonly build: Build,
+    readonly batch: number,
+  ) {
+    this.arena = new Arena(build.memory)
+  }
+
+  place(name: string, fence: Fence): Placed {
+    const { before } = fence
+    const dtype = (Object.keys(ARRAYS) as Dtype[]).find((d) => before instanceof ARRAYS[d]) as Dtype
+    return { name, dtype, length: before.length, address: this.arena.alloc(fence) }
+  }
+
+  read(buffer: Buffer): TypedArray {
+    return new ARRAYS[buffer.dtype](this.build.memory.buffer, (buffer as Placed).address, buffer.length).slice()
+  }
+
+  check(what: string): void {
+    this.arena.check(`${what} (${this.build.name})`)
+  }
+
+  value(node: Node): Placed {
+    let buffer = this.values.get(node)
+    if (!buffer) {
+      buffer = this.place(node.op, out(node.dtype, size(node.shape) * (node.batched ? this.batch : 1)))
+      this.values.set(node, buffer)
+    }
+    return buffer
+  }
+
+  grad(node: Node): Placed | undefined {
+    return this.grads.get(node)
+  }
+
+  scratch(length: number): Placed {
+    return this.place('scratch', scratch('f32', length))
+  }
+
+  constant(name: string, data: TypedArray): Placed {
+    return this.place(name, in_(data))
+  }
+
+  prepared(_name: string, length: number, fill: (to: Buffer) => void): Placed {
+    const buffer = this.scratch(length)
+    fill(buffer)
+    return buffer
+  }
+
+  call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
+    const run = this.build.kernels[kernel]
+    if (run?.length !== args.length) throw new Error(`${kernel}: called with ${args.length} arguments, has ${run?.length}.`)
+    run(...args.map((a) => (typeof a === 'number' ? a : (a as Placed).address)))
+  }
+}
+
+export interface Run {
+  batch: number
+  /** One array for each input of the node. */
+  inputs: readonly TypedArray[]
+  /** The gradient of the value: there is a backward when it is given. */
+  dy?: Float32Array
+  /** What the gradients of the inputs start from; default: zeros. */
+  before?: readonly Float32Array[]
+}
+
+/** The value of a node, and after a backward the gradients of its inputs. */
+export function runNode(build: Build, node: Node, { batch, inputs, dy, before }: Run): { y: Float32Array; grads: Float32Array[] } {
+  const row = opOf(node.op)
+  if (!row?.forward || (dy && !row.backward)) throw new Error(`${node.op} has no f32 kernels to run.`)
+  const e = new Fenced(build, batch)
+  node.inputs.forEach((x, i) => {
+    e.values.set(x, e.place(`input ${i}`, in_(inputs[i])))
+    if (dy && x.dtype === 'f32') e.grads.set(x, e.place(`gradient ${i}`, inout(before?.[i] ?? new Float32Array(inputs[i].length))))
+  })
+  row.forward(e, node)
+  const y = e.read(e.value(node)) as Float32Array
+  if (dy) {
+    e.grads.set(node, e.place('dy', inout(dy)))
+    row.backward?.(e, node)
+  }
+  e.check(node.op)
+  return { y, grads: node.inputs.flatMap((x) => e.grads.get(x) ?? []).map((g) => e.read(g) as Float32Array) }
+}

@@ -1,0 +1,258 @@
+// The int8 kernels that slide a window (convolution, depthwise, pooling) and dense, in every build, against test/reference/i8.ts:
+// equal to the last bit. Sizes run round every tile; a failure prints the case, which is all it takes to run it again.
+
+import { describe, expect, it } from 'vitest'
+import { Random } from '../src/graph/random'
+import { builds, in_, out, run } from './harness'
+import * as reference from './reference/i8'
+
+type Padding = 'same' | 'valid' | [top: number, bottom: number, left: number, right: number]
+
+/** Channel counts round the tiles of 4, 8 and 16. */
+const CHANNELS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33]
+const ZERO_POINTS = [-128, -1, 0, 3, 127]
+
+/** A window's sizes; what is not given is 1, and the output's size follows from the padding. */
+function windowOf(sizes: Partial<reference.Window>, padding: Padding): reference.Window {
+  const s = {
+    batch: 1,
+    ih: 1,
+    iw: 1,
+    ic: 1,
+    oh: 1,
+    ow: 1,
+    oc: 1,
+    kh: 1,
+    kw: 1,
+    sh: 1,
+    sw: 1,
+    dh: 1,
+    dw: 1,
+    pt: 0,
+    pl: 0,
+    ...sizes,
+  }
+  const reach = { h: (s.kh - 1) * s.dh + 1, w: (s.kw - 1) * s.dw + 1 }
+  if (padding === 'same') {
+    s.oh = Math.ceil(s.ih / s.sh)
+    s.ow = Math.ceil(s.iw / s.sw)
+    s.pt = Math.max((s.oh - 1) * s.sh + reach.h - s.ih, 0) >> 1
+    s.pl = Math.max((s.ow - 1) * s.sw + reach.w - s.iw, 0) >> 1
+  } else {
+    const [top, bottom, left, right] = padding === 'valid' ? [0, 0, 0, 0] : padding
+    s.pt = top
+    s.pl = left
+    s.oh = Math.floor((s.ih + top + bottom - reach.h) / s.sh) + 1
+    s.ow = Math.floor((s.iw + left + right - reach.w) / s.sw) + 1
+  }
+  return s
+}
+
+const i8 = (random: Random, n: number, low = -128): Int8Array =>
+  Int8Array.from({ length: n }, () => low + random.integer(128 - low))
+const pick = <T>(random: Random, list: readonly T[]): T => list[random.integer(list.length)]
+
+/** Numbers of each output channel such that sums of `k` products fill the int8 range and overflow it now and then. */
+function channelsOf(random: Random, oc: number, k: number): reference.Channels {
+  const shift = -Math.round(Math.log2(70 * 74 * Math.sqrt(k)) - 6)
+  return {
+    bias: Int32Array.from({ length: oc }, () => random.integer(20001) - 10000),
+    multiplier: Int32Array.from({ length: oc }, () => 2 ** 30 + random.integer(2 ** 30)),
+    shift: Int32Array.from({ length: oc }, () => shift + random.integer(3) - 1),
+  }
+}
+
+function rangeOf(random: Random): reference.Range {
+  const relu = random.integer(2)
+  const yZero = pick(random, ZERO_POINTS)
+  return { xZero: pick(random, ZERO_POINTS), yZero, lo: relu ? yZero : -128, hi: relu ? Math.min(yZero + 100, 127) : 127 }
+}
+
+/** Windows for a kernel: every channel count, and random geometry of stride, dilation, padding and batch. */
+function windows(
+  channels: (random: Random, c: number) => { ic: number; oc: number },
+  dilations: boolean,
+): [seed: number, s: reference.Window][] {
+  const cases: [number, reference.Window][] = CHANNELS.flatMap((c, i) => {
+    const random = new Random(100 + i)
+    const sizes = { ...channels(random, c), ih: 5, iw: 4, kh: 3, kw: 3 }
+    return [
+      [200 + i, windowOf(sizes, 'same')],
+      [300 + i, windowOf({ ...sizes, batch: 3, ih: 2, iw: 3, kh: 1, kw: 1 }, 'valid')],
+    ]
+  })
+  for (let seed = 1000; cases.length < 150; seed++) {
+    const random = new Random(seed)
+    const upTo = (n: number) => 1 + random.integer(n)
+    const s = windowOf(
+      {
+        ...channels(random, upTo(20)),
+        batch: pick(random, [1, 3]),
+        ih: upTo(9),
+        iw: upTo(9),
+        kh: upTo(4),
+        kw: upTo(4),
+        sh: upTo(3),
+        sw: upTo(3),
+        dh: dilations ? upTo(3) : 1,
+        dw: dilations ? upTo(3) : 1,
+      },
+      pick<Padding>(random, ['same', 'valid', [0, 1, 2, 0], [1, 0, 0, 3], [2, 2, 2, 2], [3, 1, 1, 2]]),
+    )
+    if (s.oh > 0 && s.ow > 0) cases.push([seed, s])
+  }
+  return cases
+}
+
+const inputs = (s: reference.Window): number => s.batch * s.ih * s.iw * s.ic
+const outputs = (s: reference.Window): number => s.batch * s.oh * s.ow * s.oc
+const convolution = ({ batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl }: reference.Window): number[] => {
+  return [batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl]
+}
+const pooling = ({ batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl }: reference.Window): number[] => {
+  return [batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl]
+}
+const ranges = ({ xZero, yZero, lo, hi }: reference.Range): number[] => [xZero, yZero, lo, hi]
+const fences = ({ bias, multiplier, shift }: reference.Channels) => [in_(bias), in_(multiplier), in_(shift)]
+
+/** Runs the kernel in every build on these values and compares with the reference. */
+function expectConvolution(
+  op: 'conv2d' | 'depthwiseConv2d',
+  what: string,
+  s: reference.Window,
+  x: Int8Array,
+  w: Int8Array,
+  channels: reference.Channels,
+  range: reference.Range,
+): void {
+  const want = { conv2d: reference.conv2d, depthwiseConv2d: reference.depthwiseConv2d }[op](x, w, channels, s, range)
+  for (const build of builds) {
+    const [y] = run(build, `${op}_i8`, [
+      in_(x),
+      in_(w),
+      ...fences(channels),
+      out('i8', outputs(s)),
+      ...convolution(s),
+      ...ranges(range),
+    ])
+    expect(y, `${build.name}, ${what}, ${JSON.stringify({ ...s, ...range })}`).toEqual(want)
+  }
+}
+
+describe.each([
+  {
+    op: 'conv2d' as const,
+    cases: windows(
+      (random, c) => (random.integer(2) ? { ic: c, oc: pick(random, CHANNELS) } : { ic: pick(random, CHANNELS), oc: c }),
+      true,
+    ),
+    weights: (s: reference.Window) => s.oc * s.kh * s.kw * s.ic,
+    products: (s: reference.Window) => s.kh * s.kw * s.ic,
+  },
+  {
+    op: 'depthwiseConv2d' as const,
+    cases: windows((random, c) => ({ ic: c, oc: c * pick(random, [1, 1, 2, 3, 8, 9]) }), true),
+    weights: (s: reference.Window) => s.kh * s.kw * s.oc,
+    products: (s: reference.Window) => s.kh * s.kw,
+  },
+])('$op', ({ op, cases, weights, products }) => {
+  it('equals the reference for every channel count, stride, dilation, padding and batch', () => {
+    for (const [seed, s] of cases) {
+      const random = new Random(seed)
+      const x = i8(random, inputs(s))
+      const w = i8(random, weights(s), -127)
+      expectConvolution(op, `seed ${seed}`, s, x, w, channelsOf(random, s.oc, products(s)), rangeOf(random))
+    }
+  })
+
+  it('is exact where inputs, weights and zero points are at their ends', () => {
+    const s = windowOf({ ih: 5, iw: 5, ic: 17, oc: 17, kh: 5, kw: 5 }, 'same')
+    const channels = channelsOf(new Random(1), s.oc, 40 * products(s) ** 2)
+    for (const xZero of [-128, 127]) {
+      for (const value of [-128, 127]) {
+        for (const weight of [-128, -127, 127]) {
+          const x = new Int8Array(inputs(s)).fill(value)
+          const w = new Int8Array(weights(s)).fill(weight)
+          expectConvolution(op, `x ${value}, w ${weight}`, s, x, w, channels, { xZero, yZero: -value - 1, lo: -128, hi: 127 })
+        }
+      }
+    }
+  })
+
+  it('is exact for every shift and for multipliers and biases at their ends', () => {
+    const random = new Random(2)
+    const s = windowOf({ ih: 3, iw: 2, ic: 63, oc: 63, kh: 2, kw: 2 }, 'same')
+    for (const multiplier of [0, 1, 2 ** 30, 2 ** 31 - 1, 1 + random.integer(2 ** 31 - 1)]) {
+      const channels = {
+        bias: Int32Array.from({ length: 63 }, () => pick(random, [-(2 ** 31), -(2 ** 30), -1, 0, 1, 2 ** 30, 2 ** 31 - 1])),
+        multiplier: new Int32Array(63).fill(multiplier),
+        shift: Int32Array.from({ length: 63 }, (_, i) => i - 31),
+      }
+      const x = i8(random, inputs(s))
+      const w = i8(random, weights(s), -127)
+      expectConvolution(op, `seed 2, multiplier ${multiplier}`, s, x, w, channels, { xZero: -3, yZero: 0, lo: -128, hi: 127 })
+    }
+  })
+})
+
+describe.each(builds)('$name', (build) => {
+  it('dense_i8 equals the reference', () => {
+    const sizes = CHANNELS.flatMap((c, i) => [
+      [1, c, CHANNELS.at(-1 - i) as number],
+      [3, CHANNELS.at(i - 7) as number, c],
+    ])
+    for (const [i, [batch, n, k]] of [...sizes, [1, 10, 1000], [2, 128, 640]].entries()) {
+      const random = new Random(i)
+      const x = i8(random, batch * k)
+      const w = i8(random, n * k, -127)
+      const channels = channelsOf(random, n, k)
+      const range = rangeOf(random)
+      const [y] = run(build, 'dense_i8', [
+        in_(x),
+        in_(w),
+        ...fences(channels),
+        out('i8', batch * n),
+        batch,
+        n,
+        k,
+        ...ranges(range),
+      ])
+      expect(y, `seed ${i}, batch ${batch}, n ${n}, k ${k}`).toEqual(reference.dense(x, w, channels, batch, n, k, range))
+    }
+  })
+
+  it.each([
+    ['maxPool2d_i8', reference.maxPool2d],
+    ['avgPool2d_i8', reference.avgPool2d],
+  ] as const)('%s equals the reference', (kernel, pool) => {
+    const meetsInput = (s: reference.Window) =>
+      s.pt < s.kh && s.pl < s.kw && (s.oh - 1) * s.sh - s.pt < s.ih && (s.ow - 1) * s.sw - s.pl < s.iw
+    for (const [seed, s] of windows((_, c) => ({ ic: c, oc: c }), false)) {
+      if (!meetsInput(s)) continue
+      const random = new Random(seed)
+      const x = i8(random, inputs(s))
+      const [lo, hi] = pick(random, [
+        [-128, 127],
+        [-20, 90],
+      ])
+      const [y] = run(build, kernel, [in_(x), out('i8', outputs(s)), ...pooling(s), lo, hi])
+      expect(y, `seed ${seed} ${JSON.stringify(s)}`).toEqual(pool(x, s, lo, hi))
+    }
+  })
+
+  it('avgPool2d_i8 sums a window of 70 x 70 and rounds halves away from zero', () => {
+    const large = windowOf({ ih: 70, iw: 70, ic: 9, oc: 9, kh: 70, kw: 70 }, 'valid')
+    const [y] = run(build, 'avgPool2d_i8', [
+      in_(new Int8Array(inputs(large)).fill(-128)),
+      out('i8', 9),
+      ...pooling(large),
+      -128,
+      127,
+    ])
+    expect(y).toEqual(new Int8Array(9).fill(-128))
+    const pairs = windowOf({ ih: 1, iw: 2, ic: 8, oc: 8, kw: 2 }, 'valid')
+    const x = Int8Array.of(0, 1, 2, -1, -2, 127, -128, 5, 1, 2, 3, -2, -3, 126, -127, 5)
+    const [halves] = run(build, 'avgPool2d_i8', [in_(x), out('i8', 8), ...pooling(pairs), -128, 127])
+    expect(halves).toEqual(Int8Array.of(1, 2, 3, -2, -3, 127, -128, 5))
+  })
+})

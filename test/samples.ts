@@ -1,0 +1,157 @@
+// Small graphs for every op, which the tests of ops run forward and backward on every build. Sizes are ragged on purpose: channels
+// round the tiles of 4 and 8, odd images, windows that hang over the border. An op without samples does not compile.
+
+import { input, type Node, type TypedArray } from '../src/graph/node'
+import type { OpName } from '../src/ops'
+import { relu, relu6, softmax } from '../src/ops/activation'
+import { add } from '../src/ops/add'
+import { conv2d } from '../src/ops/conv2d'
+import { crossEntropy } from '../src/ops/crossEntropy'
+import { dense } from '../src/ops/dense'
+import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
+import { avgPool2d, globalAvgPool2d, maxPool2d } from '../src/ops/pool2d'
+import { flatten, reshape } from '../src/ops/reshape'
+
+export interface Sample {
+  /** Shapes and options, for the name of the test. */
+  what: string
+  batch: number
+  /** One op; its inputs are leaves, whose values the test draws. */
+  node: Node
+  /** Values of inputs, by index, that are not drawn and have no gradient. */
+  given?: Record<number, TypedArray>
+  /** Values are drawn from [-range, range); default 2. */
+  range?: number
+}
+
+const text = (v: unknown) => JSON.stringify(v).replaceAll('"', '')
+
+/** Samples of a layer with one input: [shape, options, batch]. */
+const layer =
+  <O>(make: (options: O) => (x: Node) => Node, more: Partial<Sample> = {}) =>
+  ([shape, options, batch = 1]: readonly [readonly number[], O, number?]): Sample => ({
+    what: `${text(shape)} ${text(options)} batch ${batch}`,
+    batch,
+    node: make(options)(input(shape)),
+    ...more,
+  })
+
+type Conv = Parameters<typeof conv2d>[0]
+type Depthwise = Parameters<typeof depthwiseConv2d>[0]
+type Pool = Parameters<typeof maxPool2d>[0]
+type Row<O> = readonly [readonly number[], O, number?]
+
+const windows: Row<Pool>[] = [
+  [[4, 6, 1], { kernel: 2 }, 3],
+  [[5, 5, 2], { kernel: 3, strides: 2 }],
+  [[5, 4, 3], { kernel: 3, strides: 1, padding: 'same' }, 3],
+  [[6, 5, 4], { kernel: [2, 3], strides: [1, 2] }],
+  [[7, 6, 5], { kernel: 3, strides: 2, padding: 1 }],
+  [[4, 5, 7], { kernel: 2, strides: 2, padding: 'same' }, 3],
+  [[5, 6, 8], { kernel: 3, strides: [2, 3], padding: [1, 0, 0, 2] }],
+  [[3, 3, 9], { kernel: 3, strides: 1, padding: 2 }],
+  [[2, 3, 15], { kernel: 2, strides: 1, padding: 'same' }],
+  [[3, 4, 16], { kernel: [1, 2] }],
+  [[3, 2, 17], { kernel: [3, 1], padding: 'same' }, 3],
+  [[2, 2, 31], { kernel: 1, strides: 2 }],
+  [[2, 2, 33], { kernel: 5, strides: 1, padding: 'same' }],
+]
+
+const convolutions: Row<Omit<Conv, 'filters'>>[] = [
+  [[1, 1], { kernel: 3, padding: 'same' }, 3],
+  [[5, 4], { kernel: 3 }],
+  [[5, 4], { kernel: 3, activation: 'relu' }, 3],
+  [[5, 5], { kernel: 3, padding: 'same', activation: 'relu6' }],
+  [[4, 5], { kernel: 2, padding: 'same', bias: false }, 3],
+  [[6, 5], { kernel: 3, strides: 2, padding: 'same' }],
+  [[7, 6], { kernel: 3, strides: [2, 1], padding: 1, activation: 'relu6', bias: false }],
+  [[6, 7], { kernel: 3, strides: [1, 2], padding: [0, 1, 2, 0] }],
+  [[5, 6], { kernel: [1, 3], strides: 3, padding: [0, 0, 1, 2] }, 3],
+  [[7, 5], { kernel: [4, 1], strides: [3, 2] }],
+  [[5, 5], { kernel: 2, strides: 3, padding: 1 }],
+  [[6, 6], { kernel: 3, dilation: 2 }],
+  [[5, 6], { kernel: 3, dilation: 2, padding: 'same', activation: 'relu' }],
+  [[5, 6], { kernel: [3, 2], dilation: [1, 3], padding: 2 }, 3],
+  [[7, 6], { kernel: 2, dilation: [3, 2], strides: 2, padding: [2, 1, 0, 1] }],
+  [[2, 3], { kernel: 5, padding: 'same' }],
+  [[2, 2], { kernel: 3, dilation: 4, padding: 'same' }],
+]
+
+/** Input channels and filters that go with the windows above, in turn. */
+const CHANNELS = [[1, 1], [1, 3], [2, 5], [3, 2], [4, 4], [5, 9], [2, 7], [3, 8], [6, 1], [7, 3], [8, 2], [9, 4], [1, 17], [2, 6], [1, 9], [3, 15], [5, 5]] // biome-ignore format: a table
+
+const pointwise: Row<Conv>[] = [
+  [[3, 3, 1], { filters: 33, kernel: 1 }],
+  [[2, 3, 8], { filters: 16, kernel: 1, activation: 'relu' }, 3],
+  [[3, 2, 15], { filters: 7, kernel: 1, bias: false }],
+  [[3, 3, 16], { filters: 8, kernel: 1, strides: 2 }, 3],
+  [[1, 5, 17], { filters: 15, kernel: 1, activation: 'relu6' }],
+  [[4, 4, 31], { filters: 6, kernel: 1, strides: [3, 2] }],
+  [[2, 2, 32], { filters: 9, kernel: 1 }],
+  [[3, 1, 33], { filters: 17, kernel: 1, padding: 'same' }],
+]
+
+const deep: Row<Depthwise>[] = [
+  ...convolutions.map(([[h, w], options, batch], i): Row<Depthwise> => [[h, w, (i % 9) + 1], options, batch]),
+  ...[15, 16, 17, 31, 32, 33].map((c, i): Row<Depthwise> => [[3, 2, c], { kernel: [2, 3], padding: 'same', ...(i % 2 && { activation: 'relu6' }) }, 1 + (i % 2) * 2]),
+  [[5, 4, 1], { kernel: 3, multiplier: 8, padding: 'same' }],
+  [[4, 4, 3], { kernel: 2, multiplier: 2, strides: 2, bias: false, activation: 'relu' }, 3],
+  [[4, 5, 4], { kernel: 3, multiplier: 3, dilation: [1, 2], padding: 'same' }],
+]
+
+const loss = (classes: number, labels: number[], weights: number[], range = 2): Sample => ({
+  what: `${classes} classes, labels ${labels}, weights ${weights}, logits within ${range}`,
+  batch: labels.length,
+  node: crossEntropy(input([classes]), input([1], { name: 'labels', dtype: 'i32' }), input([1], { name: 'weights' })),
+  given: { 1: Int32Array.from(labels), 2: Float32Array.from(weights) },
+  range,
+})
+
+const shapes: Row<object>[] = [[[1], {}], [[3], {}, 3], [[4], {}], [[5, 3], {}], [[3, 3, 7], {}, 3], [[16], {}], [[33], {}]] // biome-ignore format: a table
+
+export const samples: Record<OpName, Sample[]> = {
+  add: shapes.map(([shape, , batch = 1], i) => {
+    const activation = ([undefined, 'relu', 'relu6'] as const)[i % 3]
+    return {
+      what: `${text(shape)} ${activation ?? ''} batch ${batch}`,
+      batch,
+      node: add({ ...(activation && { activation }) })(input(shape, { name: 'a' }), input(shape, { name: 'b' })),
+      range: 5,
+    }
+  }),
+  avgPool2d: [...windows.map(layer(avgPool2d)), layer(globalAvgPool2d)([[3, 4, 6], {}, 3])],
+  conv2d: [
+    ...convolutions.map(([[h, w], options, batch], i) => layer(conv2d)([[h, w, CHANNELS[i][0]], { filters: CHANNELS[i][1], ...options }, batch])),
+    ...pointwise.map(layer(conv2d)),
+  ],
+  crossEntropy: [
+    loss(2, [1], [1]),
+    loss(10, [3, 0, 9], [1, 1, 1]),
+    loss(5, [4, 2, 1, 0], [0.5, 0, 2, 1]),
+    loss(17, [16, 5, 7], [1, 0.25, 0]),
+    loss(33, [32], [3]),
+    loss(4, [0, 3], [0, 0]),
+  ],
+  dense: (
+    [
+      [[1], { units: 1 }],
+      [[2], { units: 3, activation: 'relu' }, 3],
+      [[7], { units: 8, bias: false }, 5],
+      [[8], { units: 9, activation: 'relu6' }, 3],
+      [[9], { units: 16 }, 4],
+      [[15], { units: 17 }, 2],
+      [[16], { units: 7, activation: 'relu', bias: false }],
+      [[17], { units: 15 }, 6],
+      [[31], { units: 2 }, 7],
+      [[32], { units: 4, activation: 'relu6' }, 8],
+      [[33], { units: 5 }, 3],
+      [[5], { units: 33 }, 9],
+    ] as Row<Parameters<typeof dense>[0]>[]
+  ).map(layer(dense)),
+  depthwiseConv2d: deep.map(layer(depthwiseConv2d)),
+  maxPool2d: windows.map(layer(maxPool2d)),
+  relu: shapes.map(layer(relu)),
+  relu6: shapes.map(layer(relu6, { range: 9 })),
+  reshape: [layer(flatten)([[2, 3, 4], {}, 3]), layer(reshape)([[6], { shape: [1, 2, 3] }])],
+  softmax: ([[[1], {}], [[2], {}, 3], [[10], {}, 3], [[2, 3, 5], {}], [[17], {}], [[33], {}, 3]] as Row<object>[]).map(layer(softmax)),
+}
