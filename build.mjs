@@ -1,15 +1,23 @@
 // Builds dunlin: AssemblyScript kernels -> build/*.wasm -> build/kernels.js (base64), then dist/ by esbuild and tsc.
 // Everything it writes (build/, dist/) is derived and not in git. `node build.mjs kernels` stops after the kernels.
 // The AssemblyScript compile is skipped when no source is newer than its output.
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, copyFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import { build } from 'esbuild'
 
 export const BUILDS = ['scalar', 'simd', 'relaxed']
 const newest = (paths) => Math.max(...paths.map((p) => statSync(p).mtimeMs))
 const tree = (dir) => readdirSync(dir, { recursive: true }).map((f) => `${dir}/${f}`)
-const node = (script, ...args) => execFileSync(process.execPath, [script, ...args], { stdio: ['ignore', 2, 2] })
+const node = async (...args) => {
+  try {
+    await promisify(execFile)(process.execPath, args)
+  } catch ({ stdout, stderr }) {
+    process.stderr.write(stdout + stderr)
+    process.exit(1)
+  }
+}
 
 /** CommonJS libraries bundled into an ES module call require() for Node's own modules. */
 const REQUIRE = `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`
@@ -18,7 +26,7 @@ mkdirSync('build', { recursive: true })
 const sources = newest([...tree('assembly'), 'asconfig.json', 'build.mjs', 'node_modules/assemblyscript/package.json'])
 const outputs = ['build/kernels.js', ...BUILDS.map((b) => `build/${b}.wasm`)]
 if (!outputs.every(existsSync) || Math.min(...outputs.map((p) => statSync(p).mtimeMs)) < sources) {
-  for (const target of BUILDS) node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', target)
+  await Promise.all(BUILDS.map((target) => node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', target)))
   const base64 = (b) => readFileSync(`build/${b}.wasm`).toString('base64')
   writeFileSync('build/kernels.js', BUILDS.map((b) => `export const ${b} = '${base64(b)}'\n`).join(''))
   writeFileSync('build/kernels.d.ts', BUILDS.map((b) => `export const ${b}: string\n`).join(''))
@@ -32,6 +40,7 @@ if (process.argv[2] !== 'kernels') {
   const universal = { ...common, entryPoints: ['src/index.ts'], platform: 'neutral', mainFields: ['module', 'main'] }
   const forNode = { ...common, entryPoints: ['src/node.ts'], platform: 'node' }
   await Promise.all([
+    node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'),
     build({ ...universal, format: 'esm', outfile: 'dist/index.js' }),
     build({ ...universal, format: 'cjs', outfile: 'dist/index.cjs' }),
     build({ ...forNode, format: 'esm', outfile: 'dist/node.js', plugins: [besides('./index.js')], banner: { js: REQUIRE } }),
@@ -42,7 +51,6 @@ if (process.argv[2] !== 'kernels') {
     }),
     build({ ...forNode, entryPoints: ['src/cli/main.ts'], format: 'esm', outfile: 'dist/cli.js', banner: { js: `#!/usr/bin/env node\n${REQUIRE}` } }),
   ])
-  node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json')
   // The declarations name the kernels' own, at the same place relative to them as in the sources.
   mkdirSync('dist/build')
   for (const name of ['scalar', 'kernels']) copyFileSync(`build/${name}.d.ts`, `dist/build/${name}.d.ts`)

@@ -177,7 +177,7 @@ describe('shift', () => {
       const before = Float32Array.from({ length: h * w * c }, (_, i) => i + 1)
       const after = before.slice()
       const draw = random.next()
-      shift(pixels, -1)(after, shape, new Random(draw))
+      shift(pixels, { fill: -1 })(after, shape, new Random(draw))
       const again = new Random(draw)
       const down = again.integer(2 * pixels + 1) - pixels
       const right = again.integer(2 * pixels + 1) - pixels
@@ -187,6 +187,32 @@ describe('shift', () => {
         return y >= 0 && y < h && x >= 0 && x < w ? before[(y * w + x) * c + (i % c)] : -1
       })
       expect(after, `seed ${seed}, round ${round}, shape ${shape}, down ${down}, right ${right}`).toEqual(wanted)
+    }
+  })
+
+  it('shifts by fractions of a pixel as bilinear interpolation does', () => {
+    const seed = 11
+    const random = new Random(seed)
+    const [height, width, channels] = [4, 5, 2]
+    const before = Float32Array.from({ length: height * width * channels }, () => random.uniform(-1, 1))
+    for (let round = 0; round < 20; round++) {
+      const after = before.slice()
+      shift(1.3, { subpixel: true, fill: 0.5 })(after, [height, width, channels], new Random(seed, round))
+      const replay = new Random(seed, round)
+      const [down, right] = [replay.uniform(-1.3, 1.3), replay.uniform(-1.3, 1.3)]
+      const at = (y: number, x: number, c: number) =>
+        y >= 0 && y < height && x >= 0 && x < width ? before[(y * width + x) * channels + c] : 0.5
+      after.forEach((got, i) => {
+        const [y, x, c] = [Math.floor(i / channels / width) - down, (Math.floor(i / channels) % width) - right, i % channels]
+        let want = 0
+        // Each source pixel weighs by its distance, a tent of width 1 on either side.
+        for (let v = Math.floor(y); v <= Math.floor(y) + 1; v++) {
+          for (let u = Math.floor(x); u <= Math.floor(x) + 1; u++) {
+            want += (1 - Math.abs(y - v)) * (1 - Math.abs(x - u)) * at(v, u, c)
+          }
+        }
+        expect(Math.abs(got - want), `seed ${seed}, round ${round}, value ${i}`).toBeLessThan(1e-6)
+      })
     }
   })
 

@@ -73,6 +73,7 @@ function plan(more: Partial<Plan> = {}): Plan {
   return {
     memory: 200,
     persistent: 40,
+    arena: { bytes: 144, lowerBound: 144 },
     constants: [],
     state: [],
     init: [],

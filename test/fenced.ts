@@ -77,18 +77,23 @@ export interface Run {
   inputs: readonly TypedArray[]
   /** The gradient of the value: there is a backward when it is given. */
   dy?: Float32Array
-  /** What the gradients of the inputs start from; default: zeros. */
+  /** What the gradients of the inputs start from, by input; default: zeros. */
   before?: readonly Float32Array[]
 }
 
 /** The value of a node, and after a backward the gradients of its inputs. */
-export function runNode(build: Build, node: Node, { batch, inputs, dy, before }: Run): { y: Float32Array; grads: Float32Array[] } {
+export function runNode(
+  build: Build,
+  node: Node,
+  { batch, inputs, dy, before }: Run,
+): { y: Float32Array; grads: Float32Array[] } {
   const row = opOf(node.op)
   if (!row?.forward || (dy && !row.backward)) throw new Error(`${node.op} has no f32 kernels to run.`)
   const e = new Fenced(build, batch)
   node.inputs.forEach((x, i) => {
     e.values.set(x, e.place(`input ${i}`, in_(inputs[i])))
-    if (dy && x.dtype === 'f32') e.grads.set(x, e.place(`gradient ${i}`, inout(before?.[i] ?? new Float32Array(inputs[i].length))))
+    if (dy && x.dtype === 'f32')
+      e.grads.set(x, e.place(`gradient ${i}`, inout(before?.[i] ?? new Float32Array(inputs[i].length))))
   })
   row.forward(e, node)
   const y = e.read(e.value(node)) as Float32Array

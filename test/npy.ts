@@ -1,4 +1,4 @@
-// Reads a .npy file (NumPy format 1.0 to 3.0) of float32, int32 or int64 in C order: what the reference values in test/fixtures are.
+// Reads a .npy file (NumPy format 1.0 to 3.0) of float32, int32 or int64 in C order: the values in test/fixtures.
 
 import { readFileSync } from 'node:fs'
 
@@ -16,7 +16,10 @@ export function readNpy(file: string): Npy {
   const header = bytes.toString('latin1', start, end)
   const [, dtype] = /'descr': '([^']+)'/.exec(header) ?? []
   const [, dims] = /'shape': \(([^)]*)\)/.exec(header) ?? []
-  const shape = (dims ?? '').split(',').filter((d) => d.trim()).map(Number)
+  const shape = (dims ?? '')
+    .split(',')
+    .filter((d) => d.trim())
+    .map(Number)
   const raw = new Uint8Array(bytes.subarray(end)).buffer
   if (!header.includes("'fortran_order': False")) throw new Error(`${file}: not in C order.`)
   if (dtype === '<f4') return { shape, data: new Float32Array(raw) }

@@ -1,5 +1,5 @@
-// Small graphs for every op, which the tests of ops run forward and backward on every build. Sizes are ragged on purpose: channels
-// round the tiles of 4 and 8, odd images, windows that hang over the border. An op without samples does not compile.
+// Small graphs for every op, which the tests of ops run forward and backward on every build. Sizes are ragged on purpose:
+// channels round the tiles of 4 and 8, odd images, windows that hang over the border. An op without samples does not compile.
 
 import { input, type Node, type TypedArray } from '../src/graph/node'
 import type { OpName } from '../src/ops'
@@ -78,7 +78,25 @@ const convolutions: Row<Omit<Conv, 'filters'>>[] = [
 ]
 
 /** Input channels and filters that go with the windows above, in turn. */
-const CHANNELS = [[1, 1], [1, 3], [2, 5], [3, 2], [4, 4], [5, 9], [2, 7], [3, 8], [6, 1], [7, 3], [8, 2], [9, 4], [1, 17], [2, 6], [1, 9], [3, 15], [5, 5]] // biome-ignore format: a table
+const CHANNELS = [
+  [1, 1],
+  [1, 3],
+  [2, 5],
+  [3, 2],
+  [4, 4],
+  [5, 9],
+  [2, 7],
+  [3, 8],
+  [6, 1],
+  [7, 3],
+  [8, 2],
+  [9, 4],
+  [1, 17],
+  [2, 6],
+  [1, 9],
+  [3, 15],
+  [5, 5],
+]
 
 const pointwise: Row<Conv>[] = [
   [[3, 3, 1], { filters: 33, kernel: 1 }],
@@ -93,7 +111,13 @@ const pointwise: Row<Conv>[] = [
 
 const deep: Row<Depthwise>[] = [
   ...convolutions.map(([[h, w], options, batch], i): Row<Depthwise> => [[h, w, (i % 9) + 1], options, batch]),
-  ...[15, 16, 17, 31, 32, 33].map((c, i): Row<Depthwise> => [[3, 2, c], { kernel: [2, 3], padding: 'same', ...(i % 2 && { activation: 'relu6' }) }, 1 + (i % 2) * 2]),
+  ...[15, 16, 17, 31, 32, 33].map(
+    (c, i): Row<Depthwise> => [
+      [3, 2, c],
+      { kernel: [2, 3], padding: 'same', ...(i % 2 && { activation: 'relu6' }) },
+      1 + (i % 2) * 2,
+    ],
+  ),
   [[5, 4, 1], { kernel: 3, multiplier: 8, padding: 'same' }],
   [[4, 4, 3], { kernel: 2, multiplier: 2, strides: 2, bias: false, activation: 'relu' }, 3],
   [[4, 5, 4], { kernel: 3, multiplier: 3, dilation: [1, 2], padding: 'same' }],
@@ -107,7 +131,15 @@ const loss = (classes: number, labels: number[], weights: number[], range = 2): 
   range,
 })
 
-const shapes: Row<object>[] = [[[1], {}], [[3], {}, 3], [[4], {}], [[5, 3], {}], [[3, 3, 7], {}, 3], [[16], {}], [[33], {}]] // biome-ignore format: a table
+const shapes: Row<object>[] = [
+  [[1], {}],
+  [[3], {}, 3],
+  [[4], {}],
+  [[5, 3], {}],
+  [[3, 3, 7], {}, 3],
+  [[16], {}],
+  [[33], {}],
+]
 
 export const samples: Record<OpName, Sample[]> = {
   add: shapes.map(([shape, , batch = 1], i) => {
@@ -121,7 +153,9 @@ export const samples: Record<OpName, Sample[]> = {
   }),
   avgPool2d: [...windows.map(layer(avgPool2d)), layer(globalAvgPool2d)([[3, 4, 6], {}, 3])],
   conv2d: [
-    ...convolutions.map(([[h, w], options, batch], i) => layer(conv2d)([[h, w, CHANNELS[i][0]], { filters: CHANNELS[i][1], ...options }, batch])),
+    ...convolutions.map(([[h, w], options, batch], i) =>
+      layer(conv2d)([[h, w, CHANNELS[i][0]], { filters: CHANNELS[i][1], ...options }, batch]),
+    ),
     ...pointwise.map(layer(conv2d)),
   ],
   crossEntropy: [
@@ -153,5 +187,14 @@ export const samples: Record<OpName, Sample[]> = {
   relu: shapes.map(layer(relu)),
   relu6: shapes.map(layer(relu6, { range: 9 })),
   reshape: [layer(flatten)([[2, 3, 4], {}, 3]), layer(reshape)([[6], { shape: [1, 2, 3] }])],
-  softmax: ([[[1], {}], [[2], {}, 3], [[10], {}, 3], [[2, 3, 5], {}], [[17], {}], [[33], {}, 3]] as Row<object>[]).map(layer(softmax)),
+  softmax: (
+    [
+      [[1], {}],
+      [[2], {}, 3],
+      [[10], {}, 3],
+      [[2, 3, 5], {}],
+      [[17], {}],
+      [[33], {}, 3],
+    ] as Row<object>[]
+  ).map(layer(softmax)),
 }

@@ -5,7 +5,7 @@
 
 import { endTap, firstTap } from './depthwiseConv2d'
 
-/** y = the largest value of each window. */
+/** y = the largest value of each window; a NaN in it shows. */
 export function maxPool2d_f32(
   x: usize, y: usize, batch: i32, ih: i32, iw: i32, c: i32, oh: i32, ow: i32, kh: i32, kw: i32, sh: i32, sw: i32, pt: i32, pl: i32,
 ): void {
@@ -26,7 +26,7 @@ export function maxPool2d_f32(
             for (let r = r0; r < r1; r++) {
               let p = corner + (((r - r0) * iw * c + o) << 2)
               for (let s = s0; s < s1; s++) {
-                v = f32x4.pmax(v, v128.load(p))
+                v = f32x4.max(v, v128.load(p))
                 p += c << 2
               }
             }
@@ -39,7 +39,7 @@ export function maxPool2d_f32(
             let p = corner + (((r - r0) * iw * c + o) << 2)
             for (let s = s0; s < s1; s++) {
               const q = load<f32>(p)
-              v = v < q ? q : v
+              v = max<f32>(v, q)
               p += c << 2
             }
           }

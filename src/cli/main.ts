@@ -12,7 +12,7 @@ const HELP = `dunlin: train, compress and deploy small neural networks
   dunlin demo                  train the tiny CNN on handwritten digits, prune, quantize, build the module, test it
       --data DIR               a data set in MNIST's file layout instead of the digits
       --classes N              its number of classes (10)
-      --epochs N               default: 40 for the digits, 5 for other data
+      --epochs N               default: 100 for the digits, 5 for other data
       --seed N                 of the split, the weights and the order of the samples (0)
       --out DIR                where the artifacts go (out)
       --json                   print the results as JSON, nothing else
@@ -83,7 +83,7 @@ function parse(args: string[]) {
   try {
     return parseArgs({ args, options: OPTIONS, allowPositionals: true })
   } catch (error) {
-    throw new DunlinError(`${(error as Error).message.split('. ')[0]}. See dunlin --help.`)
+    throw new DunlinError(`${(error as Error).message.split(/\.\s/)[0]}. See dunlin --help.`)
   }
 }
 
@@ -95,6 +95,7 @@ function integer(option: string, text: string, least: number): number {
 
 main(process.argv.slice(2)).catch((error: unknown) => {
   // Anything but a DunlinError is a bug of dunlin's: its stack helps to find it.
-  console.error(error instanceof DunlinError ? `dunlin: ${error.message}` : error)
+  // One line, also when the message quotes a file.
+  console.error(error instanceof DunlinError ? `dunlin: ${error.message.replace(/\s*\n\s*/g, ' ')}` : error)
   process.exitCode = 1
 })

@@ -12,7 +12,10 @@ import { Model } from '../model/model'
 export function prune(model: Model, options: { sparsity: number }): Model {
   const { sparsity } = options
   if (!(sparsity >= 0 && sparsity < 1)) throw new DunlinError(`prune: sparsity wants a number in [0, 1), got ${sparsity}.`)
-  const weights = model.params.filter((p) => isWeight(p))
+  const quantized = model.params.find((p) => p.dtype !== 'f32')
+  if (quantized)
+    throw new DunlinError(`prune: parameter "${quantized.name}" is ${quantized.dtype}. Prune the float model, then quantize it.`)
+  const weights = model.params.filter(isWeight)
   const all = weights.flatMap((p) => Array.from(p.data as ArrayLike<number>, Math.abs))
   const drop = Math.round(sparsity * all.length)
   // By magnitude, then by place: exactly `drop` weights, and the same ones every time.
@@ -24,14 +27,20 @@ export function prune(model: Model, options: { sparsity: number }): Model {
   const pruned = new Map<Node, Param>()
   for (const p of weights) {
     const mask = live.slice(at, (at += p.data.length))
-    if (!mask.includes(1)) throw new DunlinError(`prune: at sparsity ${sparsity} parameter "${p.name}" would lose all of its ${p.data.length} weights. Use a lower sparsity.`)
+    if (!mask.includes(1))
+      throw new DunlinError(
+        `prune: at sparsity ${sparsity} parameter "${p.name}" would lose all of its ${p.data.length} weights. Use a lower sparsity.`,
+      )
     pruned.set(p, { ...p, mask, data: Float32Array.from(p.data as ArrayLike<number>, (v, i) => (mask[i] ? v : 0)) })
   }
-  const outputs = mapGraph(model.outputs, (node, inputs) => pruned.get(node) ?? (isParam(node) ? copy(node) : { ...node, inputs }))
+  const outputs = mapGraph(
+    model.outputs,
+    (node, inputs) => pruned.get(node) ?? (isParam(node) ? copy(node) : { ...node, inputs }),
+  )
   return new Model(outputs, { name: model.name, labels: model.labels })
 }
 
 /** Weights have an axis of outputs and at least one more; biases are vectors. */
-const isWeight = (p: Param): boolean => p.shape.length > 1 && p.dtype === 'f32'
+const isWeight = (p: Param): boolean => p.shape.length > 1
 
 const copy = (p: Param): Param => ({ ...p, data: p.data.slice() })

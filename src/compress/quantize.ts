@@ -22,8 +22,10 @@ const BATCH = 32
 export async function quantize(model: Model, calibration: { x: Values }): Promise<Model> {
   const float = fuse(model)
   for (const node of float.nodes) {
-    if (node.dtype !== 'f32') throw new DunlinError(`quantize: ${where(node)} is ${node.dtype} already. Quantize the float model.`)
-    if (!isParam(node) && !isInput(node) && !opOf(node.op)?.int8) throw new DunlinError(`quantize: ${where(node)} has no int8 kernel.`)
+    if (node.dtype !== 'f32')
+      throw new DunlinError(`quantize: ${where(node)} is ${node.dtype} already. Quantize the float model.`)
+    if (!isParam(node) && !isInput(node) && !opOf(node.op)?.int8)
+      throw new DunlinError(`quantize: ${where(node)} has no int8 kernel.`)
   }
   const ranges = await calibrate(float, calibration.x)
   const outputs = mapGraph(float.outputs, (node, inputs) => {
@@ -43,9 +45,12 @@ async function calibrate(model: Model, x: Values): Promise<Map<Node, Quant>> {
   const [input] = model.inputs
   const each = size(input.shape)
   const count = x.length / each
-  if (model.inputs.length !== 1) throw new DunlinError(`quantize: model "${model.name}" has ${model.inputs.length} inputs, wanted 1.`)
+  if (model.inputs.length !== 1)
+    throw new DunlinError(`quantize: model "${model.name}" has ${model.inputs.length} inputs, wanted 1.`)
   if (!Number.isInteger(count) || count < 1) {
-    throw new DunlinError(`quantize: the calibration set has ${x.length} values, wanted a positive multiple of ${each} (shape [${input.shape}]).`)
+    throw new DunlinError(
+      `quantize: the calibration set has ${x.length} values, wanted a positive multiple of ${each} (shape [${input.shape}]).`,
+    )
   }
   const watched = model.nodes.filter((n) => isInput(n) || opOf(n.op)?.int8?.quant === 'calibrated')
   const session = await Session.create(planInference(watched, { batch: BATCH }))
@@ -59,7 +64,8 @@ async function calibrate(model: Model, x: Values): Promise<Map<Node, Quant>> {
       for (const v of values) {
         if (v < ranges[i].low) ranges[i].low = v
         else if (v > ranges[i].high) ranges[i].high = v
-        else if (Number.isNaN(v)) throw new DunlinError(`quantize: ${where(watched[i])} is NaN on the calibration set. Check the data and the weights.`)
+        if (!Number.isFinite(v))
+          throw new DunlinError(`quantize: ${where(watched[i])} is ${v} on the calibration set. Check the data and the weights.`)
       }
     })
   }
@@ -74,7 +80,8 @@ function asymmetric({ low, high }: { low: number; high: number }): Quant {
 }
 
 function quantizeWeights(node: Node, [x, w, b]: readonly Node[], axis: number): Node[] {
-  if (!isParam(w) || (b && !isParam(b))) throw new DunlinError(`quantize: ${where(node)} computes its weights; only stored weights can be int8.`)
+  if (!isParam(w) || (b && !isParam(b)))
+    throw new DunlinError(`quantize: ${where(node)} computes its weights; only stored weights can be int8.`)
   const channels = w.shape[axis]
   const inner = size(w.shape.slice(axis + 1))
   const channelOf = (i: number) => Math.floor(i / inner) % channels
@@ -86,13 +93,27 @@ function quantizeWeights(node: Node, [x, w, b]: readonly Node[], axis: number): 
   const scale = Array.from(largest, (m) => Math.fround(m / 127) || 1)
   const weights = Int8Array.from(w.data as ArrayLike<number>, (v, i) => clamp(Math.round(v / scale[channelOf(i)]), -127, 127))
   const biasScale = scale.map((s) => s * x.quant!.scale[0])
-  const bias = Int32Array.from({ length: channels }, (_, c) => clamp(Math.round((b ? (b as Param).data[c] : 0) / biasScale[c]), -(2 ** 31), 2 ** 31 - 1))
+  const bias = Int32Array.from({ length: channels }, (_, c) =>
+    clamp(Math.round((b ? (b as Param).data[c] : 0) / biasScale[c]), -(2 ** 31), 2 ** 31 - 1),
+  )
   const bName = b?.name ?? `${node.name}/b`
-  return [x, integer(w, w.name, 'i8', weights, { scale, zeroPoint: 0 }, w.shape, w.mask), integer(w, bName, 'i32', bias, { scale: biasScale, zeroPoint: 0 }, [channels])]
+  return [
+    x,
+    integer(w, w.name, 'i8', weights, { scale, zeroPoint: 0 }, w.shape, w.mask),
+    integer(w, bName, 'i32', bias, { scale: biasScale, zeroPoint: 0 }, [channels]),
+  ]
 }
 
 const clamp = (v: number, lo: number, hi: number) => Math.max(lo, Math.min(hi, v))
 
-function integer(from: Param, name: string, dtype: 'i8' | 'i32', data: TypedArray, quant: Quant, shape: readonly number[], mask?: Uint8Array): Param {
+function integer(
+  from: Param,
+  name: string,
+  dtype: 'i8' | 'i32',
+  data: TypedArray,
+  quant: Quant,
+  shape: readonly number[],
+  mask?: Uint8Array,
+): Param {
   return { ...from, name, dtype, data, quant, shape, attrs: { trainable: false }, mask }
 }

@@ -10,32 +10,45 @@ export type Augmentation = (sample: Float32Array, shape: Shape, random: Random) 
 
 /**
  * Moves an image [height, width, channels] by up to `pixels` in each direction, drawn uniformly and independently for the two
- * axes. What moves out is lost; pixels left without a source become `fill`, in the units of the sample (background).
+ * axes: by whole pixels, or with `subpixel` by any amount, interpolated (bilinear), which suits images of few pixels.
+ * Pixels left without a source become `fill`, in the units of the sample (background).
  */
-export function shift(pixels: number, fill = 0): Augmentation {
-  if (!Number.isInteger(pixels) || pixels < 0) {
-    throw new DunlinError(`shift: got ${pixels} pixels, wanted an integer of at least 0. Use a whole number, such as 2.`)
+export function shift(pixels: number, options: { subpixel?: boolean; fill?: number } = {}): Augmentation {
+  const { subpixel = false, fill = 0 } = options
+  if (!(pixels >= 0 && Number.isFinite(pixels) && (subpixel || Number.isInteger(pixels)))) {
+    const wanted = subpixel ? 'a number from 0 on' : 'an integer from 0 on'
+    throw new DunlinError(`shift: got ${pixels} pixels, wanted ${wanted}. Use a number such as 2, or subpixel: true for fractions.`)
   }
+  const draw = subpixel
+    ? (random: Random) => random.uniform(-pixels, pixels)
+    : (random: Random) => random.integer(2 * pixels + 1) - pixels
+  let source = new Float32Array(0)
   return (sample, shape, random) => {
     if (shape.length !== 3 || sample.length !== size(shape)) {
       const got = `a sample of ${sample.length} values and shape [${shape}]`
       throw new DunlinError(`shift: got ${got}, wanted an image [height, width, channels]. Leave shift out for other samples.`)
     }
+    if (source.length !== sample.length) source = new Float32Array(sample.length)
+    source.set(sample)
     const [height, width, channels] = shape
-    const row = width * channels
-    const down = random.integer(2 * pixels + 1) - pixels
-    const right = (random.integer(2 * pixels + 1) - pixels) * channels
-    if (Math.abs(down) >= height || Math.abs(right) >= row) {
-      sample.fill(fill)
-      return
+    const down = draw(random)
+    const right = draw(random)
+    // Output pixel (y, x) reads the source at (y - down, x - right), between four pixels.
+    const top = Math.floor(-down)
+    const left = Math.floor(-right)
+    const low = -down - top
+    const far = -right - left
+    const at = (y: number, x: number, c: number) =>
+      y >= 0 && y < height && x >= 0 && x < width ? source[(y * width + x) * channels + c] : fill
+    let i = 0
+    for (let y = top; y < top + height; y++) {
+      for (let x = left; x < left + width; x++) {
+        for (let c = 0; c < channels; c++, i++) {
+          const upper = (1 - far) * at(y, x, c) + (far && far * at(y, x + 1, c))
+          const lower = low && (1 - far) * at(y + 1, x, c) + (far && far * at(y + 1, x + 1, c))
+          sample[i] = (1 - low) * upper + low * lower
+        }
+      }
     }
-    // One move of the flat array shifts both axes at once. What wraps from a row into the next lands only in vacated pixels.
-    const offset = down * row + right
-    sample.copyWithin(Math.max(offset, 0), Math.max(-offset, 0))
-    if (down > 0) sample.fill(fill, 0, down * row)
-    else if (down < 0) sample.fill(fill, (height + down) * row)
-    if (right === 0) return
-    const first = right > 0 ? 0 : row + right
-    for (let y = 0; y < height; y++) sample.fill(fill, y * row + first, y * row + first + Math.abs(right))
   }
 }

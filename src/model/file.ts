@@ -2,7 +2,18 @@
 // pruned parameter is stored as one bit for each weight (`<name>.mask`) and the weights that live (`<name>.values`).
 
 import { DunlinError } from '../graph/error'
-import { ARRAYS, type InputAttrs, input, isParam, type Node, type Param, type ParamAttrs, type Quant, size } from '../graph/node'
+import {
+  ARRAYS,
+  checkShape,
+  type InputAttrs,
+  input,
+  isParam,
+  type Node,
+  type Param,
+  type ParamAttrs,
+  type Quant,
+  size,
+} from '../graph/node'
 import { OPS, opOf } from '../ops'
 import { makeNode, where } from '../ops/op'
 import { readSafetensors, type Tensor, writeSafetensors } from './safetensors'
@@ -29,7 +40,12 @@ interface NodeFile {
   quant?: Quant
 }
 
-export function serialize(model: { name: string; labels: readonly string[]; nodes: readonly Node[]; outputs: readonly Node[] }): Uint8Array {
+export function serialize(model: {
+  name: string
+  labels: readonly string[]
+  nodes: readonly Node[]
+  outputs: readonly Node[]
+}): Uint8Array {
   const index = new Map(model.nodes.map((n, i) => [n, i]))
   const tensors = new Map<string, Tensor>()
   for (const p of model.nodes.filter(isParam)) {
@@ -63,7 +79,10 @@ export function serialize(model: { name: string; labels: readonly string[]; node
 export function deserialize(file: Uint8Array, source: string): { outputs: Node[]; name: string; labels: string[] } {
   const { tensors, metadata } = readSafetensors(file, source)
   const json = metadata.get('dunlin')
-  if (json === undefined) throw new DunlinError(`${source}: a safetensors file without a dunlin graph in its metadata. It holds weights only, not a model.`)
+  if (json === undefined)
+    throw new DunlinError(
+      `${source}: a safetensors file without a dunlin graph in its metadata. It holds weights only, not a model.`,
+    )
   const fail = (what: string): never => {
     throw new DunlinError(`${source}: the graph in its metadata is not valid: ${what}.`)
   }
@@ -74,25 +93,35 @@ export function deserialize(file: Uint8Array, source: string): { outputs: Node[]
     return fail(`no JSON (${(error as Error).message})`)
   }
   if (graph?.version !== FORMAT_VERSION) fail(`version ${graph?.version}, this dunlin reads version ${FORMAT_VERSION}`)
-  if (!Array.isArray(graph.nodes) || !Array.isArray(graph.outputs) || graph.outputs.length === 0) return fail('no list of nodes or outputs')
+  if (!Array.isArray(graph.nodes) || !Array.isArray(graph.outputs) || graph.outputs.length === 0)
+    return fail('no list of nodes or outputs')
   const nodes: Node[] = []
-  const at = (i: unknown, what: string): Node => nodes[i as number] ?? fail(`${what} refers to node ${JSON.stringify(i)}, which is not an earlier one`)
+  const at = (i: unknown, what: string): Node => {
+    const earlier = Number.isInteger(i) ? nodes[i as number] : undefined
+    return earlier ?? fail(`${what} refers to node ${JSON.stringify(i)}, which is not an earlier one`)
+  }
   for (const n of graph.nodes) {
     const isNode = typeof n === 'object' && n !== null && typeof n.op === 'string' && typeof n.name === 'string'
     if (!isNode || !Array.isArray(n.inputs) || !Array.isArray(n.shape) || typeof n.attrs !== 'object' || n.attrs === null) {
       return fail(`node ${nodes.length} lacks its op, name, attributes, inputs or shape`)
     }
+    checkShape(`${source}: ${where(n)}`, n.shape)
     if (!Object.hasOwn(ARRAYS, n.dtype)) return fail(`${where(n)} has dtype ${JSON.stringify(n.dtype)}`)
     if (n.quant !== undefined && !isQuant(n.quant)) return fail(`${where(n)} has no valid quantization`)
     const integer = { dtype: n.dtype as Node['dtype'], ...(n.quant && { quant: n.quant }) }
     const inputs = n.inputs.map((i) => at(i, where(n)))
     let node: Node
     if (n.op === 'param') node = restore(n, integer, tensors, fail)
-    else if (n.op === 'input') node = { ...input(n.shape, { name: n.name, ...(n.attrs as InputAttrs) }), ...integer }
+    else if (n.op === 'input')
+      node = { ...input(n.shape, { name: n.name, normalize: (n.attrs as InputAttrs).normalize }), ...integer }
     else {
       const row = opOf(n.op) ?? fail(`there is no op "${n.op}"; this dunlin has ${Object.keys(OPS).join(', ')}`)
+      // Kernels read as many bytes as their own dtype says. (The third input of an int8 layer is its int32 bias.)
+      const other = inputs.find((x, i) => x.dtype !== (n.dtype === 'i8' && i === 2 ? 'i32' : n.dtype))
+      if (other) fail(`${where(n)} is ${n.dtype}, its input ${where(other)} is ${other.dtype}`)
       node = makeNode(row, { op: n.op, name: n.name, attrs: n.attrs, inputs }, integer)
-      if (String(node.shape) !== String(n.shape)) fail(`${where(n)} is stored with shape [${n.shape}], its inputs give [${node.shape}]`)
+      if (String(node.shape) !== String(n.shape))
+        fail(`${where(n)} is stored with shape [${n.shape}], its inputs give [${node.shape}]`)
     }
     nodes.push(node)
   }
@@ -121,7 +150,8 @@ function restore(
     return fail(`parameter "${n.name}" has no tensor of its ${count} values`)
   }
   const mask = Uint8Array.from({ length: count }, (_, i) => (bits[i >> 3] >> (i & 7)) & 1)
-  if (mask.reduce((a, b) => a + b, 0) !== live.data.length) fail(`parameter "${n.name}" has ${live.data.length} values for another number of live weights`)
+  if (mask.reduce((a, b) => a + b, 0) !== live.data.length)
+    fail(`parameter "${n.name}" has ${live.data.length} values for another number of live weights`)
   const data = new ARRAYS[integer.dtype](count)
   let next = 0
   mask.forEach((m, i) => {
@@ -131,5 +161,10 @@ function restore(
 }
 
 const isQuant = (q: Quant): boolean =>
-  typeof q === 'object' && q !== null && Number.isInteger(q.zeroPoint) && Math.abs(q.zeroPoint) <= 128 &&
-  Array.isArray(q.scale) && q.scale.length > 0 && q.scale.every((s) => Number.isFinite(s) && s > 0)
+  typeof q === 'object' &&
+  q !== null &&
+  Number.isInteger(q.zeroPoint) &&
+  Math.abs(q.zeroPoint) <= 128 &&
+  Array.isArray(q.scale) &&
+  q.scale.length > 0 &&
+  q.scale.every((s) => Number.isFinite(s) && s > 0)

@@ -8,8 +8,8 @@ import { Random } from '../graph/random'
 import { opOf } from '../ops'
 import { planInference } from '../plan/build'
 import type { Plan } from '../plan/plan'
-import type { Build } from '../session/kernels'
 import type { Values } from '../session/door'
+import type { Build } from '../session/kernels'
 import { Session } from '../session/session'
 import { deserialize, serialize } from './file'
 import { formatTable, thousands } from './table'
@@ -40,7 +40,8 @@ export class Model {
     this.labels = labels
     this.outputs = Array.isArray(outputs) ? outputs : [outputs as Node]
     this.nodes = topological(this.outputs)
-    if (!this.nodes.some(isInput)) throw new DunlinError(`model "${name}": its output depends on no input. Start with input(shape).`)
+    if (!this.nodes.some(isInput))
+      throw new DunlinError(`model "${name}": its output depends on no input. Start with input(shape).`)
     nameNodes(this.nodes)
     this.params.forEach((p, i) => draw(p, new Random(seed, i + 1)))
   }
@@ -134,8 +135,14 @@ export class Model {
 
   /** The model of such a file; `source` names it in errors. Predictions are bit-identical. */
   static load(bytes: Uint8Array, source = 'model file'): Model {
-    const { outputs, name, labels } = deserialize(bytes, source)
-    return new Model(outputs, { name, labels })
+    try {
+      const { outputs, name, labels } = deserialize(bytes, source)
+      return new Model(outputs, { name, labels })
+    } catch (cause) {
+      if (cause instanceof DunlinError && cause.message.startsWith(source)) throw cause
+      // A rule of an op that the graph breaks; or JSON with an object where a message prints a number, or deeper than the stack.
+      throw new DunlinError(`${source}: not a valid model: ${(cause as Error).message}`, { cause })
+    }
   }
 
   private feeds(x: Values | Record<string, Values>): { node: Node; index: number; values: Values }[] {
@@ -143,14 +150,19 @@ export class Model {
     const named: Record<string, Values> = isValues(x) ? { [inputs[0].name]: x } : x
     const feeds = inputs.map((node, index) => {
       const values = named[node.name]
-      if (!values) throw new DunlinError(`model "${this.name}": no values for input "${node.name}"; its inputs are ${inputs.map((n) => `"${n.name}"`).join(', ')}.`)
+      if (!values)
+        throw new DunlinError(
+          `model "${this.name}": no values for input "${node.name}"; its inputs are ${inputs.map((n) => `"${n.name}"`).join(', ')}.`,
+        )
       return { node, index, values }
     })
     const counts = feeds.map(({ node, values }) => values.length / size(node.shape))
     const bad = counts.findIndex((c) => !Number.isInteger(c) || c !== counts[0] || c === 0)
     if (bad >= 0) {
       const { node, values } = feeds[bad]
-      throw new DunlinError(`model "${this.name}": input "${node.name}" got ${values.length} values, wanted a multiple of ${size(node.shape)} (shape [${node.shape}])${bad ? `, as many samples as the first input's ${counts[0]}` : ''}.`)
+      throw new DunlinError(
+        `model "${this.name}": input "${node.name}" got ${values.length} values, wanted a multiple of ${size(node.shape)} (shape [${node.shape}])${bad ? `, as many samples as the first input's ${counts[0]}` : ''}.`,
+      )
     }
     return feeds
   }
@@ -178,16 +190,23 @@ const macsOf = (node: Node): number => opOf(node.op)?.macs?.(node) ?? 0
 /** Gives nodes without a name their op's, made unique by a number; a layer's parameters are called <layer>/<parameter>. */
 function nameNodes(nodes: readonly Node[]): void {
   const taken = new Set<string>()
+  // Where to go on counting: a file may hold 100,000 nodes of one name.
+  const numbers = new Map<string, number>()
   const unique = (base: string) => {
     let name = base
-    for (let i = 2; taken.has(name); i++) name = `${base}_${i}`
+    let i = numbers.get(base) ?? 2
+    while (taken.has(name)) name = `${base}_${i++}`
+    numbers.set(base, i)
     taken.add(name)
     return name
   }
   for (const node of nodes) if (!isParam(node)) node.name = unique(node.name || node.op)
+  const done = new Set<Param>()
   for (const node of nodes) {
     for (const p of node.inputs) {
-      if (isParam(p) && !taken.has(p.name)) p.name = unique(p.name.includes('/') ? p.name : `${node.name}/${p.name}`)
+      if (!isParam(p) || done.has(p)) continue
+      done.add(p)
+      p.name = unique(p.name.includes('/') ? p.name : `${node.name}/${p.name}`)
     }
   }
 }

@@ -17,14 +17,14 @@ const MAX_HEADER = 100_000_000
 
 /** Tensors and string metadata as a safetensors file. */
 export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>, metadata: Record<string, string>): Uint8Array {
-  const header: Record<string, unknown> = { __metadata__: metadata }
+  const header: [string, unknown][] = [['__metadata__', metadata]]
   let end = 0
   for (const [name, { dtype, shape, data }] of tensors) {
-    header[name] = { dtype: NAMES[dtype], shape, data_offsets: [end, end + data.byteLength] }
+    header.push([name, { dtype: NAMES[dtype], shape, data_offsets: [end, end + data.byteLength] }])
     end += data.byteLength
   }
   // Spaces after the JSON let the tensors start at a multiple of 8.
-  const json = new TextEncoder().encode(JSON.stringify(header))
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)))
   const length = Math.ceil(json.length / 8) * 8
   const file = new Uint8Array(8 + length + end)
   new DataView(file.buffer).setBigUint64(0, BigInt(length), true)
@@ -39,7 +39,10 @@ export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>, metadata:
 }
 
 /** The tensors and metadata of a safetensors file; `source` names it in errors. */
-export function readSafetensors(file: Uint8Array, source: string): { tensors: Map<string, Tensor>; metadata: Map<string, string> } {
+export function readSafetensors(
+  file: Uint8Array,
+  source: string,
+): { tensors: Map<string, Tensor>; metadata: Map<string, string> } {
   const fail = (what: string): never => {
     throw new DunlinError(`${source}: not a valid safetensors file: ${what}. Was it cut short or changed? Save the model again.`)
   }
@@ -61,18 +64,21 @@ export function readSafetensors(file: Uint8Array, source: string): { tensors: Ma
   for (const [name, entry] of Object.entries(header)) {
     if (!isRecord(entry)) return fail(`the entry "${name}" is no object`)
     if (name === '__metadata__') {
-      for (const [key, value] of Object.entries(entry)) typeof value === 'string' ? metadata.set(key, value) : fail(`metadata "${key}" is no string`)
+      for (const [key, value] of Object.entries(entry))
+        typeof value === 'string' ? metadata.set(key, value) : fail(`metadata "${key}" is no string`)
       continue
     }
     const dtype = DTYPES.get(entry.dtype as string)
     if (!dtype) return fail(`tensor "${name}" has dtype ${JSON.stringify(entry.dtype)}; F32, I8, U8 and I32 are read`)
     const shape = entry.shape as number[]
-    if (!Array.isArray(shape) || !shape.every((d) => Number.isInteger(d) && d >= 0)) return fail(`tensor "${name}" has no valid shape`)
+    if (!Array.isArray(shape) || !shape.every((d) => Number.isInteger(d) && d >= 0))
+      return fail(`tensor "${name}" has no valid shape`)
     const [from, to] = Array.isArray(entry.data_offsets) ? (entry.data_offsets as number[]) : [Number.NaN, Number.NaN]
     if (!(Number.isInteger(from) && Number.isInteger(to) && from >= 0 && from <= to && to <= bytes)) {
       fail(`tensor "${name}" lies at bytes [${from}, ${to}] of ${bytes}`)
     }
-    if (to - from !== size(shape) * BYTES[dtype]) fail(`tensor "${name}" of shape [${shape}] has ${to - from} bytes, wanted ${size(shape) * BYTES[dtype]}`)
+    if (to - from !== size(shape) * BYTES[dtype])
+      fail(`tensor "${name}" of shape [${shape}] has ${to - from} bytes, wanted ${size(shape) * BYTES[dtype]}`)
     // A copy: the file's bytes need not be aligned for the array.
     const start = 8 + length + from
     tensors.set(name, { dtype, shape, data: new ARRAYS[dtype](file.slice(start, start + (to - from)).buffer) })

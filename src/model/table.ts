@@ -5,7 +5,10 @@ export function formatTable(heads: readonly string[], rows: readonly (readonly s
   const widths = heads.map((h, i) => Math.max(h.length, ...rows.map((r) => r[i].length)))
   const numeric = heads.map((_, i) => rows.length > 0 && rows.every((r) => /^[-\d.,% ]*$/.test(r[i])))
   const line = (cells: readonly string[]) =>
-    cells.map((c, i) => (numeric[i] ? c.padStart(widths[i]) : c.padEnd(widths[i]))).join('  ').trimEnd()
+    cells
+      .map((c, i) => (numeric[i] ? c.padStart(widths[i]) : c.padEnd(widths[i])))
+      .join('  ')
+      .trimEnd()
   return [line(heads), widths.map((w) => '-'.repeat(w)).join('  '), ...rows.map(line)].join('\n')
 }
 

@@ -1,8 +1,9 @@
 // add: the sum of two values of one shape, as in a residual connection. A relu can be fused.
 
+import { DunlinError } from '../graph/error'
 import type { Node } from '../graph/node'
 import { addScales } from './fixedPoint'
-import { type Activation, clampOf, expectInputs, expectShape, makeNode, type Op, quantizedClamp, quantOf } from './op'
+import { type Activation, clampOf, expectInputs, expectShape, makeNode, type Op, quantizedClamp, quantOf, where } from './op'
 
 /** a + b, both of one shape. */
 export function add(options: { activation?: Activation; name?: string } = {}): (a: Node, b: Node) => Node {
@@ -16,6 +17,11 @@ export const addOp: Op<{ activation?: Activation }> = {
     const [a, b] = node.inputs
     clampOf(node)
     expectShape(node, 'b', b.shape, a.shape, 'Both sides of a sum have one shape; a 1x1 conv2d can change the channels of one.')
+    if (a.batched !== b.batched) {
+      throw new DunlinError(
+        `${where(node)}: one side has a value for each sample, the other (${where(a.batched ? b : a)}) one for all. Both must depend on an input.`,
+      )
+    }
     return a.shape
   },
   forward(e, node) {

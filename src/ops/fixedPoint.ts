@@ -1,7 +1,7 @@
 // From real scales to the integers that the int8 kernels multiply by: real = multiplier * 2^(shift - 31), with a multiplier in
-// [2^30, 2^31) and a shift that is positive to the left. The arithmetic is TensorFlow Lite's (QuantizeMultiplier, PreprocessSoftmaxScaling,
-// CalculateInputRadius and the preparation of ADD in its kernels), because one unit of a multiplier is a bit of an output.
-// Scales are those of the model file: float32 values, computed with in double precision.
+// [2^30, 2^31) and a shift that is positive to the left. The arithmetic is TensorFlow Lite's (QuantizeMultiplier,
+// PreprocessSoftmaxScaling, CalculateInputRadius and the preparation of ADD), because one unit of a multiplier is a bit of an
+// output. Scales are those of the model file: float32 values, computed with in double precision.
 
 import { DunlinError } from '../graph/error'
 
@@ -70,7 +70,7 @@ export function addScales(aScale: number, bScale: number, yScale: number): { a: 
   const y = twiceLarger / (2 ** ADD_LEFT_SHIFT * yScale)
   if (!(aScale > 0 && bScale > 0 && y > 0 && y < 1)) {
     throw new DunlinError(
-      `add: input scales ${aScale} and ${bScale} do not fit output scale ${yScale}: it must be above 2^-19 of the larger; calibrate again.`,
+      `add: input scales ${aScale} and ${bScale} do not fit output scale ${yScale}: it must exceed 2^-19 of the larger.`,
     )
   }
   return { a: quantizeMultiplier(aScale / twiceLarger), b: quantizeMultiplier(bScale / twiceLarger), y: quantizeMultiplier(y) }

@@ -92,6 +92,7 @@ class Builder implements Emit {
   }
 
   backward(loss: Node, update: Update, hyperLength: number): void {
+    if (size(loss.shape) !== 1 || loss.batched) throw new DunlinError(`${where(loss)}: a loss is one number for the batch, this has shape [${loss.shape}]${loss.batched ? ' for each sample' : ''}.`)
     const seed = this.grad(loss)
     if (!seed) throw new DunlinError('Nothing to train: the loss depends on no trainable parameter.')
     this.call('fill_f32', seed, 1, 1)

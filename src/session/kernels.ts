@@ -1,12 +1,15 @@
 // The kernel binaries: three builds of one AssemblyScript source, embedded as base64 so that no bundler needs configuring. The session
 // takes the first that the host validates: relaxed (fused multiply-add), simd, scalar.
 
-import * as base64 from '../../build/kernels'
+import { relaxed, scalar, simd } from '../../build/kernels'
 import { DunlinError } from '../graph/error'
 
 export const BUILDS = ['relaxed', 'simd', 'scalar'] as const
 /** Which of the three kernel binaries. int8 results are equal in all; f32 results of `relaxed` differ by fused rounding. */
 export type Build = (typeof BUILDS)[number]
+
+/** An object of its own, not the module's namespace: a bundler can drop it where no kernel is used. */
+const base64: Record<Build, string> = { relaxed, simd, scalar }
 
 const binaries = new Map<Build, Uint8Array>()
 const modules = new Map<Build, WebAssembly.Module>()
@@ -21,7 +24,8 @@ export function kernelBytes(build: Build): Uint8Array {
 /** The best build that this host can run. */
 export function bestBuild(): Build {
   const best = BUILDS.find((build) => modules.has(build) || WebAssembly.validate(kernelBytes(build) as BufferSource))
-  if (!best) throw new DunlinError('This host runs no WebAssembly that dunlin can use: bulk memory and sign extension are needed.')
+  if (!best)
+    throw new DunlinError('This host runs no WebAssembly that dunlin can use: bulk memory and sign extension are needed.')
   return best
 }
 
@@ -32,7 +36,9 @@ export async function kernelModule(build: Build): Promise<WebAssembly.Module> {
     try {
       module = await WebAssembly.compile(kernelBytes(build) as BufferSource)
     } catch (error) {
-      throw new DunlinError(`This host cannot run the "${build}" kernels (${(error as Error).message}). It can run "${bestBuild()}".`)
+      throw new DunlinError(
+        `This host cannot run the "${build}" kernels (${(error as Error).message}). It can run "${bestBuild()}".`,
+      )
     }
     modules.set(build, module)
   }

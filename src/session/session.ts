@@ -47,7 +47,7 @@ export class Session {
     return new Session(plan, build, memory, instance.exports as unknown as Record<string, Kernel>)
   }
 
-  /** Runs the plan's calls once. */
+  /** Runs the plan's calls once. Feed every input before each run: its memory is used again once it has been read. */
   run(): void {
     for (const { kernel, args } of this.calls) kernel(...args)
   }

@@ -37,10 +37,12 @@ export function sgd(options: { lr?: number; momentum?: number; nesterov?: boolea
 export function adam(options: { lr?: number; beta1?: number; beta2?: number; epsilon?: number } & Regularization = {}): Optimizer {
   const { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, l1 = 0 } = options
   check('adam', { lr, epsilon, weightDecay, l1 }, { beta1, beta2 })
+  // The kernel's decay rates are float32; the bias correction is that of the same numbers.
+  const [b1, b2] = [Math.fround(beta1), Math.fround(beta2)]
   return {
     lr,
     hyperLength: 2,
-    hyper: (t, rate) => [rate / (1 - power(beta1, t)), 1 / Math.sqrt(1 - power(beta2, t))],
+    hyper: (t, rate) => [rate / (1 - power(b1, t)), 1 / Math.sqrt(1 - power(b2, t))],
     update: (e, { w, g, n, hyper, state }) =>
       e.call('adam_f32', w, g, state('m'), state('v'), hyper, n, beta1, beta2, epsilon, weightDecay, l1),
   }

@@ -9,7 +9,7 @@ import { Random } from '../graph/random'
 import { argmax, type Model } from '../model/model'
 import { crossEntropy } from '../ops/crossEntropy'
 import { planInference, planTraining } from '../plan/build'
-import type { Plan, Port, Region } from '../plan/plan'
+import type { Plan, Region } from '../plan/plan'
 import type { Build } from '../session/kernels'
 import { Session } from '../session/session'
 import type { Callback, EpochResult } from './callbacks'
@@ -52,8 +52,10 @@ export class Trainer {
   ) {
     this.options = { optimizer: adam(), schedule: constant(), batch: 32, seed: 0, augment: [], ...options }
     const [output] = model.outputs
-    if (model.inputs.length !== 1) throw new DunlinError(`Trainer: model "${model.name}" has ${model.inputs.length} inputs, wanted 1.`)
-    if (model.nodes.some((n) => n.dtype !== 'f32')) throw new DunlinError(`Trainer: model "${model.name}" is quantized. Train the float model, then quantize it.`)
+    if (model.inputs.length !== 1)
+      throw new DunlinError(`Trainer: model "${model.name}" has ${model.inputs.length} inputs, wanted 1.`)
+    if (model.nodes.some((n) => n.dtype !== 'f32'))
+      throw new DunlinError(`Trainer: model "${model.name}" is quantized. Train the float model, then quantize it.`)
     this.logits = output.op === 'softmax' ? output.inputs[0] : output
     this.loss = crossEntropy(this.logits, input([1], { name: 'labels', dtype: 'i32' }), input([1], { name: 'weights' }))
   }
@@ -102,7 +104,9 @@ export class Trainer {
         this.steps++
         const result = this.results(session, data.y, order, at, count)
         if (!Number.isFinite(result.loss)) {
-          throw new DunlinError(`Training diverged: the loss is ${result.loss} in epoch ${epoch}, step ${step} (learning rate ${rate.toPrecision(3)}). Use a smaller learning rate. The model has the weights from before this epoch.`)
+          throw new DunlinError(
+            `Training diverged: the loss is ${result.loss} in epoch ${epoch}, step ${step} (learning rate ${rate.toPrecision(3)}). Use a smaller learning rate. The model has the weights from before this epoch.`,
+          )
         }
         loss += result.loss * count
         right += result.right
@@ -148,10 +152,9 @@ export class Trainer {
   /** A function that writes `count` samples, from the `at`-th of an order on, with labels and weights, augmented if `random` is given. */
   private batches(session: Session, data: Dataset, random?: Random) {
     const { batch, augment } = this.options
-    const port = (name: string) => session.plan.inputs.find((p) => p.name === name) as Port
-    const x = port(this.model.inputs[0].name)
-    const labels = session.view(port('labels'))
-    const weights = session.view(port('weights'))
+    // In the order in which the loss reads them: the model's input may have any name.
+    const [x, y, w] = session.plan.inputs
+    const [labels, weights] = [session.view(y), session.view(w)]
     const each = size(data.shape)
     const sample = new Float32Array(each)
     return (order: Uint32Array, at: number, count: number) => {
@@ -171,7 +174,13 @@ export class Trainer {
     }
   }
 
-  private results(session: Session, y: Int32Array, order: Uint32Array, at: number, count: number): { loss: number; right: number } {
+  private results(
+    session: Session,
+    y: Int32Array,
+    order: Uint32Array,
+    at: number,
+    count: number,
+  ): { loss: number; right: number } {
     const [loss, logits] = session.plan.outputs
     const values = session.view(logits)
     const classes = size(logits.shape)
@@ -202,10 +211,14 @@ export class Trainer {
     const [{ shape, name }] = this.model.inputs
     const classes = size(this.logits.shape)
     if (String(data.shape) !== String(shape)) {
-      throw new DunlinError(`${what}: samples have shape [${data.shape}], input "${name}" of model "${this.model.name}" wants [${shape}].`)
+      throw new DunlinError(
+        `${what}: samples have shape [${data.shape}], input "${name}" of model "${this.model.name}" wants [${shape}].`,
+      )
     }
     if (data.classes > classes) {
-      throw new DunlinError(`${what}: it has ${data.classes} classes, model "${this.model.name}" has ${classes} outputs. Give the last layer ${data.classes} units.`)
+      throw new DunlinError(
+        `${what}: it has ${data.classes} classes, model "${this.model.name}" has ${classes} outputs. Give the last layer ${data.classes} units.`,
+      )
     }
   }
 }

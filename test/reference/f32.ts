@@ -16,8 +16,7 @@ export const EPSILON = 2 ** -24
 export const reference: Record<OpName, Definition> = {
   add: (node: Node<Fused>, a, b) => Float64Array.from(a, (v, i) => activate(v + b[i], node.attrs.activation)),
 
-  avgPool2d: (node: Node<WindowAttrs>, x) =>
-    pool(node, x, (window) => window.reduce((sum, v) => sum + v, 0) / window.length),
+  avgPool2d: (node: Node<WindowAttrs>, x) => pool(node, x, (window) => window.reduce((sum, v) => sum + v, 0) / window.length),
 
   conv2d(node: Node<WindowAttrs & Fused>, x, w, b) {
     const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = geometry(node)
@@ -119,7 +118,9 @@ export function expectNear(got: Numbers, want: Numbers, bound: number | Numbers,
   for (let i = 0; i < want.length; i++) {
     const allowed = typeof bound === 'number' ? bound : bound[i]
     if (Object.is(got[i], want[i]) || Math.abs(got[i] - want[i]) <= allowed) continue
-    throw new Error(`${what}: element ${i} of ${want.length} is ${got[i]}, wanted ${want[i]}: off by ${Math.abs(got[i] - want[i])}, allowed ${allowed}.`)
+    throw new Error(
+      `${what}: element ${i} of ${want.length} is ${got[i]}, wanted ${want[i]}: off by ${Math.abs(got[i] - want[i])}, allowed ${allowed}.`,
+    )
   }
 }
 
@@ -171,7 +172,14 @@ function geometry({ inputs, attrs }: Node<WindowAttrs>) {
 }
 
 /** Positions of the window along one axis, and the padding before it. `side` is where [top, bottom, left, right] has the axis. */
-function axis(n: number, kernel: number, stride: number, dilation: number, padding: WindowAttrs['padding'], side: 0 | 2): [number, number] {
+function axis(
+  n: number,
+  kernel: number,
+  stride: number,
+  dilation: number,
+  padding: WindowAttrs['padding'],
+  side: 0 | 2,
+): [number, number] {
   const span = (kernel - 1) * dilation + 1
   if (padding === 'same') {
     const out = Math.ceil(n / stride)

@@ -1,0 +1,51 @@
+// exp and log of the kernels against double precision: over a dense sweep of their ranges and at the edges, within the bound that
+// their file states.
+import { describe, expect, it } from 'vitest'
+import { builds, in_, out, run } from './harness'
+
+const BOUND = 2 ** -22
+const sweep = (from: number, to: number, n: number) =>
+  Float32Array.from({ length: n }, (_, i) => from + ((to - from) * i) / (n - 1))
+
+describe.each(builds)('$name', (build) => {
+  const map = (kernel: string, x: Float32Array) => run(build, kernel, [in_(x), out('f32', x.length), x.length])[0]
+
+  /** The largest relative error and where it is. */
+  function worst(x: Float32Array, got: ArrayLike<number>, want: (v: number) => number): { error: number; at: number } {
+    let most = { error: 0, at: x[0] }
+    x.forEach((v, i) => {
+      const error = Math.abs(got[i] - want(v)) / (Math.abs(want(v)) || Number.MIN_VALUE)
+      if (!(error <= most.error)) most = { error, at: v }
+    })
+    return most
+  }
+
+  it('exp: relative error at most 2^-22 on [-87, 88]', () => {
+    for (const x of [sweep(-87, 88, 400_000), sweep(-1, 1, 100_000), sweep(-1e-6, 1e-6, 1000)]) {
+      const { error, at } = worst(x, map('exp_f32_map', x), Math.exp)
+      expect(error, `at x = ${at}`).toBeLessThanOrEqual(BOUND)
+    }
+  })
+
+  it('exp: is 1 at 0, stays at its ends outside the range, lets NaN through', () => {
+    const [zero, minus, low, lowest, high, highest, nan] = map(
+      'exp_f32_map',
+      Float32Array.of(0, -0, -87, -Infinity, 88, Infinity, NaN),
+    )
+    expect([zero, minus, nan]).toEqual([1, 1, NaN])
+    expect([lowest, highest]).toEqual([low, high])
+  })
+
+  it('log: relative error at most 2^-22 from the smallest normal number to the largest, also next to 1', () => {
+    const octaves = Float32Array.from(
+      { length: 254 * 1000 },
+      (_, i) => 2 ** (Math.floor(i / 1000) - 126) * (1 + (i % 1000) / 1000),
+    )
+    const nextToOne = Float32Array.from({ length: 60 }, (_, i) => 1 + (i % 2 ? 1 : -0.5) * 2 ** -(i / 2.6))
+    for (const x of [octaves, sweep(0.5, 2, 400_000), nextToOne, Float32Array.of(3.4028234663852886e38, 2 ** -126)]) {
+      const { error, at } = worst(x, map('log_f32_map', x), Math.log)
+      expect(error, `at x = ${at}`).toBeLessThanOrEqual(BOUND)
+    }
+    expect(map('log_f32_map', Float32Array.of(1))[0]).toBe(0)
+  })
+})

@@ -1,0 +1,222 @@
+// The standalone module of a real model: whatever runs it gives the bytes that the session gives, for every test sample.
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { prune } from '../src/compress/prune'
+import { quantize } from '../src/compress/quantize'
+import { type Dataset, split, statistics, subset } from '../src/data/dataset'
+import { type BuiltModule, buildModule, loadModule } from '../src/deploy'
+import { MAGIC, SECTION, Writer } from '../src/deploy/binary'
+import { loadDigits } from '../src/files'
+import { DunlinError } from '../src/graph/error'
+import { Random } from '../src/graph/random'
+import { argmax, Model } from '../src/model/model'
+import { adam } from '../src/train/optimizers'
+import { oneCycle } from '../src/train/schedules'
+import { Trainer } from '../src/train/trainer'
+import { tinyCnn } from '../src/zoo/tinyCnn'
+
+const EACH = 64
+const LABELS = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine']
+
+let test: Dataset
+let float: Model
+let int8: Model
+let inputs: Int8Array
+let outputs: Int8Array
+let built: Record<'scalar' | 'simd', BuiltModule>
+
+beforeAll(async () => {
+  const [train, heldOut] = split(loadDigits(), 0.2, 0)
+  test = heldOut
+  float = tinyCnn({ shape: [8, 8, 1], classes: 10, normalize: statistics(train), labels: LABELS, name: 'digits' })
+  await new Trainer(float, { optimizer: adam({ lr: 1e-2 }), schedule: oneCycle() }).fit(train, { epochs: 8 })
+  int8 = await quantize(
+    prune(float, { sparsity: 0.3 }),
+    subset(
+      train,
+      Uint32Array.from({ length: 300 }, (_, i) => i),
+    ),
+  )
+  built = { scalar: await buildModule(int8), simd: await buildModule(int8, { target: 'simd' }) }
+  // The session's bytes: all samples through its door, one run each.
+  const session = await int8.session(1)
+  const [input] = session.plan.inputs
+  const [output] = session.plan.outputs
+  inputs = new Int8Array(test.count * EACH)
+  outputs = new Int8Array(test.count * 10)
+  for (let i = 0; i < test.count; i++) {
+    session.feed(input, test.x, i)
+    inputs.set(session.view(input), i * EACH)
+    session.run()
+    outputs.set(session.view(output), i * 10)
+  }
+})
+
+describe.each(['scalar', 'simd'] as const)('the module for %s', (target) => {
+  it('gives the bytes of the session for every test sample', async () => {
+    const { instance } = await WebAssembly.instantiate(built[target].wasm)
+    const exports = instance.exports as Record<string, WebAssembly.Global> & { memory: WebAssembly.Memory; run(): number }
+    expect([exports.input_bytes.value, exports.output_bytes.value]).toEqual([EACH, 10])
+    const x = new Int8Array(exports.memory.buffer, exports.input.value, EACH)
+    const y = new Int8Array(exports.memory.buffer, exports.output.value, 10)
+    for (let i = 0; i < test.count; i++) {
+      x.set(inputs.subarray(i * EACH, (i + 1) * EACH))
+      expect(exports.run()).toBe(0)
+      expect([...y], `sample ${i}`).toEqual([...outputs.subarray(i * 10, (i + 1) * 10)])
+    }
+  })
+
+  it('predicts what the model predicts, through its own door', async () => {
+    const module = await loadModule(built[target].wasm)
+    const all = await int8.predict(test.x)
+    let right = 0
+    for (let i = 0; i < test.count; i++) {
+      const y = module.predict(test.x.subarray(i * EACH, (i + 1) * EACH))
+      expect([...y], `sample ${i}`).toEqual([...all.subarray(i * 10, (i + 1) * 10)])
+      if (argmax(y) === test.y[i]) right++
+    }
+    expect(right / test.count).toBe((await int8.evaluate(test)).accuracy)
+  })
+
+  it('is small, imports nothing and exports the ABI', () => {
+    const { wasm, report } = built[target]
+    expect(wasm.length).toBeLessThanOrEqual(16 * 1024)
+    expect(report.flashBytes).toBe(wasm.length)
+    const module = new WebAssembly.Module(wasm)
+    expect(WebAssembly.Module.imports(module)).toEqual([])
+    expect(WebAssembly.Module.exports(module)).toEqual([
+      { name: 'memory', kind: 'memory' },
+      { name: 'run', kind: 'function' },
+      ...['input', 'input_bytes', 'output', 'output_bytes', 'abi', '__heap_base', '__data_end'].map((name) => ({
+        name,
+        kind: 'global',
+      })),
+    ])
+    const { exports } = new WebAssembly.Instance(module)
+    const value = (name: string) => (exports[name] as WebAssembly.Global).value as number
+    expect(value('abi')).toBe(1)
+    expect(value('__data_end')).toBeLessThanOrEqual(value('input'))
+    expect(Math.max(value('input') + EACH, value('output') + 10)).toBeLessThanOrEqual(value('__heap_base'))
+    expect(report.ramBytes).toBe(value('__heap_base'))
+    expect(() => ((exports.input as WebAssembly.Global).value = 0)).toThrow(TypeError)
+  })
+
+  it('is the same bytes every time, also from the saved model', async () => {
+    const again = await buildModule(Model.load(int8.save()), { target })
+    expect(again).toEqual(built[target])
+  })
+
+  it('describes itself', async () => {
+    const { metadata } = await loadModule(built[target].wasm)
+    expect(metadata).toMatchObject({ abi: 1, name: 'digits', labels: LABELS })
+    expect(metadata.inputs).toMatchObject([{ name: 'input', shape: [8, 8, 1], dtype: 'i8' }])
+    expect(metadata.outputs).toMatchObject([{ name: 'dense', shape: [10], dtype: 'i8' }])
+    expect(metadata.outputs[0].scale).toBe(int8.outputs[0].quant?.scale[0])
+  })
+})
+
+describe('a module of the float model', () => {
+  it('gives the bits of the session', async () => {
+    const module = await loadModule((await buildModule(float, { target: 'scalar' })).wasm)
+    const wanted = await float.predict(test.x.subarray(0, 20 * EACH), { build: 'scalar' })
+    for (let i = 0; i < 20; i++) {
+      const y = module.predict(test.x.subarray(i * EACH, (i + 1) * EACH))
+      expect([...y], `sample ${i}`).toEqual([...wanted.subarray(i * 10, (i + 1) * 10)])
+    }
+  })
+})
+
+describe('loadModule', () => {
+  const section = (text: string) => {
+    const w = new Writer().raw(MAGIC)
+    w.section(SECTION.custom, (s) => s.text('dunlin').raw(new TextEncoder().encode(text)))
+    return w.bytes()
+  }
+
+  it('names the file and what is wrong with it', async () => {
+    const load = (bytes: Uint8Array) => loadModule(bytes, 'm.wasm')
+    await expect(load(new Uint8Array(0))).rejects.toThrow(/^m\.wasm: no valid WebAssembly/)
+    await expect(load(new TextEncoder().encode('#!/bin/sh'))).rejects.toThrow(/^m\.wasm: no valid WebAssembly/)
+    await expect(load(Uint8Array.from(MAGIC))).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: m.wasm: a WebAssembly file without a section "dunlin"; it is no module of dunlin. Build it again with dunlin.]`,
+    )
+    await expect(load(section('{'))).rejects.toThrow(/^m\.wasm: its section "dunlin" is no JSON/)
+    await expect(load(section('null'))).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: m.wasm: ABI undefined, this dunlin knows ABI 1. Build it again with dunlin.]`,
+    )
+    await expect(load(section('{"abi":2}'))).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: m.wasm: ABI 2, this dunlin knows ABI 1. Build it again with dunlin.]`,
+    )
+    await expect(load(section('{"abi":1}'))).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: m.wasm: it lacks the exports "memory" and "run". Build it again with dunlin.]`,
+    )
+    const module = await load(built.scalar.wasm)
+    expect(() => module.predict([1, 2, 3])).toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: m.wasm: the sample has 3 values, wanted 64 (shape [8,8,1]).]`,
+    )
+  })
+
+  it('ends in a module or a DunlinError, whatever is changed in the file', async () => {
+    const { wasm } = built.scalar
+    const attempt = async (bytes: Uint8Array, note: string) => {
+      try {
+        await loadModule(bytes)
+      } catch (error) {
+        if (!(error instanceof DunlinError)) throw new Error(`${note}: ${error}`, { cause: error })
+      }
+    }
+    for (let length = 0; length < wasm.length; length += 7) await attempt(wasm.slice(0, length), `${length} bytes`)
+    const seed = 40
+    const random = new Random(seed)
+    // Sections but code and data lie at the start and at the end.
+    for (let i = 0; i < 600; i++) {
+      const mutant = wasm.slice()
+      const at = random.integer(2) ? random.integer(300) : wasm.length - 1 - random.integer(400)
+      mutant[at] = random.integer(256)
+      await attempt(mutant, `Random(${seed}), mutant ${i}`)
+    }
+  })
+})
+
+const missing = (command: string, ...args: string[]) => spawnSync(command, args).error !== undefined
+/** Runs the module on the first test sample in a shell of another engine, which prints what it finds at `output`. */
+const script = (bytes: Uint8Array) => `
+const exports = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array([${bytes}]))).exports
+new Int8Array(exports.memory.buffer, exports.input.value, ${EACH}).set([${inputs.subarray(0, EACH)}])
+print(exports.run() + ':' + new Int8Array(exports.memory.buffer, exports.output.value, 10))`
+
+function withFile<T>(name: string, contents: Uint8Array | string, use: (path: string) => T): T {
+  const folder = mkdtempSync(join(tmpdir(), 'dunlin-'))
+  try {
+    const path = join(folder, name)
+    writeFileSync(path, contents)
+    return use(path)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+describe('other engines', () => {
+  it.skipIf(missing('wasm-validate', '--version'))('wabt finds it valid, without any extension for scalar', () => {
+    const flags = ['simd', 'reference-types', 'multi-value', 'saturating-float-to-int'].map((f) => `--disable-${f}`)
+    withFile('digits.wasm', built.scalar.wasm, (path) => execFileSync('wasm-validate', [...flags, path]))
+  })
+
+  it.skipIf(missing('wasm-interp', '--version'))('wabt runs it', () => {
+    const run = (path: string) => execFileSync('wasm-interp', [path, '--run-all-exports'], { encoding: 'utf8' })
+    expect(withFile('digits.wasm', built.scalar.wasm, run)).toContain('run() => i32:0')
+  })
+
+  for (const shell of ['gjs', 'jsc']) {
+    it.skipIf(missing(shell, '--help'))(`${shell} computes the same bytes`, () => {
+      for (const { wasm } of Object.values(built)) {
+        const printed = withFile('run.js', script(wasm), (path) => execFileSync(shell, [path], { encoding: 'utf8' }))
+        expect(printed.trim()).toBe(`0:${outputs.subarray(0, 10)}`)
+      }
+    })
+  }
+})

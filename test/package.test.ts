@@ -1,0 +1,176 @@
+// The package as its users get it: what is in the tarball, and that it works from a project that knows nothing but its name.
+
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+const manifest = JSON.parse(readFileSync('package.json', 'utf8'))
+const run = (file: string, args: string[], cwd: string) =>
+  execFileSync(file, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+const node = (file: string) => run(process.execPath, [file], project)
+
+let root = ''
+let project = ''
+let packed: { filename: string; size: number; files: { path: string }[] }
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'dunlin-package-'))
+  project = join(root, 'project')
+  mkdirSync(project)
+  writeFileSync(join(project, 'package.json'), '{ "name": "project", "private": true }')
+  ;[packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', root], '.'))
+  run('npm', ['install', '--offline', '--ignore-scripts', '--no-audit', '--no-fund', join(root, packed.filename)], project)
+})
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
+describe('the tarball', () => {
+  it('holds what a user needs and nothing else', () => {
+    const files = packed.files.map((f) => f.path)
+    expect(new Set(files.map((f) => f.split('/')[0]))).toEqual(
+      new Set(['LICENSE', 'README.md', 'assembly', 'data', 'dist', 'package.json']),
+    )
+    const at = (part: string) => files.filter((f) => f.startsWith(part))
+    expect(
+      at('dist/')
+        .filter((f) => !f.endsWith('.d.ts'))
+        .sort(),
+    ).toEqual(
+      [
+        'cli.js',
+        'index.cjs',
+        'index.js',
+        'kernels/relaxed.wasm',
+        'kernels/scalar.wasm',
+        'kernels/simd.wasm',
+        'node.cjs',
+        'node.js',
+      ].map((f) => `dist/${f}`),
+    )
+    expect(at('data/')).toEqual(['data/README.md', 'data/digits.csv.gz'])
+    expect(at('assembly/').every((f) => f.endsWith('.ts'))).toBe(true)
+  })
+
+  it('depends on nothing', () => {
+    for (const key of ['dependencies', 'peerDependencies', 'optionalDependencies']) expect(manifest[key] ?? {}).toEqual({})
+    expect(readdirSync(join(project, 'node_modules')).filter((f) => !f.startsWith('.'))).toEqual(['dunlin'])
+  })
+
+  it('exports files that are there', () => {
+    const leaves = (v: unknown): string[] => (typeof v === 'object' ? Object.values(v as object).flatMap(leaves) : [String(v)])
+    const paths = leaves([manifest.exports, manifest.bin, manifest.main, manifest.module, manifest.types])
+    expect(paths.length).toBeGreaterThan(8)
+    for (const path of paths.filter((p) => !p.includes('*')))
+      expect(existsSync(join(project, 'node_modules/dunlin', path)), path).toBe(true)
+  })
+})
+
+/** Trains, saves, loads and deploys a line's worth of each, and prints what must not differ. */
+const USE = `
+async function main() {
+  const data = node.loadDigits()
+  const model = dunlin.tinyCnn({ shape: data.shape, classes: 10, normalize: dunlin.statistics(data) })
+  await new dunlin.Trainer(model).fit(dunlin.subset(data, [...Array(64).keys()]), { epochs: 1 })
+  node.writeModel('model.safetensors', model)
+  const loaded = node.readModel('model.safetensors')
+  const { wasm } = await dunlin.buildModule(await dunlin.quantize(loaded, data))
+  const [label] = (await dunlin.loadModule(wasm)).predict(data.x.subarray(0, 64))
+  let error
+  try { node.readModel('missing') } catch (e) { error = e }
+  console.log(JSON.stringify([data.count, loaded instanceof dunlin.Model, error instanceof dunlin.DunlinError, Number.isFinite(label), typeof node.progressBar]))
+}
+main()
+`
+const USED = '[1797,true,true,true,"function"]\n'
+
+describe('in a project', () => {
+  it('is imported', () => {
+    writeFileSync(join(project, 'use.mjs'), `import * as dunlin from 'dunlin'\nimport * as node from 'dunlin/node'\n${USE}`)
+    expect(node('use.mjs')).toBe(USED)
+  })
+
+  it('is required', () => {
+    writeFileSync(join(project, 'use.cjs'), `const dunlin = require('dunlin')\nconst node = require('dunlin/node')\n${USE}`)
+    expect(node('use.cjs')).toBe(USED)
+  })
+
+  it('gives hosts that compile no bytes the kernels as files', () => {
+    writeFileSync(
+      join(project, 'kernels.mjs'),
+      `import { readFileSync } from 'node:fs'
+      import { provideKernels, tinyCnn } from 'dunlin'
+      const file = new URL(import.meta.resolve('dunlin/kernels/simd.wasm'))
+      provideKernels('simd', new WebAssembly.Module(readFileSync(file)))
+      WebAssembly.compile = () => { throw new Error('compiled bytes') }
+      console.log((await tinyCnn({ shape: [8, 8, 1], classes: 10 }).predict(new Uint8Array(64), { build: 'simd' })).length)`,
+    )
+    expect(node('kernels.mjs')).toBe('10\n')
+  })
+
+  it('has a command', () => {
+    expect(run(join(project, 'node_modules/.bin/dunlin'), ['--help'], project)).toContain('dunlin demo')
+  })
+
+  it.each([
+    ['a bundler', { module: 'esnext', moduleResolution: 'bundler' }],
+    ['Node', { module: 'nodenext', moduleResolution: 'nodenext' }],
+  ])('has types that check, also inside, as %s resolves them', (_, resolution) => {
+    const types = join(project, 'types')
+    mkdirSync(types, { recursive: true })
+    mkdirSync(join(project, 'node_modules/@types'), { recursive: true })
+    for (const name of ['@types/node', 'undici-types']) {
+      const link = join(project, 'node_modules', name)
+      if (!existsSync(link)) symlinkSync(resolve('node_modules', name), link)
+    }
+    const use = `import { conv2d, dense, DunlinError, flatten, input, Model, sequential, Trainer, type Dataset, type EpochResult } from 'dunlin'
+      import { loadDigits, progressBar } from 'dunlin/node'
+      const data: Dataset = loadDigits()
+      const network = sequential(conv2d({ filters: 4, kernel: 3, activation: 'relu' }), flatten(), dense({ units: data.classes }))
+      const model = new Model(network(input(data.shape)), { seed: 1 })
+      export const history: Promise<EpochResult[]> = new Trainer(model).fit(data, { epochs: 1, callbacks: [progressBar()] })
+      export const y: Promise<Float32Array> = model.predict([1, 2, 3])
+      export const isOurs = (e: unknown): e is DunlinError => e instanceof DunlinError
+      // @ts-expect-error: an activation that does not exist
+      dense({ units: 1, activation: 'sine' })
+      // @ts-expect-error: a layer without its size
+      dense({})
+    `
+    writeFileSync(join(types, 'use.mts'), use)
+    const compilerOptions = {
+      ...resolution,
+      target: 'es2022',
+      lib: ['es2022', 'dom'],
+      types: ['node'],
+      strict: true,
+      skipLibCheck: false,
+      noEmit: true,
+    }
+    writeFileSync(join(types, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['use.mts'] }))
+    let said = ''
+    try {
+      run(process.execPath, [resolve('node_modules/typescript/bin/tsc'), '-p', types], project)
+    } catch (error) {
+      said = (error as { stdout: string }).stdout
+    }
+    expect(said).toBe('')
+  })
+
+  it('is bundled for a browser without any setting, and only as far as it is used', async () => {
+    const bundle = async (code: string) => {
+      const { warnings, outputFiles } = await build({
+        ...{ stdin: { contents: code, resolveDir: project }, bundle: true, platform: 'browser', format: 'esm', minify: true },
+        ...{ write: false, logLevel: 'silent' },
+      })
+      expect(warnings).toEqual([])
+      return outputFiles[0].text
+    }
+    const whole = await bundle(`export * from 'dunlin'`)
+    expect(whole).not.toMatch(/\brequire\(|from\s*['"]node:/)
+    const part = await bundle(`import { Random } from 'dunlin'; console.log(new Random(1).next())`)
+    expect(part.length).toBeLessThan(whole.length / 20)
+    const player = await bundle(`export { loadModule } from 'dunlin'`)
+    expect(player.length).toBeLessThan(16 * 1024)
+  })
+})
