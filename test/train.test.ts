@@ -103,15 +103,15 @@ describe('a step', () => {
   it('of a batch that is not full counts only its samples', async () => {
     // Five samples in a batch of 8 and in one of 5: the three that fill up have no weight.
     const data = quadrants(1, 5)
-    const after = async (batch: number) => {
+    const trained = async (batch: number) => {
       const model = small()
       const [result] = await new Trainer(model, { batch, optimizer: sgd({ lr: 0.5 }) }).fit(data, { epochs: 1 })
       return { weights: weightsOf(model), result }
     }
-    const [full, partial] = [await after(5), await after(8)]
+    const [full, partial] = [await trained(5), await trained(8)]
     expect(partial.result.accuracy).toBe(full.result.accuracy)
     expect(partial.result.loss).toBeCloseTo(full.result.loss, 6)
-    partial.weights.forEach((v, i) => expect(v).toBeCloseTo(full.weights[i], 6))
+    expect(partial.weights).toEqual(full.weights.map((v) => expect.closeTo(v, 6)))
   })
 
   it('is the gradient times the learning rate', async () => {
@@ -129,13 +129,13 @@ describe('a step', () => {
       for (const c of [0, 1]) {
         const d = (e[c] / (e[0] + e[1]) - +(data.y[i] === c)) / 3
         db[c] += d
-        x.forEach((v, j) => (dw[2 * c + j] += d * v))
+        for (const j of [0, 1]) dw[2 * c + j] += d * x[j]
       }
     }
     await new Trainer(model, { batch: 4, optimizer: sgd({ lr: 0.25 }) }).fit(data, { epochs: 1 })
     const [after, biases] = model.params.map((p) => p.data)
-    dw.forEach((d, i) => expect(after[i]).toBeCloseTo(w[i] - 0.25 * d, 6))
-    db.forEach((d, i) => expect(biases[i]).toBeCloseTo(b[i] - 0.25 * d, 6))
+    expect([...after]).toEqual(dw.map((d, i) => expect.closeTo(w[i] - 0.25 * d, 6)))
+    expect([...biases]).toEqual(db.map((d, i) => expect.closeTo(b[i] - 0.25 * d, 6)))
   })
 })
 
@@ -153,12 +153,12 @@ describe('optimizers and schedules', () => {
   })
 
   it.each(['l1', 'weightDecay'] as const)('%s makes weights smaller', async (term) => {
-    const after = async (amount: number) => {
+    const trained = async (amount: number) => {
       const model = small(1)
       await new Trainer(model, { optimizer: sgd({ lr: 0.1, [term]: amount }) }).fit(quadrants(3, 200), { epochs: 20 })
       return weightsOf(model).reduce((sum, v) => sum + Math.abs(v), 0)
     }
-    expect(await after(0.01)).toBeLessThan(0.9 * (await after(0)))
+    expect(await trained(0.01)).toBeLessThan(0.9 * (await trained(0)))
   })
 
   it('one cycle goes up in a line, then down to 0', () => {
@@ -275,14 +275,14 @@ describe('fit', () => {
 
   it('says what does not fit', async () => {
     const data = quadrants(1, 6)
-    const fit = (model: Model, set: Dataset, epochs = 1) => new Trainer(model).fit(set, { epochs })
-    await expect(fit(small(), data, 0)).rejects.toThrowErrorMatchingInlineSnapshot(
+    const attempt = (model: Model, set: Dataset, epochs = 1) => new Trainer(model).fit(set, { epochs })
+    await expect(attempt(small(), data, 0)).rejects.toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: fit: epochs wants a positive integer, got 0.]`,
     )
-    await expect(fit(digitsCnn(), data)).rejects.toThrowErrorMatchingInlineSnapshot(
+    await expect(attempt(digitsCnn(), data)).rejects.toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: training data: samples have shape [2], input "input" of model "tinyCnn" wants [8,8,1].]`,
     )
-    await expect(fit(small(), { ...data, classes: 3 })).rejects.toThrowErrorMatchingInlineSnapshot(
+    await expect(attempt(small(), { ...data, classes: 3 })).rejects.toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: training data: it has 3 classes, model "model" has 2 outputs. Give the last layer 3 units.]`,
     )
     await expect(new Trainer(small()).fit(data, { epochs: 1, validation: test })).rejects.toThrow(DunlinError)

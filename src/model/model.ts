@@ -201,11 +201,11 @@ function nameNodes(nodes: readonly Node[]): void {
     return name
   }
   for (const node of nodes) if (!isParam(node)) node.name = unique(node.name || node.op)
-  const done = new Set<Param>()
+  const named = new Set<Node>()
   for (const node of nodes) {
-    for (const p of node.inputs) {
-      if (!isParam(p) || done.has(p)) continue
-      done.add(p)
+    for (const p of node.inputs.filter(isParam)) {
+      if (named.has(p)) continue
+      named.add(p)
       p.name = unique(p.name.includes('/') ? p.name : `${node.name}/${p.name}`)
     }
   }
