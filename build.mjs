@@ -2,8 +2,8 @@
 // Everything it writes (build/, dist/) is derived and not in git. `node build.mjs kernels` stops after the kernels.
 // The AssemblyScript compile is skipped when no source is newer than its output.
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, copyFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 
@@ -26,7 +26,9 @@ mkdirSync('build', { recursive: true })
 const sources = newest([...tree('assembly'), 'asconfig.json', 'build.mjs', 'node_modules/assemblyscript/package.json'])
 const outputs = ['build/kernels.js', ...BUILDS.map((b) => `build/${b}.wasm`)]
 if (!outputs.every(existsSync) || Math.min(...outputs.map((p) => statSync(p).mtimeMs)) < sources) {
-  await Promise.all(BUILDS.map((target) => node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', target)))
+  await Promise.all(
+    BUILDS.map((target) => node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', target)),
+  )
   const base64 = (b) => readFileSync(`build/${b}.wasm`).toString('base64')
   writeFileSync('build/kernels.js', BUILDS.map((b) => `export const ${b} = '${base64(b)}'\n`).join(''))
   writeFileSync('build/kernels.d.ts', BUILDS.map((b) => `export const ${b}: string\n`).join(''))
@@ -49,8 +51,23 @@ if (process.argv[2] !== 'kernels') {
       define: { 'import.meta.url': '__moduleUrl' },
       banner: { js: `const __moduleUrl = require('node:url').pathToFileURL(__filename).href;` },
     }),
-    build({ ...forNode, entryPoints: ['src/cli/main.ts'], format: 'esm', outfile: 'dist/cli.js', banner: { js: `#!/usr/bin/env node\n${REQUIRE}` } }),
+    build({
+      ...forNode,
+      entryPoints: ['src/cli/main.ts'],
+      format: 'esm',
+      outfile: 'dist/cli.js',
+      banner: { js: `#!/usr/bin/env node\n${REQUIRE}` },
+    }),
   ])
+  // Node's own module resolution wants whole file names in declarations; the sources leave them to the bundler.
+  for (const file of tree('dist/types').filter((f) => f.endsWith('.d.ts'))) {
+    const whole = (name) => (existsSync(join(dirname(file), name, 'index.d.ts')) ? `${name}/index.js` : `${name}.js`)
+    const text = readFileSync(file, 'utf8')
+    writeFileSync(
+      file,
+      text.replace(/((?:from|import)\s*\(?\s*)(['"])(\.[^'"]*)\2/g, (_, head, quote, name) => head + quote + whole(name) + quote),
+    )
+  }
   // The declarations name the kernels' own, at the same place relative to them as in the sources.
   mkdirSync('dist/build')
   for (const name of ['scalar', 'kernels']) copyFileSync(`build/${name}.d.ts`, `dist/build/${name}.d.ts`)
@@ -63,7 +80,8 @@ function besides(index) {
     name: 'besides',
     setup(b) {
       b.onResolve({ filter: /^\./ }, ({ path, importer }) => {
-        if (own.includes(importer) && !own.includes(resolve(dirname(importer), `${path}.ts`))) return { path: index, external: true }
+        if (own.includes(importer) && !own.includes(resolve(dirname(importer), `${path}.ts`)))
+          return { path: index, external: true }
       })
     },
   }

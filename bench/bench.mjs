@@ -8,7 +8,7 @@
 
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { adam, Random, Session, tinyCnn, Trainer } from '../dist/index.js'
+import { adam, Random, Session, Trainer, tinyCnn } from '../dist/index.js'
 
 const ROUNDS = 15
 /** Each measurement repeats its call for about this long, in milliseconds. */
@@ -42,7 +42,8 @@ function open(build) {
 function check(name, got, k, want) {
   for (let t = 0; t < 64; t++) {
     const i = t === 0 ? got.length - 1 : random.integer(got.length)
-    if (!(Math.abs(got[i] - want(i)) <= 2 ** -24 * 4 * k + 1e-6)) throw new Error(`${name}: element ${i} is ${got[i]}, wanted ${want(i)}`)
+    if (!(Math.abs(got[i] - want(i)) <= 2 ** -24 * 4 * k + 1e-6))
+      throw new Error(`${name}: element ${i} is ${got[i]}, wanted ${want(i)}`)
   }
 }
 
@@ -119,7 +120,8 @@ async function step(build) {
   for (let i = 0; i < 30; i++) run()
   const [loss] = session.plan.outputs
   const before = Math.log(10)
-  if (!(session.view(loss)[0] < before)) throw new Error(`step: the loss is ${session.view(loss)[0]} after 30 steps on one batch, it began near ${before}`)
+  if (!(session.view(loss)[0] < before))
+    throw new Error(`step: the loss is ${session.view(loss)[0]} after 30 steps on one batch, it began near ${before}`)
   return { kind: 'step', name: 'tiny CNN 28x28x1, batch 64, Adam', build, flops: 0, run }
 }
 
@@ -130,7 +132,15 @@ for (const host of hosts) {
   if (host.build === 'scalar') continue
   for (const n of [48, 96, 192, 384, 768]) rows.push(gemm(host, n, n, n))
   rows.push(gemm(host, 64, 10, 784))
-  for (const shape of [[28, 1, 32], [13, 32, 64], [32, 16, 16], [16, 32, 32], [8, 64, 64], [28, 1, 8], [14, 8, 16]]) {
+  for (const shape of [
+    [28, 1, 32],
+    [13, 32, 64],
+    [32, 16, 16],
+    [16, 32, 32],
+    [8, 64, 64],
+    [28, 1, 8],
+    [14, 8, 16],
+  ]) {
     for (const gradient of [undefined, 'dx', 'dw']) rows.push(conv(host, ...shape, gradient))
   }
 }
@@ -166,7 +176,13 @@ const result = {
   peak: { muladd: peakOf('simd'), fma: peakOf('relaxed') ?? null },
   rows: rows
     .filter((r) => r.kind !== 'peak')
-    .map(({ kind, name, build, flops, gflops, ms }) => ({ kind, name, build, ...(flops && { gflops, share: gflops / peakOf(build) }), ms })),
+    .map(({ kind, name, build, flops, gflops, ms }) => ({
+      kind,
+      name,
+      build,
+      ...(flops && { gflops, share: gflops / peakOf(build) }),
+      ms,
+    })),
 }
 if (json) console.log(JSON.stringify(result, null, 2))
 else {
@@ -174,7 +190,8 @@ else {
   console.log(`${result.cpu}, Node ${result.node}, one thread; ${peaks}\n`)
   console.log('kind  name                              build    GFLOP/s  of peak        ms')
   for (const { kind, name, build, gflops, share, ms } of result.rows) {
-    const speed = gflops === undefined ? ''.padStart(16) : `${gflops.toFixed(1).padStart(7)}  ${(share * 100).toFixed(0).padStart(5)} %`
+    const speed =
+      gflops === undefined ? ''.padStart(16) : `${gflops.toFixed(1).padStart(7)}  ${(share * 100).toFixed(0).padStart(5)} %`
     console.log(`${kind.padEnd(5)} ${name.padEnd(33)} ${build.padEnd(7)}  ${speed} ${ms.toFixed(4).padStart(9)}`)
   }
 }

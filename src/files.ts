@@ -2,7 +2,7 @@
 // The formats themselves are parsed in src/data, which also runs in a browser.
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
@@ -53,6 +53,27 @@ export function writeFileAtomic(path: string, bytes: Uint8Array | string): void 
   } catch (cause) {
     if (made) rmSync(temporary)
     throw new DunlinError(`${path}: cannot be written (${reason(cause)}). ${remedy(cause)}. Nothing was changed.`, { cause })
+  }
+}
+
+/** Writes all of the files, or after an error none: those written before it, and folders made for them, are removed again. */
+export function writeFilesAtomic(files: readonly { path: string; bytes: Uint8Array | string }[]): void {
+  const made: string[] = []
+  try {
+    for (const { path, bytes } of files) {
+      try {
+        const folder = mkdirSync(dirname(path), { recursive: true })
+        if (folder !== undefined) made.push(folder)
+      } catch (cause) {
+        throw new DunlinError(`${path}: its folder cannot be made (${reason(cause)}). ${remedy(cause)}.`, { cause })
+      }
+      const isNew = !existsSync(path)
+      writeFileAtomic(path, bytes)
+      if (isNew) made.push(path)
+    }
+  } catch (error) {
+    for (const path of made) rmSync(path, { recursive: true, force: true })
+    throw error
   }
 }
 

@@ -20,7 +20,10 @@ export function progressBar(options: { stream?: NodeJS.WriteStream } = {}): Call
       if (progress.step === 1) {
         began = performance.now()
         if (stream.isTTY) {
-          bar = new SingleBar({ format: FORMAT, stream, barsize: 24, hideCursor: true, clearOnComplete: true }, Presets.shades_classic)
+          bar = new SingleBar(
+            { format: FORMAT, stream, barsize: 24, hideCursor: true, clearOnComplete: true },
+            Presets.shades_classic,
+          )
           ;(bar as Bar).start(progress.steps, 0, show(progress))
         }
       }

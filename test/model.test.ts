@@ -423,9 +423,9 @@ describe('errors of building', () => {
       half a kernel
         depthwiseConv2d: kernel wants two positive integers, got [1.5,1.5].
       no filters
-        parameter "w": shape [0,3,3,3] is not a list of positive integers whose product is at most 2^29.
+        conv2d "none": filters wants a positive integer, got 0.
       no units
-        parameter "w": shape [0,4] is not a list of positive integers whose product is at most 2^29.
+        dense "none": units wants a positive integer, got 0.
       a convolution of a vector
         conv2d: wants an image [height, width, channels], got shape [16]. Reshape it first.
       a pool of a vector

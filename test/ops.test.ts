@@ -2,7 +2,7 @@
 // of that reference, both within the rounding errors that the size of the sums explains; scalar and simd give the same bits; and a
 // network in which values and layers are used more than once, through a plan and a session.
 import { describe, expect, it } from 'vitest'
-import { input, isParam, type Node, type Param, param, size, topological, type TypedArray } from '../src/graph/node'
+import { input, isParam, type Node, type Param, param, size, type TypedArray, topological } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { OPS, type OpName, opOf } from '../src/ops'
 import { add } from '../src/ops/add'

@@ -1,14 +1,14 @@
 // The main job, end to end: real images in, a trained network, pruned, quantized, deployed as one .wasm, and that .wasm judged on images
 // it has never seen. Nothing is written before everything has succeeded.
 
-import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { prune } from '../compress/prune'
 import { quantize } from '../compress/quantize'
 import { type Augmentation, shift } from '../data/augment'
 import { type Dataset, split, statistics, subset } from '../data/dataset'
 import { buildModule, loadModule } from '../deploy'
-import { loadDigits, loadIdxFolder, writeFileAtomic } from '../files'
+import { loadDigits, loadIdxFolder, writeFilesAtomic } from '../files'
 import { DunlinError } from '../graph/error'
 import { size } from '../graph/node'
 import { argmax, type Model } from '../model/model'
@@ -51,22 +51,28 @@ const SPARSITY = 0.5
 const CALIBRATION = 512
 
 /** The UCI digits in a training and a held-out part, divided by the seed. */
-export const heldOutDigits = (seed: number): [Dataset, Dataset] => split(loadDigits(), HELD_OUT, seed)
+export function heldOutDigits(seed: number): { train: Dataset; test: Dataset } {
+  const [train, test] = split(loadDigits(), HELD_OUT, seed)
+  return { train, test }
+}
 
 export async function demo(options: DemoOptions): Promise<void> {
   const { seed, json } = options
   const out = resolve(options.out)
   let parent = out
   while (!existsSync(parent)) parent = dirname(parent)
-  if (!statSync(parent).isDirectory()) throw new DunlinError(`--out ${options.out}: ${parent} is a file, wanted a folder. Name another.`)
+  if (!statSync(parent).isDirectory())
+    throw new DunlinError(`--out ${options.out}: ${parent} is a file, wanted a folder. Name another.`)
   const say = json ? () => {} : (text: string) => console.log(text)
   const callbacks = json ? [] : [progressBar({ stream: process.stdout })]
 
   const isDigits = options.data === undefined
-  const [train, test] = isDigits ? heldOutDigits(seed) : Object.values(loadIdxFolder(options.data as string, { classes: options.classes }))
+  const { train, test } = isDigits ? heldOutDigits(seed) : loadIdxFolder(options.data as string, { classes: options.classes })
   const name = isDigits ? 'digits' : basename(resolve(options.data as string))
   const epochs = options.epochs ?? (isDigits ? 100 : 5)
-  say(`${name}: ${train.count} training and ${test.count} test samples [${train.shape}], ${train.classes} classes, seed ${seed}\n`)
+  say(
+    `${name}: ${train.count} training and ${test.count} test samples [${train.shape}], ${train.classes} classes, seed ${seed}\n`,
+  )
 
   const { mean, std } = statistics(train)
   if (!(std > 0)) throw new DunlinError(`${name}: all training pixels are ${mean}. There is nothing to learn from.`)
@@ -75,31 +81,42 @@ export async function demo(options: DemoOptions): Promise<void> {
   say(`${float.summary()}\n`)
   // L1 draws the weights that pruning will remove towards zero while the others still learn.
   // 1,438 images of 8x8 pixels a network learns by heart; each is seen a little moved every time.
-  const settings = isDigits ? { batch: 32, lr: 2e-2, l1: 3e-4, augment: [shift(0.8, { subpixel: true })] } : { batch: 64, lr: 4e-3, l1: 0, augment: [] }
+  const settings = isDigits
+    ? { batch: 32, lr: 2e-2, l1: 3e-4, augment: [shift(0.8, { subpixel: true })] }
+    : { batch: 64, lr: 4e-3, l1: 0, augment: [] }
   say(`training, ${epochs} epochs`)
-  await fit(float, train, { ...settings, epochs, seed, callbacks })
+  await runTraining(float, train, { ...settings, epochs, seed, callbacks })
   say(`\nfloat: accuracy ${percent((await float.evaluate(test)).accuracy)} on the test set`)
 
   const pruned = prune(float, { sparsity: SPARSITY })
-  const tuning = Math.ceil(epochs / 2)
-  say(`\npruned ${percent(SPARSITY)} of the weights, fine-tuning, ${tuning} epochs`)
-  await fit(pruned, train, { ...settings, lr: settings.lr / 2, l1: 0, epochs: tuning, seed, callbacks })
+  say(`\npruned ${percent(SPARSITY)} of the weights, fine-tuning, ${epochs} epochs`)
+  await runTraining(pruned, train, { ...settings, lr: settings.lr / 4, l1: settings.l1 / 3, epochs, seed, callbacks })
 
-  const sample = subset(train, Uint32Array.from({ length: Math.min(CALIBRATION, train.count) }, (_, i) => i))
+  const sample = subset(
+    train,
+    Uint32Array.from({ length: Math.min(CALIBRATION, train.count) }, (_, i) => i),
+  )
   const int8 = await quantize(pruned, sample)
   const built = await buildModule(int8)
   const models = { float, pruned, int8 }
-  const files = Object.entries(models).map(([variant, model]) => ({ name: `${name}-${variant}.safetensors`, bytes: model.save() }))
+  const files = Object.entries(models).map(([variant, model]) => ({
+    name: `${name}-${variant}.safetensors`,
+    bytes: model.save(),
+  }))
   const rows: Row[] = []
-  for (const [i, variant] of (['float', 'pruned', 'int8'] as const).entries()) rows.push(await measure(variant, models[variant], files[i].bytes.length, test))
+  for (const [i, variant] of (['float', 'pruned', 'int8'] as const).entries())
+    rows.push(await measure(variant, models[variant], files[i].bytes.length, test))
   rows.push({ ...(await measureModule(built.wasm, test)), parameters: int8.parameterCount, macs: int8.macs })
 
-  const written = write(out, [...files, { name: `${name}.wasm`, bytes: built.wasm }, { name: `${name}.h`, bytes: built.header }])
-  if (json) console.log(JSON.stringify({ data: name, seed, rows, files: written }))
-  else say(`\n${table(rows)}\n\nwrote ${written.join(', ')}`)
+  const artifacts = [...files, { name: `${name}.wasm`, bytes: built.wasm }, { name: `${name}.h`, bytes: built.header }]
+  const written = artifacts.map((f) => ({ path: join(out, f.name), bytes: f.bytes }))
+  writeFilesAtomic(written)
+  const paths = written.map((f) => f.path)
+  if (json) console.log(JSON.stringify({ data: name, seed, rows, files: paths }))
+  else say(`\n${table(rows)}\n\nwrote ${paths.join(', ')}`)
 }
 
-interface Fit {
+interface Training {
   epochs: number
   lr: number
   l1: number
@@ -109,7 +126,11 @@ interface Fit {
   callbacks: Callback[]
 }
 
-async function fit(model: Model, data: Dataset, { epochs, lr, l1, batch, seed, augment, callbacks }: Fit): Promise<void> {
+async function runTraining(
+  model: Model,
+  data: Dataset,
+  { epochs, lr, l1, batch, seed, augment, callbacks }: Training,
+): Promise<void> {
   const trainer = new Trainer(model, { optimizer: adam({ lr, l1 }), schedule: oneCycle(), batch, seed, augment })
   await trainer.fit(data, { epochs, callbacks })
 }
@@ -121,10 +142,21 @@ async function measure(variant: Row['variant'], model: Model, bytes: number, tes
     session.feed(session.plan.inputs[0], test.x)
     session.run()
   })
-  return { variant, accuracy, parameters: model.parameterCount, bytes, ramBytes: session.plan.memory, macs: model.macs, microseconds }
+  return {
+    variant,
+    accuracy,
+    parameters: model.parameterCount,
+    bytes,
+    ramBytes: session.plan.memory,
+    macs: model.macs,
+    microseconds,
+  }
 }
 
-async function measureModule(wasm: Uint8Array, test: Dataset): Promise<Pick<Row, 'variant' | 'accuracy' | 'bytes' | 'ramBytes' | 'microseconds'>> {
+async function measureModule(
+  wasm: Uint8Array,
+  test: Dataset,
+): Promise<Pick<Row, 'variant' | 'accuracy' | 'bytes' | 'ramBytes' | 'microseconds'>> {
   const module = await loadModule(wasm)
   const each = size(test.shape)
   let right = 0
@@ -146,23 +178,6 @@ function timed(run: () => void): number {
   const count = Math.max(1, Math.min(1000, Math.round(20_000 / round(50))))
   const rounds = Array.from({ length: 11 }, () => round(count)).sort((a, b) => a - b)
   return rounds[5]
-}
-
-/** All files or none. */
-function write(dir: string, files: { name: string; bytes: Uint8Array | string }[]): string[] {
-  const created = mkdirSync(dir, { recursive: true })
-  const done: string[] = []
-  try {
-    for (const { name, bytes } of files) {
-      const path = join(dir, name)
-      writeFileAtomic(path, bytes)
-      done.push(path)
-    }
-  } catch (error) {
-    for (const path of created ? [created] : done) rmSync(path, { recursive: true, force: true })
-    throw error
-  }
-  return done
 }
 
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`

@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util'
 import { buildModule } from '../deploy'
-import { loadIdxFolder, writeFileAtomic } from '../files'
+import { loadIdxFolder, writeFilesAtomic } from '../files'
 import { DunlinError } from '../graph/error'
 import { readModel } from '../node'
 import { demo, heldOutDigits } from './demo'
@@ -50,12 +50,15 @@ async function main(args: string[]): Promise<void> {
     return
   }
   const command = Object.hasOwn(COMMANDS, name) && COMMANDS[name]
-  if (!command) throw new DunlinError(`There is no command "${name}"; there are ${Object.keys(COMMANDS).join(', ')}. See dunlin --help.`)
+  if (!command)
+    throw new DunlinError(`There is no command "${name}"; there are ${Object.keys(COMMANDS).join(', ')}. See dunlin --help.`)
   for (const option of Object.keys(values) as OptionName[]) {
     if (!command.options.includes(option)) throw new DunlinError(`dunlin ${name} takes no --${option}. See dunlin --help.`)
   }
   if (files.length !== command.files) {
-    throw new DunlinError(`dunlin ${name} wants ${command.files || 'no'} file${command.files === 1 ? '' : 's'}, got ${files.length}. See dunlin --help.`)
+    throw new DunlinError(
+      `dunlin ${name} wants ${command.files || 'no'} file${command.files === 1 ? '' : 's'}, got ${files.length}. See dunlin --help.`,
+    )
   }
   const classes = integer('classes', values.classes ?? '10', 2)
   const seed = integer('seed', values.seed ?? '0', 0)
@@ -65,7 +68,7 @@ async function main(args: string[]): Promise<void> {
   } else if (name === 'summary') console.log(readModel(files[0]).summary())
   else if (name === 'eval') {
     const model = readModel(files[0])
-    const data = values.data === undefined ? heldOutDigits(seed)[1] : loadIdxFolder(values.data, { classes }).test
+    const data = (values.data === undefined ? heldOutDigits(seed) : loadIdxFolder(values.data, { classes })).test
     const { accuracy } = await model.evaluate(data)
     console.log(`${files[0]}: accuracy ${accuracy.toFixed(4)} on ${data.count} samples`)
   } else {
@@ -73,9 +76,13 @@ async function main(args: string[]): Promise<void> {
     const target = values.target ?? 'scalar'
     if (target !== 'scalar' && target !== 'simd') throw new DunlinError(`--target wants scalar or simd, got "${target}".`)
     const { wasm, header, report } = await buildModule(readModel(files[0]), { target })
-    writeFileAtomic(out, wasm)
-    writeFileAtomic(out.replace(/(\.wasm)?$/, '.h'), header)
-    console.log(`${out}: ${report.flashBytes} bytes (code ${report.codeBytes}, data ${report.dataBytes}, metadata ${report.metadataBytes}), RAM ${report.ramBytes} bytes`)
+    writeFilesAtomic([
+      { path: out, bytes: wasm },
+      { path: out.replace(/(\.wasm)?$/, '.h'), bytes: header },
+    ])
+    console.log(
+      `${out}: ${report.flashBytes} bytes (code ${report.codeBytes}, data ${report.dataBytes}, metadata ${report.metadataBytes}), RAM ${report.ramBytes} bytes`,
+    )
   }
 }
 
@@ -89,7 +96,8 @@ function parse(args: string[]) {
 
 function integer(option: string, text: string, least: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
-  if (!Number.isSafeInteger(value) || value < least) throw new DunlinError(`--${option} wants an integer from ${least} on, got "${text}".`)
+  if (!Number.isSafeInteger(value) || value < least)
+    throw new DunlinError(`--${option} wants an integer from ${least} on, got "${text}".`)
   return value
 }
 

@@ -2,8 +2,8 @@
 
 import { mapGraph, type Node } from '../graph/node'
 import { Model } from '../model/model'
-import { type Activation, makeNode } from '../ops/op'
 import { opOf } from '../ops'
+import { type Activation, makeNode } from '../ops/op'
 
 const HOSTS = new Set(['conv2d', 'depthwiseConv2d', 'dense', 'add'])
 
@@ -19,7 +19,12 @@ export function fuse(model: Model): Model {
     const attrs = host?.attrs as { activation?: Activation } | undefined
     if (!fits || attrs?.activation) return { ...node, inputs }
     const row = opOf(host.op)!
-    return makeNode(row, { op: host.op, name: host.name, attrs: { ...attrs, activation: node.op as Activation }, inputs: host.inputs })
+    return makeNode(row, {
+      op: host.op,
+      name: host.name,
+      attrs: { ...attrs, activation: node.op as Activation },
+      inputs: host.inputs,
+    })
   })
   return new Model(outputs, { name: model.name, labels: model.labels })
 }

@@ -17,7 +17,9 @@ export function shift(pixels: number, options: { subpixel?: boolean; fill?: numb
   const { subpixel = false, fill = 0 } = options
   if (!(pixels >= 0 && Number.isFinite(pixels) && (subpixel || Number.isInteger(pixels)))) {
     const wanted = subpixel ? 'a number from 0 on' : 'an integer from 0 on'
-    throw new DunlinError(`shift: got ${pixels} pixels, wanted ${wanted}. Use a number such as 2, or subpixel: true for fractions.`)
+    throw new DunlinError(
+      `shift: got ${pixels} pixels, wanted ${wanted}. Use a number such as 2, or subpixel: true for fractions.`,
+    )
   }
   const draw = subpixel
     ? (random: Random) => random.uniform(-pixels, pixels)

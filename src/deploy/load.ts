@@ -39,7 +39,9 @@ export async function loadModule(wasm: Uint8Array, source = 'module'): Promise<S
   if (!(memory instanceof WebAssembly.Memory) || typeof run !== 'function') return fail('it lacks the exports "memory" and "run"')
   const number = (name: string): number => {
     const global = exports[name]
-    return global instanceof WebAssembly.Global && Number.isInteger(global.value) ? (global.value as number) : fail(`it lacks the constant "${name}"`)
+    return global instanceof WebAssembly.Global && Number.isInteger(global.value)
+      ? (global.value as number)
+      : fail(`it lacks the constant "${name}"`)
   }
   const view = (name: 'input' | 'output', port: PortMetadata | undefined) => {
     const address = number(name)
@@ -65,7 +67,10 @@ export async function loadModule(wasm: Uint8Array, source = 'module'): Promise<S
     output,
     run: start,
     predict(sample) {
-      if (sample.length !== input.length) throw new DunlinError(`${source}: the sample has ${sample.length} values, wanted ${input.length} (shape [${inPort.shape}]).`)
+      if (sample.length !== input.length)
+        throw new DunlinError(
+          `${source}: the sample has ${sample.length} values, wanted ${input.length} (shape [${inPort.shape}]).`,
+        )
       enter(entrance, sample, 0, sample.length, input, 0)
       start()
       return leave(exit, output)

@@ -57,11 +57,16 @@ export const isParam = (node: Node): node is Param => node.op === 'param'
 export const isInput = (node: Node): node is Node<InputAttrs> => node.op === 'input'
 
 /** An entrance of the graph: values of `shape` for each sample. `normalize` is applied to what the user feeds in. */
-export function input(shape: Shape, options: { name?: string; dtype?: Dtype; normalize?: { mean: number; std: number } } = {}): Node<InputAttrs> {
+export function input(
+  shape: Shape,
+  options: { name?: string; dtype?: Dtype; normalize?: { mean: number; std: number } } = {},
+): Node<InputAttrs> {
   const { name = 'input', dtype = 'f32', normalize } = options
   checkShape(`input "${name}"`, shape)
   if (normalize && !(Number.isFinite(normalize.mean) && normalize.std > 0 && Number.isFinite(normalize.std))) {
-    throw new DunlinError(`input "${name}": normalize wants a finite mean and a std above 0, got mean ${normalize.mean} and std ${normalize.std}.`)
+    throw new DunlinError(
+      `input "${name}": normalize wants a finite mean and a std above 0, got mean ${normalize.mean} and std ${normalize.std}.`,
+    )
   }
   return { op: 'input', name, attrs: normalize ? { normalize } : {}, inputs: [], shape: [...shape], dtype, batched: true }
 }
@@ -70,7 +75,16 @@ export function input(shape: Shape, options: { name?: string; dtype?: Dtype; nor
 export function param(name: string, shape: Shape, init: Initializer): Param {
   checkShape(`parameter "${name}"`, shape)
   const data = new Float32Array(0)
-  return { op: 'param', name, attrs: { init, trainable: true }, inputs: [], shape: [...shape], dtype: 'f32', batched: false, data }
+  return {
+    op: 'param',
+    name,
+    attrs: { init, trainable: true },
+    inputs: [],
+    shape: [...shape],
+    dtype: 'f32',
+    batched: false,
+    data,
+  }
 }
 
 /** Every node that the outputs depend on, inputs before the nodes that read them. */

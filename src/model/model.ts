@@ -43,7 +43,7 @@ export class Model {
     if (!this.nodes.some(isInput))
       throw new DunlinError(`model "${name}": its output depends on no input. Start with input(shape).`)
     nameNodes(this.nodes)
-    this.params.forEach((p, i) => draw(p, new Random(seed, i + 1)))
+    for (const [i, p] of this.params.entries()) draw(p, new Random(seed, i + 1))
   }
 
   get params(): Param[] {
@@ -98,7 +98,7 @@ export class Model {
     const y = new Float32Array(count * each)
     for (let at = 0; at < count; at += batch) {
       const now = Math.min(batch, count - at)
-      feeds.forEach(({ values, index }) => session.feed(inputs[index], values, at, now))
+      for (const { values, index } of feeds) session.feed(inputs[index], values, at, now)
       session.run()
       y.set(session.fetch(outputs[0], now), at * each)
     }

@@ -2,7 +2,7 @@
 
 import { type Layer, type Node, type Param, param } from '../graph/node'
 import { int8Args } from './int8'
-import { type Activation, type Buffer, clampOf, type Emit, expectInputs, expectShape, makeNode, type Op } from './op'
+import { type Activation, type Buffer, clampOf, type Emit, expectCount, expectInputs, expectShape, makeNode, type Op } from './op'
 import { convSizes, type Padding, type Pair, pair, type WindowAttrs, windowOf } from './window'
 
 export interface Conv2dAttrs extends WindowAttrs {
@@ -24,12 +24,19 @@ export function conv2d(options: {
   name?: string
 }): Layer {
   const { filters, kernel, strides = 1, dilation = 1, padding = 'valid', activation, bias = true, name = '' } = options
-  const attrs = { kernel: pair(kernel), strides: pair(strides), dilation: pair(dilation), padding, ...(activation && { activation }) }
+  const attrs = {
+    kernel: pair(kernel),
+    strides: pair(strides),
+    dilation: pair(dilation),
+    padding,
+    ...(activation && { activation }),
+  }
   let params: Param[] | undefined
   return (x) => {
     const [kh, kw] = attrs.kernel
     windowOf({ op: 'conv2d', name, attrs, inputs: [x] })
     const taps = kh * kw
+    expectCount({ op: 'conv2d', name }, 'filters', filters)
     params ??= [
       param('w', [filters, kh, kw, x.shape[2]], { kind: 'heUniform', fanIn: taps * x.shape[2], fanOut: taps * filters }),
       ...(bias ? [param('b', [filters], { kind: 'zeros' })] : []),
@@ -44,7 +51,13 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     if (node.inputs.length !== 2) expectInputs(node, 3, 'x, w, b')
     const { oh, ow, kh, kw, ic } = windowOf(node)
     clampOf(node)
-    expectShape(node, 'w', w.shape, [w.shape[0], kh, kw, ic], 'Weights are [filters, kernel height, kernel width, input channels]; a layer applied twice shares them.')
+    expectShape(
+      node,
+      'w',
+      w.shape,
+      [w.shape[0], kh, kw, ic],
+      'Weights are [filters, kernel height, kernel width, input channels]; a layer applied twice shares them.',
+    )
     if (b) expectShape(node, 'b', b.shape, [w.shape[0]], 'There is one bias for each filter.')
     return [oh, ow, w.shape[0]]
   },

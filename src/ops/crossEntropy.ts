@@ -15,7 +15,9 @@ export const crossEntropyOp: Op = {
     expectInputs(node, 3, 'logits, labels, weights')
     const [x, labels, weights] = node.inputs
     if (x.shape.length !== 1) {
-      throw new DunlinError(`${where(node)}: wants logits [classes], got shape [${x.shape}]. End the network with flatten() or dense().`)
+      throw new DunlinError(
+        `${where(node)}: wants logits [classes], got shape [${x.shape}]. End the network with flatten() or dense().`,
+      )
     }
     if (labels.dtype !== 'i32') throw new DunlinError(`${where(node)}: labels are ${labels.dtype}, wanted i32 class indices.`)
     expectShape(node, 'labels', labels.shape, [1], 'There is one class index for each sample.')

@@ -3,7 +3,7 @@
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param, size } from '../graph/node'
 import { int8Args } from './int8'
-import { type Activation, clampOf, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
+import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 
 export interface DenseAttrs {
   activation?: Activation
@@ -20,6 +20,7 @@ export function dense(options: { units: number; activation?: Activation; bias?: 
   return (x) => {
     expectVector(x.shape, { op: 'dense', name })
     const kind = activation ? 'heUniform' : 'glorotUniform'
+    expectCount({ op: 'dense', name }, 'units', units)
     params ??= [
       param('w', [units, x.shape[0]], { kind, fanIn: x.shape[0], fanOut: units }),
       ...(bias ? [param('b', [units], { kind: 'zeros' })] : []),
@@ -30,7 +31,9 @@ export function dense(options: { units: number; activation?: Activation; bias?: 
 
 function expectVector(shape: readonly number[], node: { op: string; name: string }): void {
   if (shape.length !== 1) {
-    throw new DunlinError(`${where(node)}: wants a vector of inputs, got shape [${shape}]. Put flatten() or a global pool before it.`)
+    throw new DunlinError(
+      `${where(node)}: wants a vector of inputs, got shape [${shape}]. Put flatten() or a global pool before it.`,
+    )
   }
 }
 

@@ -3,7 +3,7 @@
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param } from '../graph/node'
 import { int8Args } from './int8'
-import { type Activation, clampOf, expectInputs, expectShape, makeNode, type Op, where } from './op'
+import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, where } from './op'
 import { convSizes, type Padding, type Pair, pair, type WindowAttrs, windowOf } from './window'
 
 export interface DepthwiseConv2dAttrs extends WindowAttrs {
@@ -25,11 +25,18 @@ export function depthwiseConv2d(options: {
   name?: string
 }): Layer {
   const { kernel, multiplier = 1, strides = 1, dilation = 1, padding = 'valid', activation, bias = true, name = '' } = options
-  const attrs = { kernel: pair(kernel), strides: pair(strides), dilation: pair(dilation), padding, ...(activation && { activation }) }
+  const attrs = {
+    kernel: pair(kernel),
+    strides: pair(strides),
+    dilation: pair(dilation),
+    padding,
+    ...(activation && { activation }),
+  }
   let params: Param[] | undefined
   return (x) => {
     const [kh, kw] = attrs.kernel
     windowOf({ op: 'depthwiseConv2d', name, attrs, inputs: [x] })
+    expectCount({ op: 'depthwiseConv2d', name }, 'multiplier', multiplier)
     const oc = x.shape[2] * multiplier
     params ??= [
       param('w', [kh, kw, oc], { kind: 'heUniform', fanIn: kh * kw, fanOut: kh * kw * multiplier }),
@@ -59,7 +66,15 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
 
   forward(e, node) {
     const [x, w, b] = node.inputs
-    e.call('depthwiseConv2d_f32', e.value(x), e.value(w), b ? e.value(b) : 0, e.value(node), ...convSizes(e, node), ...clampOf(node))
+    e.call(
+      'depthwiseConv2d_f32',
+      e.value(x),
+      e.value(w),
+      b ? e.value(b) : 0,
+      e.value(node),
+      ...convSizes(e, node),
+      ...clampOf(node),
+    )
   },
 
   backward(e, node) {

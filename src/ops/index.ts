@@ -1,7 +1,7 @@
 // The table of ops: everything that dunlin can compute, one row each. Its key is the op's name everywhere: in the graph, in files, in
 // the table of test samples, in errors.
 
-import { reluOp, relu6Op, softmaxOp } from './activation'
+import { relu6Op, reluOp, softmaxOp } from './activation'
 import { addOp } from './add'
 import { conv2dOp } from './conv2d'
 import { crossEntropyOp } from './crossEntropy'

@@ -12,16 +12,27 @@ export function requantization(e: Emit, node: Node, channels: number): { x: Quan
   if (w.scale.length !== channels && w.scale.length !== 1) {
     throw new DunlinError(`${where(node)}: weights have ${w.scale.length} scales, wanted 1 or ${channels}.`)
   }
-  const fixed = Array.from({ length: channels }, (_, c) => quantizeMultiplier((x.scale[0] * w.scale[c % w.scale.length]) / y.scale[0]))
-  const multiplier = e.constant(`${node.name}/multiplier`, Int32Array.from(fixed, (f) => f.multiplier))
-  const shift = e.constant(`${node.name}/shift`, Int32Array.from(fixed, (f) => f.shift))
+  const fixed = Array.from({ length: channels }, (_, c) =>
+    quantizeMultiplier((x.scale[0] * w.scale[c % w.scale.length]) / y.scale[0]),
+  )
+  const multiplier = e.constant(
+    `${node.name}/multiplier`,
+    Int32Array.from(fixed, (f) => f.multiplier),
+  )
+  const shift = e.constant(
+    `${node.name}/shift`,
+    Int32Array.from(fixed, (f) => f.shift),
+  )
   return { x, y, multiplier, shift }
 }
 
 /** The arguments that an int8 kernel of this family takes before and after its sizes. */
 export function int8Args(e: Emit, node: Node<{ activation?: Activation }>) {
   const [x, w, b] = node.inputs
-  if (!b) throw new DunlinError(`${where(node)}: an int8 node wants an int32 bias as its third input. Make int8 models with quantize().`)
+  if (!b)
+    throw new DunlinError(
+      `${where(node)}: an int8 node wants an int32 bias as its third input. Make int8 models with quantize().`,
+    )
   const q = requantization(e, node, node.shape[node.shape.length - 1])
   return {
     before: [e.value(x), e.value(w), e.value(b), q.multiplier, q.shift, e.value(node)] as const,

@@ -85,7 +85,10 @@ export const CLAMPS: Record<Activation | 'none', readonly [number, number]> = {
 
 export function clampOf(node: Unshaped<{ activation?: Activation }>): readonly [number, number] {
   const clamp = Object.hasOwn(CLAMPS, node.attrs.activation ?? 'none') && CLAMPS[node.attrs.activation ?? 'none']
-  if (!clamp) throw new DunlinError(`${where(node)}: activation "${node.attrs.activation}" cannot be fused. Use "relu", "relu6", or a layer of its own.`)
+  if (!clamp)
+    throw new DunlinError(
+      `${where(node)}: activation "${node.attrs.activation}" cannot be fused. Use "relu", "relu6", or a layer of its own.`,
+    )
   return clamp
 }
 
@@ -102,11 +105,17 @@ export function quantOf(node: Node): Quant {
 }
 
 export function expectInputs(node: Unshaped, count: number, what: string): void {
-  if (node.inputs.length !== count) throw new DunlinError(`${where(node)}: wants ${count} inputs (${what}), got ${node.inputs.length}.`)
+  if (node.inputs.length !== count)
+    throw new DunlinError(`${where(node)}: wants ${count} inputs (${what}), got ${node.inputs.length}.`)
 }
 
 export function expectShape(node: Unshaped, what: string, got: Shape, wanted: Shape, remedy: string): void {
   if (got.length !== wanted.length || got.some((d, i) => d !== wanted[i])) {
     throw new DunlinError(`${where(node)}: ${what} has shape [${got}], wanted [${wanted}]. ${remedy}`)
   }
+}
+
+export function expectCount(node: { op: string; name: string }, what: string, count: number): void {
+  if (!Number.isInteger(count) || count < 1)
+    throw new DunlinError(`${where(node)}: ${what} wants a positive integer, got ${count}.`)
 }

@@ -58,7 +58,8 @@ export const maxPool2dOp: Op<WindowAttrs> = {
   },
   int8: {
     quant: 'input',
-    forward: (e, node) => e.call('maxPool2d_i8', e.value(node.inputs[0]), e.value(node), ...poolSizes(e, node), ...sameQuant(node)),
+    forward: (e, node) =>
+      e.call('maxPool2d_i8', e.value(node.inputs[0]), e.value(node), ...poolSizes(e, node), ...sameQuant(node)),
   },
 }
 
@@ -74,6 +75,7 @@ export const avgPool2dOp: Op<WindowAttrs> = {
   },
   int8: {
     quant: 'input',
-    forward: (e, node) => e.call('avgPool2d_i8', e.value(node.inputs[0]), e.value(node), ...poolSizes(e, node), ...sameQuant(node)),
+    forward: (e, node) =>
+      e.call('avgPool2d_i8', e.value(node.inputs[0]), e.value(node), ...poolSizes(e, node), ...sameQuant(node)),
   },
 }

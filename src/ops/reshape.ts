@@ -6,7 +6,8 @@ import { expectInputs, makeNode, type Op, where } from './op'
 
 /** The same values under another shape with as many elements. */
 export function reshape(options: { shape: Shape; name?: string }): Layer {
-  return (x) => makeNode(reshapeOp, { op: 'reshape', name: options.name ?? '', attrs: { shape: [...options.shape] }, inputs: [x] })
+  return (x) =>
+    makeNode(reshapeOp, { op: 'reshape', name: options.name ?? '', attrs: { shape: [...options.shape] }, inputs: [x] })
 }
 
 /** x [any shape] -> [number of its elements]. */
@@ -20,7 +21,9 @@ export const reshapeOp: Op<{ shape: Shape }> = {
     const { shape } = node.attrs
     const from = node.inputs[0].shape
     if (!Array.isArray(shape) || size(shape) !== size(from)) {
-      throw new DunlinError(`${where(node)}: [${from}] has ${size(from)} elements, [${shape}] has not. A reshape keeps their number.`)
+      throw new DunlinError(
+        `${where(node)}: [${from}] has ${size(from)} elements, [${shape}] has not. A reshape keeps their number.`,
+      )
     }
     return shape
   },

@@ -86,7 +86,9 @@ function axis(
   }
   const padded = size + padding[0] + padding[1]
   if (Math.max(...padding) >= span) {
-    throw new DunlinError(`${where(node)}: padding of ${Math.max(...padding)} on one side leaves windows of kernel span ${span} that see nothing of the input. Use less padding.`)
+    throw new DunlinError(
+      `${where(node)}: padding of ${Math.max(...padding)} on one side leaves windows of kernel span ${span} that see nothing of the input. Use less padding.`,
+    )
   }
   if (span > padded) {
     const [kh, kw] = node.attrs.kernel

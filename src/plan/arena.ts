@@ -1,6 +1,6 @@
 // Where buffers lie. Each is alive from the first call that names it to the last; two that are alive at once must not overlap.
-// Greedy by size (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020): the largest first, each at
-// the lowest address where it collides with none already placed. A good packing without search, and deterministic.
+// Greedy (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020): in order of size, and again in order
+// of time, each at the lowest address where it collides with none already placed. Good without search, and deterministic.
 
 /** Bytes, and the first and last call (inclusive) during which they must hold. */
 export interface Lifetime {
@@ -12,10 +12,16 @@ export interface Lifetime {
 export const ALIGNMENT = 16
 export const align = (address: number): number => Math.ceil(address / ALIGNMENT) * ALIGNMENT
 
-/** Addresses for `buffers` in order, from `base` on, and the end of the memory they take. */
+/** Addresses for `buffers` in order, from `base` on, and the end of the memory they take: the better of the two orders. */
 export function arrange(buffers: readonly Lifetime[], base: number): { addresses: number[]; end: number } {
+  const bySize = place(buffers, base, (a, b) => b.bytes - a.bytes || a.first - b.first)
+  const byTime = place(buffers, base, (a, b) => a.first - b.first || b.bytes - a.bytes)
+  return byTime.end < bySize.end ? byTime : bySize
+}
+
+function place(buffers: readonly Lifetime[], base: number, before: (a: Lifetime, b: Lifetime) => number) {
   const addresses = new Array<number>(buffers.length).fill(base)
-  const order = buffers.map((_, i) => i).sort((a, b) => buffers[b].bytes - buffers[a].bytes || buffers[a].first - buffers[b].first || a - b)
+  const order = buffers.map((_, i) => i).sort((a, b) => before(buffers[a], buffers[b]) || a - b)
   const placed: number[] = [] // by address
   let end = base
   for (const i of order) {

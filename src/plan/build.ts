@@ -3,7 +3,18 @@
 // A training plan is the same list made longer: forward, backward in reverse order, one update for each parameter.
 
 import { DunlinError } from '../graph/error'
-import { ARRAYS, BYTES, type Dtype, isInput, isParam, type Node, type Param, size, topological, type TypedArray } from '../graph/node'
+import {
+  ARRAYS,
+  BYTES,
+  type Dtype,
+  isInput,
+  isParam,
+  type Node,
+  type Param,
+  size,
+  type TypedArray,
+  topological,
+} from '../graph/node'
 import { opOf } from '../ops'
 import { type Buffer, type Emit, type KernelName, where } from '../ops/op'
 import { align, arrange, lowerBound } from './arena'
@@ -92,7 +103,10 @@ class Builder implements Emit {
   }
 
   backward(loss: Node, update: Update, hyperLength: number): void {
-    if (size(loss.shape) !== 1 || loss.batched) throw new DunlinError(`${where(loss)}: a loss is one number for the batch, this has shape [${loss.shape}]${loss.batched ? ' for each sample' : ''}.`)
+    if (size(loss.shape) !== 1 || loss.batched)
+      throw new DunlinError(
+        `${where(loss)}: a loss is one number for the batch, this has shape [${loss.shape}]${loss.batched ? ' for each sample' : ''}.`,
+      )
     const seed = this.grad(loss)
     if (!seed) throw new DunlinError('Nothing to train: the loss depends on no trainable parameter.')
     this.call('fill_f32', seed, 1, 1)
@@ -188,14 +202,19 @@ class Builder implements Emit {
       }
     }
     const arena = this.buffers.filter((b) => lifetimes.has(b))
-    const bytes = arena.map((b) => ({ bytes: b.length * BYTES[b.dtype], ...(lifetimes.get(b) as { first: number; last: number }) }))
+    const bytes = arena.map((b) => ({
+      bytes: b.length * BYTES[b.dtype],
+      ...(lifetimes.get(b) as { first: number; last: number }),
+    }))
     const { addresses, end } = arrange(bytes, at)
     arena.forEach((buffer, i) => {
       buffer.address = addresses[i]
     })
     const memory = end + OVERREAD
     if (memory > MAX_MEMORY) {
-      throw new DunlinError(`The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`)
+      throw new DunlinError(
+        `The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`,
+      )
     }
     const resolve = (c: Pending): Call => ({ kernel: c.kernel, args: c.args.map((a) => (typeof a === 'number' ? a : a.address)) })
     const region = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
@@ -249,7 +268,9 @@ class Builder implements Emit {
 
 function dataOf(param: Param): TypedArray {
   if (param.data.length !== size(param.shape)) {
-    throw new DunlinError(`parameter "${param.name}": has no values yet. Make a Model of the graph first: it draws them from its seed.`)
+    throw new DunlinError(
+      `parameter "${param.name}": has no values yet. Make a Model of the graph first: it draws them from its seed.`,
+    )
   }
   return param.data
 }

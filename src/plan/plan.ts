@@ -55,7 +55,8 @@ export interface Plan {
 /** The plan as text, one line a region and a call: for snapshots, diffs and curious people. */
 export function printPlan(plan: Plan): string {
   const region = (kind: string, r: Region) => `${kind} ${r.name} ${r.dtype}[${r.length}] @${r.address}`
-  const call = (c: Call) => `  ${c.kernel}(${c.args.map((a) => (Number.isInteger(a) || !Number.isFinite(a) ? String(a) : a.toPrecision(6))).join(', ')})`
+  const call = (c: Call) =>
+    `  ${c.kernel}(${c.args.map((a) => (Number.isInteger(a) || !Number.isFinite(a) ? String(a) : a.toPrecision(6))).join(', ')})`
   return [
     `memory ${plan.memory} persistent ${plan.persistent} arena ${plan.arena.bytes} (live at once ${plan.arena.lowerBound})`,
     ...plan.constants.map((r) => region('constant', r)),

@@ -31,7 +31,7 @@ export function enter(door: Door, values: Values, from: number, count: number, i
   for (let i = 0; i < count; i++) {
     const v = Math.fround((values[from + i] - mean) * factor) / scale[0]
     const q = zeroPoint + (v < 0 ? -Math.round(-v) : Math.round(v))
-    into[to + i] = q < -128 ? -128 : q > 127 ? 127 : q
+    into[to + i] = Math.max(-128, Math.min(127, q))
   }
 }
 

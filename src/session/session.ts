@@ -24,7 +24,9 @@ export class Session {
     const bind = (c: Call) => {
       const kernel = kernels[c.kernel]
       if (kernel?.length !== c.args.length) {
-        throw new DunlinError(`The plan calls ${c.kernel} with ${c.args.length} arguments; the ${build} kernels have ${kernel ? `one of ${kernel.length}` : 'none of that name'}.`)
+        throw new DunlinError(
+          `The plan calls ${c.kernel} with ${c.args.length} arguments; the ${build} kernels have ${kernel ? `one of ${kernel.length}` : 'none of that name'}.`,
+        )
       }
       return { kernel, args: c.args }
     }

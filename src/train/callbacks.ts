@@ -21,5 +21,6 @@ export interface EpochResult {
 
 export interface Callback {
   step?(progress: Progress): void
+  // biome-ignore lint/suspicious/noConfusingVoidType: a hook may return nothing at all
   epochEnd?(result: EpochResult, progress: Progress): 'stop' | void
 }

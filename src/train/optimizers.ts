@@ -34,7 +34,9 @@ export function sgd(options: { lr?: number; momentum?: number; nesterov?: boolea
 }
 
 /** Adam (Kingma and Ba, 2015), as torch.optim.Adam: weight decay is added to the gradient. */
-export function adam(options: { lr?: number; beta1?: number; beta2?: number; epsilon?: number } & Regularization = {}): Optimizer {
+export function adam(
+  options: { lr?: number; beta1?: number; beta2?: number; epsilon?: number } & Regularization = {},
+): Optimizer {
   const { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0, l1 = 0 } = options
   check('adam', { lr, epsilon, weightDecay, l1 }, { beta1, beta2 })
   // The kernel's decay rates are float32; the bias correction is that of the same numbers.

@@ -104,6 +104,9 @@ export class Trainer {
         this.steps++
         const result = this.results(session, data.y, order, at, count)
         if (!Number.isFinite(result.loss)) {
+          // The optimizer's state may hold what the weights have: the next fit starts afresh.
+          this.session = undefined
+          this.steps = 0
           throw new DunlinError(
             `Training diverged: the loss is ${result.loss} in epoch ${epoch}, step ${step} (learning rate ${rate.toPrecision(3)}). Use a smaller learning rate. The model has the weights from before this epoch.`,
           )
