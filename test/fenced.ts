@@ -4,7 +4,7 @@
 
 import { ARRAYS, type Dtype, type Node, size, type TypedArray } from '../src/graph/node'
 import { opOf } from '../src/ops'
-import type { Buffer, Emit, KernelName } from '../src/ops/op'
+import type { Buffer, Emit, KernelName, Target } from '../src/ops/op'
 import { Arena, type Build, type Buffer as Fence, in_, inout, out, scratch } from './harness'
 
 interface Placed extends Buffer {
@@ -19,6 +19,7 @@ export class Fenced implements Emit {
   constructor(
     private readonly build: Build,
     readonly batch: number,
+    readonly target: Target = 'session',
   ) {
     this.arena = new Arena(build.memory)
   }

@@ -12,7 +12,7 @@ export type { Metadata, ModuleReport, PortMetadata } from './module'
 interface Deployable {
   name: string
   labels: readonly string[]
-  plan(batch: number): Plan
+  plan(batch: number, target: 'module'): Plan
 }
 
 export interface BuiltModule {
@@ -28,7 +28,7 @@ export interface BuiltModule {
  */
 export async function buildModule(model: Deployable, options: { target?: 'scalar' | 'simd' } = {}): Promise<BuiltModule> {
   const { target = 'scalar' } = options
-  const plan = model.plan(1)
+  const plan = model.plan(1, 'module')
   // Weights are packed, if at all, by the plan's own `init`.
   const contents = (await Session.create(plan, { build: target })).contents(16)
   return writeModule(plan, { name: model.name, build: kernelBytes(target), contents, labels: model.labels })

@@ -6,6 +6,7 @@ import { DunlinError } from '../graph/error'
 import { BYTES, type InputAttrs, isInput, isParam, type Node, type Param, size, topological } from '../graph/node'
 import { Random } from '../graph/random'
 import { opOf } from '../ops'
+import type { Target } from '../ops/op'
 import { planInference } from '../plan/build'
 import type { Plan } from '../plan/plan'
 import type { Values } from '../session/door'
@@ -64,9 +65,9 @@ export class Model {
     return this.nodes.reduce((sum, n) => sum + macsOf(n), 0)
   }
 
-  /** The plan that computes the outputs for `batch` samples at once. */
-  plan(batch = 1): Plan {
-    return planInference(this.outputs, { batch })
+  /** The plan that computes the outputs for `batch` samples at once, in a session or in a module. */
+  plan(batch = 1, target: Target = 'session'): Plan {
+    return planInference(this.outputs, { batch, target })
   }
 
   /** A session of that plan with the weights of now. Sessions are kept until the weights change. */

@@ -20,9 +20,13 @@ export interface Buffer {
   readonly length: number
 }
 
+export type Target = 'session' | 'module'
+
 export interface Emit {
   /** Samples that a run computes at once. */
   readonly batch: number
+  /** Who runs the calls: a session has room for packed weights; a module wants little code and memory. int8 results are equal. */
+  readonly target: Target
   /** The node's value: its shape for each sample, or once if it does not depend on an input. */
   value(node: Node): Buffer
   /** Where the gradient of the node's value is summed up; undefined when nothing before it learns. */

@@ -16,7 +16,7 @@ import {
   topological,
 } from '../graph/node'
 import { opOf } from '../ops'
-import { type Buffer, type Emit, type KernelName, where } from '../ops/op'
+import { type Buffer, type Emit, type KernelName, type Target, where } from '../ops/op'
 import { align, arrange, lowerBound } from './arena'
 import type { Call, Constant, Plan, Port, Region } from './plan'
 
@@ -42,9 +42,9 @@ interface Pending {
   args: (number | Planned)[]
 }
 
-/** The plan that computes `outputs` for `batch` samples. */
-export function planInference(outputs: readonly Node[], options: { batch: number }): Plan {
-  const builder = new Builder(outputs, options.batch, false)
+/** The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session). */
+export function planInference(outputs: readonly Node[], options: { batch: number; target?: Target }): Plan {
+  const builder = new Builder(outputs, options.batch, false, options.target)
   builder.forward()
   return builder.finish()
 }
@@ -80,6 +80,7 @@ class Builder implements Emit {
     private readonly outputs: readonly Node[],
     readonly batch: number,
     private readonly training: boolean,
+    readonly target: Target = 'session',
   ) {
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
     this.order = topological(outputs)
