@@ -2,19 +2,23 @@
 // kernel of multiply-adds in registers), and milliseconds of a training step. Rounds alternate over all rows and the medians
 // are shown: the machine may be shared. Every row's result is checked against float64 before it is timed.
 //
-//   node bench/bench.mjs [--json]        (after npm run build; `npm run bench` does both)
+//   node bench/bench.mjs [--json | --explain]        (after npm run build; `npm run bench` does both)
+//
+// A Winograd row counts the operations of the direct algorithm, so that its GFLOP/s compare. --explain shows for each 3x3 shape what
+// the table of variants (src/ops/variants.ts) picks, and what was fastest.
 //
 // Node 20 runs the relaxed build only with --experimental-wasm-relaxed-simd.
 
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { adam, Random, Session, Trainer, tinyCnn } from '../dist/index.js'
+import { adam, conv2d, input, Model, Random, Session, Trainer, tinyCnn } from '../dist/index.js'
 
 const ROUNDS = 15
 /** Each measurement repeats its call for about this long, in milliseconds. */
 const SLICE = 4
 
 const json = process.argv.includes('--json')
+const explain = process.argv.includes('--explain')
 const random = new Random(1)
 const floats = (n) => Float32Array.from({ length: n }, () => random.uniform(-1, 1))
 
@@ -32,10 +36,17 @@ function open(build) {
   }
   const place = (data) => {
     const at = alloc(data.length)
-    new Float32Array(memory.buffer, at, data.length).set(data)
+    new data.constructor(memory.buffer, at, data.length).set(data)
     return at
   }
-  return { build, kernels: exports, alloc, place, read: (at, n) => new Float32Array(memory.buffer, at, n) }
+  return {
+    build,
+    kernels: exports,
+    alloc,
+    place,
+    read: (at, n) => new Float32Array(memory.buffer, at, n),
+    bytes: (at, n) => new Uint8Array(memory.buffer, at, n),
+  }
 }
 
 /** Throws unless `got` is the dot products `want(i)` at some places; k terms of magnitude up to 1 each. */
@@ -48,9 +59,49 @@ function check(name, got, k, want) {
 }
 
 function peak(host) {
-  const y = host.alloc(4)
-  const n = 20_000
-  return { kind: 'peak', name: 'multiply-add', build: host.build, flops: n * 96, run: () => host.kernels.peak_f32(y, n) }
+  const [x, y, n] = [host.place(floats(512)), host.alloc(4), 1000]
+  return { kind: 'peak', name: 'multiply-add', build: host.build, flops: n * 2048, run: () => host.kernels.peak_f32(x, y, n) }
+}
+
+function peakI8(host) {
+  const [x, y, n] = [host.place(floats(512)), host.alloc(4), 1000]
+  return {
+    kind: 'peak_i8',
+    name: 'pair dot product',
+    build: host.build,
+    flops: n * 4096,
+    run: () => host.kernels.peak_i8(x, y, n),
+  }
+}
+
+/**
+ * A packed int8 kernel, one image, stride 1, padding "same": gemm is a 1x1 window on a row of pixels. Results are compared with the
+ * kernel of the standalone module, which the tests compare with exact integers.
+ */
+function packed(host, kind, name, { h, w, ic, oc, window }) {
+  const depthwise = kind === 'depthwise_i8'
+  const taps = window * window
+  const k = depthwise ? taps : taps * ic
+  const bytes = (n) => Int8Array.from({ length: n }, () => random.integer(255) - 127)
+  const ints = (value) => Int32Array.from({ length: oc }, value)
+  const [x, weights] = [host.place(bytes(h * w * ic)), host.place(bytes(oc * k))]
+  const bias = host.place(ints(() => random.integer(20001) - 10000))
+  const multiplier = host.place(ints(() => 2 ** 30 + random.integer(2 ** 30)))
+  const shift = host.place(ints(() => 6 - Math.round(Math.log2(5180 * Math.sqrt(k))) - random.integer(2)))
+  const [y, exact] = [host.alloc(h * w * oc), host.alloc(h * w * oc)]
+  const layout = depthwise ? [window, window, 1, oc, window * oc] : [window, window * ic, k, window * ic, 1]
+  const panels = host.alloc(Math.ceil(oc / 8) * (40 + 8 * layout[0] * Math.ceil(layout[1] / 2)))
+  const scratch = host.alloc(32 + (h + window) * (w + window) * (depthwise ? 8 : ic))
+  const sizes = [1, h, w, ic, h, w, oc, window, window, 1, 1, 1, 1, (window - 1) >> 1, (window - 1) >> 1]
+  const numbers = [3, -5, -128, 127]
+  const [leaf, kernel] = depthwise ? ['depthwiseConv2d_i8', 'packedDepthwiseConv2d_i8'] : ['conv2d_i8', 'packedConv2d_i8']
+  host.kernels.pack_i8(weights, bias, multiplier, shift, panels, oc, ...layout)
+  const run = () => host.kernels[kernel](x, panels, y, scratch, ...sizes, ...numbers)
+  run()
+  host.kernels[leaf](x, weights, bias, multiplier, shift, exact, ...sizes, ...numbers)
+  if (Buffer.compare(host.bytes(y, h * w * oc), host.bytes(exact, h * w * oc)))
+    throw new Error(`${kind} ${name}: the packed kernel and the module's differ`)
+  return { kind, name, build: host.build, flops: 2 * h * w * oc * k, run }
 }
 
 function gemm(host, m, n, k) {
@@ -69,24 +120,65 @@ function gemm(host, m, n, k) {
   return { kind: 'gemm', name, build: host.build, flops: 2 * m * n * k, run }
 }
 
-/** 3x3, stride 1, padding "same", one image. `gradient`: undefined, 'dx' or 'dw'. */
-function conv(host, h, ic, oc, gradient) {
+/** 3x3, stride 1, padding "same", one image. `kind`: undefined (direct), 'dx', 'dw', or 2 or 4: Winograd's tile. */
+function conv(host, h, ic, oc, kind) {
   const [x, w, dy] = [floats(h * h * ic), floats(oc * 9 * ic), floats(h * h * oc)]
   const at = { x: host.place(x), w: host.place(w), dy: host.place(dy), y: host.alloc(h * h * oc), dx: host.alloc(h * h * ic) }
   const packed = host.alloc((Math.max(ic, oc) + 8) * (9 * Math.max(ic, oc) + 1))
   const [dw, scratch] = [host.alloc(oc * 9 * ic), host.alloc((h + 2) * (h + 2) * Math.max(ic, oc))]
   const sizes = [1, h, h, ic, h, h, oc, 3, 3, 1, 1, 1, 1, 1, 1]
-  const name = `${h}x${ic}->${oc}${gradient ? ` ${gradient}` : ''}`
-  const row = (run) => ({ kind: 'conv', name, build: host.build, flops: 2 * h * h * oc * 9 * ic, run })
-  if (gradient === 'dw') return row(() => host.kernels.conv2d_f32_dw(at.x, at.dy, dw, scratch, ...sizes))
-  if (gradient === 'dx') {
+  const name = `${h}x${ic}->${oc}${kind ? ` ${Number(kind) ? `winograd${kind}` : kind}` : ''}`
+  const shape = { h, ic, oc, variant: Number(kind) ? `winograd${kind}` : 'direct' }
+  const row = (run) => ({
+    kind: 'conv',
+    name,
+    ...(kind !== 'dx' && kind !== 'dw' && { shape }),
+    build: host.build,
+    flops: 2 * h * h * oc * 9 * ic,
+    run,
+  })
+  if (kind === 'dw') return row(() => host.kernels.conv2d_f32_dw(at.x, at.dy, dw, scratch, ...sizes))
+  if (kind === 'dx') {
     host.kernels.conv2d_f32_dx_pack(at.w, packed, oc, 3, 3, ic)
     return row(() => host.kernels.conv2d_f32_dx(at.dy, packed, at.dx, scratch, ...sizes))
   }
-  host.kernels.pack_f32(at.w, 0, packed, oc, 9 * ic, 9 * ic, 1)
-  const run = () => host.kernels.conv2d_f32(at.x, packed, at.y, scratch, ...sizes, -Infinity, Infinity)
+  let run
+  if (kind) {
+    const tiles = Math.ceil(h / kind) ** 2
+    const block = Math.min(16, tiles)
+    const space = (kind * Math.ceil(h / kind) + 2) ** 2 * ic + 4 + (kind + 2) ** 2 * (4 + block * (ic + oc + 8))
+    const [u, room] = [host.alloc((kind + 2) ** 2 * (oc + 8) * (ic + 1)), host.alloc(space)]
+    host.kernels.conv2d_f32_winograd_pack(at.w, u, room, kind, oc, ic, 0, 9 * ic, 1, 3 * ic, ic)
+    run = () =>
+      host.kernels.conv2d_f32_winograd(
+        at.x,
+        u,
+        0,
+        at.y,
+        room,
+        kind,
+        block,
+        1,
+        1,
+        h,
+        h,
+        ic,
+        h,
+        h,
+        oc,
+        1,
+        1,
+        -Infinity,
+        Infinity,
+        0,
+      )
+  } else {
+    host.kernels.pack_f32(at.w, 0, packed, oc, 9 * ic, 9 * ic, 1)
+    run = () => host.kernels.conv2d_f32(at.x, packed, at.y, scratch, ...sizes, -Infinity, Infinity)
+  }
   run()
-  check(`conv ${name}`, host.read(at.y, h * h * oc), 9 * ic, (i) => {
+  // Winograd's bound (assembly/f32/winograd.ts) with sum|w| <= 9 ic.
+  check(`conv ${name}`, host.read(at.y, h * h * oc), 9 * ic * (kind === 4 ? 6 : 1), (i) => {
     const [o, px] = [i % oc, Math.floor(i / oc)]
     const [oy, ox] = [Math.floor(px / h) - 1, (px % h) - 1]
     let sum = 0
@@ -98,6 +190,40 @@ function conv(host, h, ic, oc, gradient) {
     }
     return sum
   })
+  return row(run)
+}
+
+/** Depthwise 3x3, stride 1, padding "same", one image: forward, and its gradients. */
+function depthwise(host, h, c, kind) {
+  const [x, w] = [floats(h * h * c), floats(9 * c)]
+  const [px, pw, y, border, dw] = [
+    host.place(x),
+    host.place(w),
+    host.alloc(h * h * c),
+    host.alloc((h + 1) * c + 16),
+    host.alloc(9 * c),
+  ]
+  const sizes = [1, h, h, c, h, h, c, 3, 3, 1, 1, 1, 1, 1, 1]
+  const name = `${h}x${c} depthwise${kind ? ` ${kind}` : ''}`
+  const row = (run) => ({ kind: 'conv', name, build: host.build, flops: 2 * h * h * c * 9, run })
+  if (kind === 'dw') return row(() => host.kernels.depthwiseConv2d_f32_dw(px, y, dw, ...sizes))
+  const flip = kind === 'dx' ? 1 : 0
+  const run = () => host.kernels.depthwiseConv2d_f32(px, pw, 0, y, border, ...sizes, -Infinity, Infinity, flip, flip)
+  run()
+  if (!flip) {
+    check(name, host.read(y, h * h * c), 9, (i) => {
+      const [o, px] = [i % c, Math.floor(i / c)]
+      const [oy, ox] = [Math.floor(px / h) - 1, (px % h) - 1]
+      let sum = 0
+      for (let r = 0; r < 3; r++) {
+        for (let s = 0; s < 3; s++) {
+          if (oy + r >= 0 && oy + r < h && ox + s >= 0 && ox + s < h)
+            sum += x[((oy + r) * h + ox + s) * c + o] * w[(r * 3 + s) * c + o]
+        }
+      }
+      return sum
+    })
+  }
   return row(run)
 }
 
@@ -132,6 +258,24 @@ for (const host of hosts) {
   if (host.build === 'scalar') continue
   for (const n of [48, 96, 192, 384, 768]) rows.push(gemm(host, n, n, n))
   rows.push(gemm(host, 64, 10, 784))
+  rows.push(peakI8(host))
+  for (const n of [48, 96, 192, 384, 768]) {
+    rows.push(packed(host, 'gemm_i8', `${n}x${n}x${n}`, { h: 1, w: n, ic: n, oc: n, window: 1 }))
+  }
+  for (const [h, ic, oc] of [
+    [13, 32, 64],
+    [32, 16, 16],
+    [16, 32, 32],
+    [8, 64, 64],
+  ]) {
+    rows.push(packed(host, 'conv_i8', `${h}x${ic}->${oc}`, { h, w: h, ic, oc, window: 3 }))
+  }
+  for (const [h, c] of [
+    [48, 32],
+    [24, 64],
+  ]) {
+    rows.push(packed(host, 'depthwise_i8', `${h}x${h}x${c}`, { h, w: h, ic: c, oc: c, window: 3 }))
+  }
   for (const shape of [
     [28, 1, 32],
     [13, 32, 64],
@@ -141,8 +285,13 @@ for (const host of hosts) {
     [28, 1, 8],
     [14, 8, 16],
   ]) {
-    for (const gradient of [undefined, 'dx', 'dw']) rows.push(conv(host, ...shape, gradient))
+    for (const kind of [undefined, 2, 4, 'dx', 'dw']) rows.push(conv(host, ...shape, kind))
   }
+  for (const shape of [
+    [48, 32],
+    [24, 64],
+  ])
+    for (const kind of [undefined, 'dx', 'dw']) rows.push(depthwise(host, ...shape, kind))
 }
 for (const { build } of hosts) rows.push(await step(build))
 
@@ -165,33 +314,54 @@ for (let round = 0; round < ROUNDS; round++) {
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1]
 for (const row of rows) {
   // A peak is the best that was seen; everything else is a median.
-  row.ms = row.kind === 'peak' ? Math.min(...row.times) : median(row.times)
+  row.ms = row.kind.startsWith('peak') ? Math.min(...row.times) : median(row.times)
   row.gflops = row.flops / row.ms / 1e6
 }
-const peakOf = (build) => rows.find((r) => r.kind === 'peak' && r.build === build)?.gflops
+const peakOf = (build, kind = '') => {
+  const peak = kind.endsWith('_i8') ? 'peak_i8' : 'peak'
+  return rows.find((r) => r.kind === peak && r.build === build)?.gflops
+}
 const result = {
   cpu: cpus()[0].model,
   node: process.version,
   build: hosts[hosts.length - 1].build,
-  peak: { muladd: peakOf('simd'), fma: peakOf('relaxed') ?? null },
+  peak: { muladd: peakOf('simd'), fma: peakOf('relaxed') ?? null, i8: peakOf('simd', 'gemm_i8') },
   rows: rows
-    .filter((r) => r.kind !== 'peak')
+    .filter((r) => !r.kind.startsWith('peak'))
     .map(({ kind, name, build, flops, gflops, ms }) => ({
       kind,
       name,
       build,
-      ...(flops && { gflops, share: gflops / peakOf(build) }),
+      ...(flops && { gflops, share: gflops / peakOf(build, kind) }),
       ms,
     })),
 }
+/** The variant that the table picks for a shape: what a plan of such a layer calls. */
+function picked({ h, ic, oc }) {
+  const plan = new Model(conv2d({ filters: oc, kernel: 3, padding: 'same' })(input([h, h, ic]))).plan()
+  const call = plan.calls.find((c) => c.kernel === 'conv2d_f32_winograd')
+  return call ? `winograd${call.args[5]}` : 'direct'
+}
+
 if (json) console.log(JSON.stringify(result, null, 2))
-else {
-  const peaks = `128-bit peak ${result.peak.muladd.toFixed(1)} GFLOP/s multiply + add, ${result.peak.fma?.toFixed(1) ?? 'not available'} fused`
+else if (explain) {
+  console.log('build    shape           direct  winograd2  winograd4   table picks   fastest')
+  for (const direct of rows.filter((r) => r.shape?.variant === 'direct')) {
+    const { h, ic, oc } = direct.shape
+    const same = rows.filter(
+      (r) => r.build === direct.build && r.shape && r.shape.h === h && r.shape.ic === ic && r.shape.oc === oc,
+    )
+    const fastest = same.reduce((a, b) => (b.gflops > a.gflops ? b : a)).shape.variant
+    const speeds = same.map((r) => r.gflops.toFixed(1).padStart(9)).join('  ')
+    console.log(`${direct.build.padEnd(8)} ${direct.name.padEnd(12)} ${speeds}   ${picked(direct.shape).padEnd(12)}  ${fastest}`)
+  }
+} else {
+  const peaks = `128-bit peak ${result.peak.muladd.toFixed(1)} GFLOP/s multiply + add, ${result.peak.fma?.toFixed(1) ?? 'not available'} fused, ${result.peak.i8.toFixed(1)} GOP/s int8`
   console.log(`${result.cpu}, Node ${result.node}, one thread; ${peaks}\n`)
-  console.log('kind  name                              build    GFLOP/s  of peak        ms')
+  console.log('kind          name                              build    GFLOP/s  of peak        ms')
   for (const { kind, name, build, gflops, share, ms } of result.rows) {
     const speed =
       gflops === undefined ? ''.padStart(16) : `${gflops.toFixed(1).padStart(7)}  ${(share * 100).toFixed(0).padStart(5)} %`
-    console.log(`${kind.padEnd(5)} ${name.padEnd(33)} ${build.padEnd(7)}  ${speed} ${ms.toFixed(4).padStart(9)}`)
+    console.log(`${kind.padEnd(13)} ${name.padEnd(33)} ${build.padEnd(7)}  ${speed} ${ms.toFixed(4).padStart(9)}`)
   }
 }

@@ -2,8 +2,9 @@
 // equal to the last bit. Sizes run round every tile; a failure prints the case, which is all it takes to run it again.
 
 import { describe, expect, it } from 'vitest'
+import type { TypedArray } from '../src/graph/node'
 import { Random } from '../src/graph/random'
-import { builds, in_, out, run } from './harness'
+import { type Build, builds, in_, out, run, scratch } from './harness'
 import * as reference from './reference/i8'
 
 type Padding = 'same' | 'valid' | [top: number, bottom: number, left: number, right: number]
@@ -135,8 +136,40 @@ function expectConvolution(
       ...convolution(s),
       ...ranges(range),
     ])
-    expect(y, `${build.name}, ${what}, ${JSON.stringify({ ...s, ...range })}`).toEqual(want)
+    const where = `${build.name}, ${what}, ${JSON.stringify({ ...s, ...range })}`
+    expect(y, where).toEqual(want)
+    expect(packed(build, op, s, x, w, channels, range), `packed, ${where}`).toEqual(want)
   }
+}
+
+/** The same by the kernels that take packed weights. */
+function packed(
+  build: Build,
+  op: 'conv2d' | 'depthwiseConv2d',
+  s: reference.Window,
+  x: Int8Array,
+  w: Int8Array,
+  channels: reference.Channels,
+  range: reference.Range,
+): TypedArray {
+  const [ph, pw] = [(s.oh - 1) * s.sh + (s.kh - 1) * s.dh + 1, (s.ow - 1) * s.sw + (s.kw - 1) * s.dw + 1]
+  const taps = s.kh * s.kw
+  const conv = op === 'conv2d'
+  const [segments, chunk] = s.dw === 1 ? [s.kh, s.kw * s.ic] : [taps, s.ic]
+  const layout = conv ? [segments, chunk, taps * s.ic, chunk, 1] : [s.kw, s.kh, 1, s.oc, s.kw * s.oc]
+  const bytes = Math.ceil(s.oc / 8) * (160 + 32 * layout[0] * Math.ceil(layout[1] / 2))
+  const [panels] = run(build, 'pack_i8', [in_(w), ...fences(channels), out('i8', bytes), s.oc, ...layout])
+  const image = conv ? 2 * ph * pw * s.ic : 32 * (((s.kh - 1) >> 1) * 2 * s.dh + 1) * pw
+  const kernel = conv ? 'packedConv2d_i8' : 'packedDepthwiseConv2d_i8'
+  const [y] = run(build, kernel, [
+    in_(x),
+    in_(panels),
+    out('i8', outputs(s)),
+    scratch('i8', 128 + image),
+    ...convolution(s),
+    ...ranges(range),
+  ])
+  return y
 }
 
 describe.each([
@@ -217,7 +250,35 @@ describe.each(builds)('$name', (build) => {
         k,
         ...ranges(range),
       ])
-      expect(y, `seed ${i}, batch ${batch}, n ${n}, k ${k}`).toEqual(reference.dense(x, w, channels, batch, n, k, range))
+      const want = reference.dense(x, w, channels, batch, n, k, range)
+      expect(y, `seed ${i}, batch ${batch}, n ${n}, k ${k}`).toEqual(want)
+      // A 1x1 convolution on a row of `batch` pixels.
+      const s = windowOf({ iw: batch, ic: k, oc: n }, 'valid')
+      const again = packed(build, 'conv2d', s, x, w, channels, range)
+      expect(again, `packed, seed ${i}, batch ${batch}, n ${n}, k ${k}`).toEqual(want)
+    }
+  })
+
+  it('packed kernels requantize exactly next to every half and at the ends of int32', () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const random = new Random(seed)
+      const n = 1600
+      const multiplier = Int32Array.from({ length: n }, () =>
+        pick(random, [2 ** 30, 2 ** 31 - 1, 2 ** 30 + random.integer(2 ** 30)]),
+      )
+      const shift = Int32Array.from({ length: n }, () => -random.integer(seed % 2 ? 10 : 32))
+      const bias = Int32Array.from({ length: n }, (_, i) => {
+        // Where bias * multiplier * 2^(shift - 31) is a half, give or take a few units.
+        const half = random.integer(300) - 150 + 0.5
+        const at = Math.round((half * 2 ** (31 - shift[i])) / multiplier[i]) + random.integer(7) - 3
+        return Math.abs(at) < 2 ** 31 ? at : pick(random, [-(2 ** 31), 2 ** 31 - 1, 1 - 2 ** 31])
+      })
+      const channels = { bias, multiplier, shift }
+      const range = { xZero: 0, yZero: pick(random, ZERO_POINTS), lo: -128, hi: 127 }
+      const s = windowOf({ iw: 4, ic: 1, oc: n }, 'valid')
+      const [x, w] = [new Int8Array(4), new Int8Array(n)]
+      const want = reference.conv2d(x, w, channels, s, range)
+      expect(packed(build, 'conv2d', s, x, w, channels, range), `seed ${seed}`).toEqual(want)
     }
   })
 

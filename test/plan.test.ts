@@ -77,25 +77,25 @@ describe('arrange', () => {
 describe('plans as text', () => {
   it('inference of the tiny CNN, one sample', () => {
     expect(printPlan(tinyCnn({ shape: [8, 8, 1], classes: 10 }).plan(1))).toMatchInlineSnapshot(`
-      "memory 19488 persistent 16768 arena 2704 (live at once 2704)
-      constant conv1/w f32[72] @16
-      constant conv1/b f32[8] @304
-      constant conv2/w f32[1152] @336
-      constant conv2/b f32[16] @4944
+      "memory 39568 persistent 32832 arena 6720 (live at once 6720)
+      constant conv1/b f32[8] @16
+      constant conv1/w f32[72] @48
+      constant conv2/b f32[16] @336
+      constant conv2/w f32[1152] @400
       constant dense/w f32[640] @5008
       constant dense/b f32[10] @7568
-      input input f32[64] @19216
-      output dense f32[10] @17024
+      input input f32[64] @35280
+      output dense f32[10] @33088
       init
-        pack_f32(16, 304, 7616, 8, 9, 9, 1)
-        pack_f32(336, 4944, 7936, 16, 72, 72, 1)
-        pack_f32(5008, 7568, 12608, 10, 64, 64, 1)
+        pack_f32(48, 16, 7616, 8, 9, 9, 1)
+        conv2d_f32_winograd_pack(400, 7936, 32832, 4, 16, 8, 0, 72, 1, 24, 8)
+        pack_f32(5008, 7568, 28672, 10, 64, 64, 1)
       calls
-        conv2d_f32(19216, 7616, 16768, 18816, 1, 8, 8, 1, 8, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 0, Infinity)
-        maxPool2d_f32(16768, 18944, 1, 8, 8, 8, 4, 4, 2, 2, 2, 2, 0, 0)
-        conv2d_f32(18944, 7936, 17920, 16768, 1, 4, 4, 8, 4, 4, 16, 3, 3, 1, 1, 1, 1, 1, 1, 0, Infinity)
-        maxPool2d_f32(17920, 16768, 1, 4, 4, 16, 2, 2, 2, 2, 2, 2, 0, 0)
-        gemm_f32(16768, 12608, 17024, 1, 10, 64, 64, 1, 10, -Infinity, Infinity, 0)"
+        conv2d_f32(35280, 7616, 32832, 34880, 1, 8, 8, 1, 8, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 0, Infinity)
+        maxPool2d_f32(32832, 39040, 1, 8, 8, 8, 4, 4, 2, 2, 2, 2, 0, 0)
+        conv2d_f32_winograd(39040, 7936, 336, 38016, 32832, 4, 1, 1, 1, 4, 4, 8, 4, 4, 16, 1, 1, 0, Infinity, 0)
+        maxPool2d_f32(38016, 32832, 1, 4, 4, 16, 2, 2, 2, 2, 2, 2, 0, 0)
+        gemm_f32(32832, 28672, 33088, 1, 10, 64, 64, 1, 10, -Infinity, Infinity, 0)"
     `)
   })
 
@@ -221,7 +221,7 @@ describe('planInference', () => {
       `[DunlinError: batch wants a positive integer, got 0.]`,
     )
     expect(() => planInference(outputs, { batch: 2 ** 24 })).toThrowErrorMatchingInlineSnapshot(
-      `[DunlinError: The network needs 42949689744 bytes for a batch of 16777216, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.]`,
+      `[DunlinError: The network needs 42949705808 bytes for a batch of 16777216, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.]`,
     )
     expect(() => planInference([dense({ units: 2, name: 'd' })(input([3]))], { batch: 1 })).toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: parameter "w": has no values yet. Make a Model of the graph first: it draws them from its seed.]`,

@@ -5,38 +5,8 @@
 //
 // x [batch][ih][iw][ic]   y, dy [batch][oh][ow][oc]   w, dw [oc][kh][kw][ic]   stride sh sw, dilation dh dw, padding pt (top) pl (left)
 
+import { spread } from './spread'
 import { madd, tile1x8, tile4x8 } from './tile'
-
-/**
- * Copies an image [ih][iw] of `pixelBytes` each into one of [ph][pw] whose other values are zero: input row y lands on row
- * y * sh + top, column x on x * sw + left; what falls outside is dropped.
- */
-// @ts-ignore: decorator
-@inline
-function spread(
-  x: usize, y: usize, ih: i32, iw: i32, pixelBytes: i32, ph: i32, pw: i32, sh: i32, sw: i32, top: i32, left: i32,
-): void {
-  const rowBytes = pw * pixelBytes
-  memory.fill(y, 0, ph * rowBytes)
-  // The columns that land inside [0, pw).
-  const first = left < 0 ? (-left + sw - 1) / sw : 0
-  const end = min(iw, (pw - 1 - left) / sw + 1)
-  if (end <= first || pw - 1 < left) return
-  for (let r = 0; r < ih; r++) {
-    const row = r * sh + top
-    if (row < 0 || row >= ph) continue
-    let from = x + (r * iw + first) * pixelBytes
-    let to = y + row * rowBytes + (first * sw + left) * pixelBytes
-    if (sw == 1) memory.copy(to, from, (end - first) * pixelBytes)
-    else {
-      for (let q = first; q < end; q++) {
-        for (let i = 0; i < pixelBytes; i += 4) store<f32>(to + i, load<f32>(from + i))
-        from += pixelBytes
-        to += sw * pixelBytes
-      }
-    }
-  }
-}
 
 /** y = clamp(conv(x, b) + bias) over one image whose padding is already in place; with `add`, y += the same. */
 // @ts-ignore: decorator
@@ -87,8 +57,8 @@ function convolve(
     for (let j = 0; j < oc; j += 8) {
       const at = <usize>(j << 2)
       const width = min(8, oc - j)
-      if (c1 == c0) tile1x8(a0, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, width, lo, hi, add)
-      else tile4x8(a0, a1, a2, a3, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, c1 + at, c2 + at, c3 + at, width, lo, hi, add)
+      if (c1 == c0) tile1x8(a0, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, width, lo, hi, add, false)
+      else tile4x8(a0, a1, a2, a3, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, c1 + at, c2 + at, c3 + at, width, lo, hi, add, false)
       w += panel
     }
   }

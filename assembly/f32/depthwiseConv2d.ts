@@ -19,58 +19,217 @@ export function endTap(start: i32, dilation: i32, kernel: i32, limit: i32): i32 
   return start >= limit ? 0 : min(kernel, (limit - 1 - start) / dilation + 1)
 }
 
-/** y = clamp(depthwiseConv2d(x, w) + bias, lo, hi). bias: oc elements, or 0 (the null address) for none. */
+/**
+ * y = clamp(depthwiseConv2d(x, w) + bias, lo, hi); when `add` is 1, y += the same.
+ *
+ * bias     oc elements, or 0 (the null address) for none
+ * scratch  (iw + 1) * ic elements, rounded up to 4, and 8 more
+ * flip     1: the filter is turned by 180 degrees. With stride 1 that, `add`, and the padding seen from the other side make this the
+ *          gradient with respect to x
+ */
 export function depthwiseConv2d_f32(
-  x: usize, w: usize, bias: usize, y: usize,
+  x: usize, w: usize, bias: usize, y: usize, scratch: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32,
-  sh: i32, sw: i32, dh: i32, dw: i32, pt: i32, pl: i32, lo: f32, hi: f32,
+  sh: i32, sw: i32, dh: i32, dw: i32, pt: i32, pl: i32, lo: f32, hi: f32, flip: i32, add: i32,
 ): void {
   const m = oc / ic
+  const taps = kh * kw
+  // Sums run down the columns of the window, in every way through this kernel.
+  // The nine weights of four channels stay in registers along a row. Rows above and below the image are a row of zeros; the
+  // columns whose window leaves the image, and the last channels, take the general way.
+  const nine = ASC_FEATURE_SIMD && m == 1 && kh == 3 && kw == 3 && dh == 1 && dw == 1
+  const vectors = nine ? oc & -4 : 0
+  const first = firstTap(-pl, sw)
+  const end = endTap(2 - pl, sw, ow, iw)
+  const limits = scratch + ((((iw + 1) * ic + 3) & -4) << 2)
+  if (ASC_FEATURE_SIMD) {
+    if (nine) {
+      memory.fill(scratch, 0, limits - scratch)
+      v128.store(limits, f32x4.splat(lo))
+      v128.store(limits, f32x4.splat(hi), 16)
+    }
+  }
   for (let i = 0; i < batch; i++) {
     for (let oy = 0; oy < oh; oy++) {
       const y0 = oy * sh - pt
       const r0 = firstTap(y0, dh)
       const r1 = endTap(y0, dh, kh, ih)
+      if (ASC_FEATURE_SIMD) {
+        if (nine && first < end) {
+          const start = <usize>(((first * sw - pl) * ic) << 2)
+          const line = <usize>((iw * ic) << 2)
+          const p0 = (y0 >= 0 && y0 < ih ? x + <usize>y0 * line : scratch) + start
+          const p1 = (y0 + 1 >= 0 && y0 + 1 < ih ? x + <usize>(y0 + 1) * line : scratch) + start
+          const p2 = (y0 + 2 >= 0 && y0 + 2 < ih ? x + <usize>(y0 + 2) * line : scratch) + start
+          const to = y + ((first * oc) << 2)
+          for (let o = 0; o < vectors; o += 4) {
+            const at = <usize>(o << 2)
+            row3x3(p0 + at, p1 + at, p2 + at, w + at, bias ? bias + at : scratch, limits, to + at, end - first, ic << 2, (sw * ic) << 2, flip != 0, add != 0)
+          }
+        }
+      }
       for (let ox = 0; ox < ow; ox++) {
         const x0 = ox * sw - pl
         const s0 = firstTap(x0, dw)
         const s1 = endTap(x0, dw, kw, iw)
-        let o = 0
+        let o = ox >= first && ox < end ? vectors : 0
         if (ASC_FEATURE_SIMD) {
           if (m == 1) {
             for (; o + 4 <= oc; o += 4) {
               let v = bias ? v128.load(bias + (o << 2)) : f32x4.splat(0)
-              for (let r = r0; r < r1; r++) {
-                let p = x + ((((y0 + r * dh) * iw + x0 + s0 * dw) * ic + o) << 2)
-                let q = w + (((r * kw + s0) * oc + o) << 2)
-                for (let s = s0; s < s1; s++) {
-                  v = madd(v128.load(p), v128.load(q), v)
-                  p += (dw * ic) << 2
-                  q += oc << 2
+              for (let s = s0; s < s1; s++) {
+                let p = x + ((((y0 + r0 * dh) * iw + x0 + s * dw) * ic + o) << 2)
+                for (let r = r0; r < r1; r++) {
+                  const tap = flip ? taps - 1 - r * kw - s : r * kw + s
+                  v = madd(v128.load(p), v128.load(w + ((tap * oc + o) << 2)), v)
+                  p += (dh * iw * ic) << 2
                 }
               }
-              v128.store(y + (o << 2), clamp4(v, f32x4.splat(lo), f32x4.splat(hi)))
+              v = clamp4(v, f32x4.splat(lo), f32x4.splat(hi))
+              if (add) v = f32x4.add(v128.load(y + ((ox * oc + o) << 2)), v)
+              v128.store(y + ((ox * oc + o) << 2), v)
             }
           }
         }
         for (; o < oc; o++) {
           let v = bias ? load<f32>(bias + (o << 2)) : <f32>0
           const c = o / m
-          for (let r = r0; r < r1; r++) {
-            for (let s = s0; s < s1; s++) {
-              v += load<f32>(x + ((((y0 + r * dh) * iw + x0 + s * dw) * ic + c) << 2)) * load<f32>(w + (((r * kw + s) * oc + o) << 2))
+          for (let s = s0; s < s1; s++) {
+            for (let r = r0; r < r1; r++) {
+              const tap = flip ? taps - 1 - r * kw - s : r * kw + s
+              v += load<f32>(x + ((((y0 + r * dh) * iw + x0 + s * dw) * ic + c) << 2)) * load<f32>(w + ((tap * oc + o) << 2))
             }
           }
-          store<f32>(y + (o << 2), clamp1(v, lo, hi))
+          const to = y + ((ox * oc + o) << 2)
+          v = clamp1(v, lo, hi)
+          store<f32>(to, add ? load<f32>(to) + v : v)
         }
-        y += oc << 2
       }
+      y += (ow * oc) << 2
     }
     x += (ih * iw * ic) << 2
   }
 }
 
-/** dx += the gradient with respect to x: every output pixel adds dy * w to the pixels of its window. */
+/**
+ * `count` outputs of four channels from three rows of the image; `pixel` bytes to the next column, `step` to the next window.
+ * bias: four values; limits: four times lo, then four times hi (in memory, because the registers hold weights).
+ */
+// @ts-ignore: decorator
+@inline
+function row3x3(
+  p0: usize, p1: usize, p2: usize, w: usize, bias: usize, limits: usize, y: usize, count: i32, pixel: usize, step: usize, flip: bool, add: bool,
+): void {
+  const tap: usize = flip ? -pixel : pixel
+  const q = flip ? w + 8 * pixel : w
+  const w0 = v128.load(q)
+  const w1 = v128.load(q + tap)
+  const w2 = v128.load(q + 2 * tap)
+  const w3 = v128.load(q + 3 * tap)
+  const w4 = v128.load(q + 4 * tap)
+  const w5 = v128.load(q + 5 * tap)
+  const w6 = v128.load(q + 6 * tap)
+  const w7 = v128.load(q + 7 * tap)
+  const w8 = v128.load(q + 8 * tap)
+  if (step == pixel && count > 2) {
+    // Stride 1: a column is loaded once and serves three outputs, which take turns in a, b and c.
+    let a = madd(v128.load(p0), w0, v128.load(bias))
+    a = madd(v128.load(p1), w3, a)
+    a = madd(v128.load(p2), w6, a)
+    a = madd(v128.load(p0 + pixel), w1, a)
+    a = madd(v128.load(p1 + pixel), w4, a)
+    a = madd(v128.load(p2 + pixel), w7, a)
+    let b = madd(v128.load(p0 + pixel), w0, v128.load(bias))
+    b = madd(v128.load(p1 + pixel), w3, b)
+    b = madd(v128.load(p2 + pixel), w6, b)
+    let c = b
+    p0 += 2 * pixel
+    p1 += 2 * pixel
+    p2 += 2 * pixel
+    for (; count > 2; count -= 3) {
+      const x00 = v128.load(p0)
+      a = madd(x00, w2, a)
+      b = madd(x00, w1, b)
+      c = madd(x00, w0, v128.load(bias))
+      const x01 = v128.load(p1)
+      a = madd(x01, w5, a)
+      b = madd(x01, w4, b)
+      c = madd(x01, w3, c)
+      const x02 = v128.load(p2)
+      a = madd(x02, w8, a)
+      b = madd(x02, w7, b)
+      c = madd(x02, w6, c)
+      finish(y, a, limits, add)
+      p0 += pixel
+      p1 += pixel
+      p2 += pixel
+      y += pixel
+      const x10 = v128.load(p0)
+      b = madd(x10, w2, b)
+      c = madd(x10, w1, c)
+      a = madd(x10, w0, v128.load(bias))
+      const x11 = v128.load(p1)
+      b = madd(x11, w5, b)
+      c = madd(x11, w4, c)
+      a = madd(x11, w3, a)
+      const x12 = v128.load(p2)
+      b = madd(x12, w8, b)
+      c = madd(x12, w7, c)
+      a = madd(x12, w6, a)
+      finish(y, b, limits, add)
+      p0 += pixel
+      p1 += pixel
+      p2 += pixel
+      y += pixel
+      const x20 = v128.load(p0)
+      c = madd(x20, w2, c)
+      a = madd(x20, w1, a)
+      b = madd(x20, w0, v128.load(bias))
+      const x21 = v128.load(p1)
+      c = madd(x21, w5, c)
+      a = madd(x21, w4, a)
+      b = madd(x21, w3, b)
+      const x22 = v128.load(p2)
+      c = madd(x22, w8, c)
+      a = madd(x22, w7, a)
+      b = madd(x22, w6, b)
+      finish(y, c, limits, add)
+      p0 += pixel
+      p1 += pixel
+      p2 += pixel
+      y += pixel
+    }
+    p0 -= 2 * pixel
+    p1 -= 2 * pixel
+    p2 -= 2 * pixel
+  }
+  for (; count > 0; count--) {
+    let v = madd(v128.load(p0), w0, v128.load(bias))
+    v = madd(v128.load(p1), w3, v)
+    v = madd(v128.load(p2), w6, v)
+    v = madd(v128.load(p0 + pixel), w1, v)
+    v = madd(v128.load(p1 + pixel), w4, v)
+    v = madd(v128.load(p2 + pixel), w7, v)
+    v = madd(v128.load(p0 + 2 * pixel), w2, v)
+    v = madd(v128.load(p1 + 2 * pixel), w5, v)
+    v = madd(v128.load(p2 + 2 * pixel), w8, v)
+    finish(y, v, limits, add)
+    p0 += step
+    p1 += step
+    p2 += step
+    y += pixel
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function finish(y: usize, v: v128, limits: usize, add: bool): void {
+  let r = clamp4(v, v128.load(limits), v128.load(limits, 16))
+  if (add) r = f32x4.add(v128.load(y), r)
+  v128.store(y, r)
+}
+
+/** dx += the gradient with respect to x, for any stride: every output pixel adds dy * w to the pixels of its window. */
 export function depthwiseConv2d_f32_dx(
   dy: usize, w: usize, dx: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32,
@@ -112,7 +271,10 @@ export function depthwiseConv2d_f32_dx(
   }
 }
 
-/** dw += the gradient with respect to w, summed over the batch: per tap and channel a dot product over output pixels. */
+/**
+ * dw += the gradient with respect to w, summed over the batch: per tap and channel a dot product over output pixels. Sixteen channels go
+ * side by side, because one sum alone would wait for each of its additions.
+ */
 export function depthwiseConv2d_f32_dw(
   x: usize, dy: usize, dw: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32,
@@ -133,6 +295,28 @@ export function depthwiseConv2d_f32_dw(
         let o = 0
         if (ASC_FEATURE_SIMD) {
           if (m == 1) {
+            for (; o + 16 <= oc; o += 16) {
+              let v0 = v128.load(to + (o << 2))
+              let v1 = v128.load(to + (o << 2), 16)
+              let v2 = v128.load(to + (o << 2), 32)
+              let v3 = v128.load(to + (o << 2), 48)
+              for (let oy = oy0; oy < oy1; oy++) {
+                let p = x + ((((y0 + oy * sh) * iw + x0 + ox0 * sw) * ic + o) << 2)
+                let g = dy + (((oy * ow + ox0) * oc + o) << 2)
+                for (let ox = ox0; ox < ox1; ox++) {
+                  v0 = madd(v128.load(p), v128.load(g), v0)
+                  v1 = madd(v128.load(p, 16), v128.load(g, 16), v1)
+                  v2 = madd(v128.load(p, 32), v128.load(g, 32), v2)
+                  v3 = madd(v128.load(p, 48), v128.load(g, 48), v3)
+                  p += (sw * ic) << 2
+                  g += oc << 2
+                }
+              }
+              v128.store(to + (o << 2), v0)
+              v128.store(to + (o << 2), v1, 16)
+              v128.store(to + (o << 2), v2, 32)
+              v128.store(to + (o << 2), v3, 48)
+            }
             for (; o + 4 <= oc; o += 4) {
               let v = v128.load(to + (o << 2))
               for (let oy = oy0; oy < oy1; oy++) {

@@ -59,9 +59,15 @@ export function pack_f32(w: usize, bias: usize, y: usize, n: i32, k: i32, wn: i3
 export function gemm_f32(
   a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, am: i32, ak: i32, ldc: i32, lo: f32, hi: f32, add: i32,
 ): void {
-  const step = <usize>(ak << 2)
-  const rowBytes = <usize>(am << 2)
-  const cBytes = <usize>(ldc << 2)
+  gemm(a, b, c, m, n, k, am << 2, ak << 2, ldc << 2, lo, hi, add != 0, false)
+}
+
+/** The same with strides in bytes, for kernels that contain a matrix product. */
+// @ts-ignore: decorator
+@inline
+export function gemm(
+  a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, rowBytes: usize, step: usize, cBytes: usize, lo: f32, hi: f32, add: bool, plain: bool,
+): void {
   for (let j = 0; j < n; j += 8) {
     const width = min(8, n - j)
     let i = 0
@@ -74,11 +80,11 @@ export function gemm_f32(
       const y2 = left > 2 ? y + 2 * cBytes : y + cBytes
       const p3 = left > 3 ? p + 3 * rowBytes : p2
       const y3 = left > 3 ? y + 3 * cBytes : y2
-      tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add != 0)
+      tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, plain)
       p += 4 * rowBytes
       y += 4 * cBytes
     }
-    if (i < m) tile1x8(p, step, 1, 0, 1, 0, k, b, y, width, lo, hi, add != 0)
+    if (i < m) tile1x8(p, step, 1, 0, 1, 0, k, b, y, width, lo, hi, add, plain)
     b += (k + 1) << 5
   }
 }

@@ -45,12 +45,12 @@ function storeLanes(c: usize, v: v128, width: i32): void {
   if (width & 1) v128.store32_lane(c, r, 0)
 }
 
-/** Stores the first `width` (1..8) of 8 columns, clamped; with `add`, added to what is there. */
+/** Stores the first `width` (1..8) of 8 columns, clamped; with `add`, added to what is there; with `plain`, as they are. */
 // @ts-ignore: decorator
 @inline
-function store8(c: usize, v0: v128, v1: v128, width: i32, lo: v128, hi: v128, add: bool): void {
-  let r0 = clamp4(v0, lo, hi)
-  let r1 = clamp4(v1, lo, hi)
+function store8(c: usize, v0: v128, v1: v128, width: i32, lo: v128, hi: v128, add: bool, plain: bool): void {
+  let r0 = plain ? v0 : clamp4(v0, lo, hi)
+  let r1 = plain ? v1 : clamp4(v1, lo, hi)
   if (add) {
     r0 = f32x4.add(v128.load(c), r0)
     if (width > 4) r1 = f32x4.add(v128.load(c, 16), r1)
@@ -66,6 +66,7 @@ function store8(c: usize, v0: v128, v1: v128, width: i32, lo: v128, hi: v128, ad
 
 /**
  * c[i][0..width) = clamp(bias + sum over k of a[i][k] * b[k][0..width)), i = 0..3; with `add`, added to c.
+ * `plain`, a constant where the tile is used, leaves out the clamp.
  * Rows may be aliased: with a3 = a2 and c3 = c2 the same row is computed twice, which is how a tail in m ends.
  */
 // @ts-ignore: decorator
@@ -75,7 +76,7 @@ export function tile4x8(
   rows: i32, rowStep: usize, cols: i32, colStep: usize, chunk: i32,
   b: usize,
   c0: usize, c1: usize, c2: usize, c3: usize,
-  width: i32, lo: f32, hi: f32, add: bool,
+  width: i32, lo: f32, hi: f32, add: bool, plain: bool,
 ): void {
   if (ASC_FEATURE_SIMD) {
     let v00 = v128.load(b)
@@ -120,15 +121,15 @@ export function tile4x8(
     const l = f32x4.splat(lo)
     const h = f32x4.splat(hi)
     // An aliased row must be added to c once: its duplicate is skipped.
-    store8(c0, v00, v01, width, l, h, add)
-    if (c1 != c0) store8(c1, v10, v11, width, l, h, add)
-    if (c2 != c1) store8(c2, v20, v21, width, l, h, add)
-    if (c3 != c2) store8(c3, v30, v31, width, l, h, add)
+    store8(c0, v00, v01, width, l, h, add, plain)
+    if (c1 != c0) store8(c1, v10, v11, width, l, h, add, plain)
+    if (c2 != c1) store8(c2, v20, v21, width, l, h, add, plain)
+    if (c3 != c2) store8(c3, v30, v31, width, l, h, add, plain)
   } else {
-    tile1x8(a0, step, rows, rowStep, cols, colStep, chunk, b, c0, width, lo, hi, add)
-    if (c1 != c0) tile1x8(a1, step, rows, rowStep, cols, colStep, chunk, b, c1, width, lo, hi, add)
-    if (c2 != c1) tile1x8(a2, step, rows, rowStep, cols, colStep, chunk, b, c2, width, lo, hi, add)
-    if (c3 != c2) tile1x8(a3, step, rows, rowStep, cols, colStep, chunk, b, c3, width, lo, hi, add)
+    tile1x8(a0, step, rows, rowStep, cols, colStep, chunk, b, c0, width, lo, hi, add, plain)
+    if (c1 != c0) tile1x8(a1, step, rows, rowStep, cols, colStep, chunk, b, c1, width, lo, hi, add, plain)
+    if (c2 != c1) tile1x8(a2, step, rows, rowStep, cols, colStep, chunk, b, c2, width, lo, hi, add, plain)
+    if (c3 != c2) tile1x8(a3, step, rows, rowStep, cols, colStep, chunk, b, c3, width, lo, hi, add, plain)
   }
 }
 
@@ -138,7 +139,7 @@ export function tile4x8(
 export function tile1x8(
   a: usize, step: usize,
   rows: i32, rowStep: usize, cols: i32, colStep: usize, chunk: i32,
-  b: usize, c: usize, width: i32, lo: f32, hi: f32, add: bool,
+  b: usize, c: usize, width: i32, lo: f32, hi: f32, add: bool, plain: bool,
 ): void {
   let p = b + 32
   if (ASC_FEATURE_SIMD) {
@@ -156,7 +157,7 @@ export function tile1x8(
         }
       }
     }
-    store8(c, v0, v1, width, f32x4.splat(lo), f32x4.splat(hi), add)
+    store8(c, v0, v1, width, f32x4.splat(lo), f32x4.splat(hi), add, plain)
   } else {
     let v0 = load<f32>(b)
     let v1 = load<f32>(b, 4)

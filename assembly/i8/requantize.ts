@@ -31,8 +31,9 @@ export function requantize(acc: i32, multiplier: i32, shift: i32, zero: i32, lo:
 @inline
 export function scale4(v: v128, multiplier: v128, bits: i32): v128 {
   const half = i64x2.splat(1 << 30)
-  const low = i64x2.shr_s(i64x2.add(i64x2.extmul_low_i32x4_s(v, multiplier), half), 31)
-  const high = i64x2.shr_s(i64x2.add(i64x2.extmul_high_i32x4_s(v, multiplier), half), 31)
+  // Only bits 31 to 62 are kept, so a logical shift does, which SSE and AVX have for 64-bit lanes.
+  const low = i64x2.shr_u(i64x2.add(i64x2.extmul_low_i32x4_s(v, multiplier), half), 31)
+  const high = i64x2.shr_u(i64x2.add(i64x2.extmul_high_i32x4_s(v, multiplier), half), 31)
   const product = v128.shuffle<i32>(low, high, 0, 2, 4, 6)
   const mask = (1 << bits) - 1
   // A comparison that holds is -1 in its lane.

@@ -2,7 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param, size } from '../graph/node'
-import { int8Args } from './int8'
+import { int8Args, packedArgs } from './int8'
 import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 
 export interface DenseAttrs {
@@ -86,8 +86,17 @@ export const denseOp: Op<DenseAttrs> = {
     quant: 'calibrated',
     weightAxis: 0,
     forward(e, node) {
-      const { before, after } = int8Args(e, node)
-      e.call('dense_i8', ...before, rows(e, node), ...(node.inputs[1].shape as [number, number]), ...after)
+      const [n, k] = node.inputs[1].shape
+      const m = rows(e, node)
+      if (e.target === 'module') {
+        const { before, after } = int8Args(e, node)
+        e.call('dense_i8', ...before, m, n, k, ...after)
+        return
+      }
+      const { before, after } = packedArgs(e, node, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1 })
+      // A 1x1 convolution on an image of one row, a pixel for each sample.
+      const sizes = [1, 1, m, k, 1, m, n, 1, 1, 1, 1, 1, 1, 0, 0] as const
+      e.call('packedConv2d_i8', ...before, e.scratch(32 + Math.ceil((m * k) / 2)), ...sizes, ...after)
     },
   },
 }

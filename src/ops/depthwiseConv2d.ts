@@ -2,8 +2,8 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param } from '../graph/node'
-import { int8Args } from './int8'
-import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, where } from './op'
+import { int8Args, packedArgs } from './int8'
+import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 import { convSizes, type Padding, type Pair, pair, type WindowAttrs, windowOf } from './window'
 
 export interface DepthwiseConv2dAttrs extends WindowAttrs {
@@ -66,14 +66,19 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
 
   forward(e, node) {
     const [x, w, b] = node.inputs
+    const border = e.scratch(borderLength(x))
+    const sizes = convSizes(e, node)
     e.call(
       'depthwiseConv2d_f32',
       e.value(x),
       e.value(w),
       b ? e.value(b) : 0,
       e.value(node),
-      ...convSizes(e, node),
+      border,
+      ...sizes,
       ...clampOf(node),
+      0,
+      0,
     )
   },
 
@@ -88,15 +93,36 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
     const dw = e.grad(w)
     if (dw) e.call('depthwiseConv2d_f32_dw', e.value(x), dy, dw, ...convSizes(e, node))
     const dx = e.grad(x)
-    if (dx) e.call('depthwiseConv2d_f32_dx', dy, e.value(w), dx, ...convSizes(e, node))
+    if (!dx) return
+    const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw: dilation, pt, pl } = windowOf(node)
+    if (sh === 1 && sw === 1 && oc === ic) {
+      // A depthwise convolution of dy with the filters turned by 180 degrees, the padding seen from the other side.
+      const sizes = [rows(e, node), oh, ow, oc, ih, iw, ic, kh, kw, 1, 1, dh, dilation] as const
+      const padding = [(kh - 1) * dh - pt, (kw - 1) * dilation - pl] as const
+      const border = e.scratch(borderLength(node))
+      e.call('depthwiseConv2d_f32', dy, e.value(w), 0, dx, border, ...sizes, ...padding, ...CLAMPS.none, 1, 1)
+    } else e.call('depthwiseConv2d_f32_dx', dy, e.value(w), dx, ...convSizes(e, node))
   },
 
   int8: {
     quant: 'calibrated',
     weightAxis: 2,
     forward(e, node) {
-      const { before, after } = int8Args(e, node)
-      e.call('depthwiseConv2d_i8', ...before, ...convSizes(e, node), ...after)
+      if (e.target === 'module') {
+        const { before, after } = int8Args(e, node)
+        e.call('depthwiseConv2d_i8', ...before, ...convSizes(e, node), ...after)
+        return
+      }
+      const { ow, kh, kw, sw, dh, dw } = windowOf(node)
+      const oc = node.shape[2]
+      const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc }
+      const { before, after } = packedArgs(e, node, layout)
+      const lines = (((kh - 1) >> 1) * 2 * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1)
+      e.call('packedDepthwiseConv2d_i8', ...before, e.scratch(32 + 8 * lines), ...convSizes(e, node), ...after)
     },
   },
 }
+
+/** Scratch of depthwiseConv2d_f32: a row of zeros above and below the image, and the limits of the clamp. */
+const borderLength = ({ shape: [, width, channels] }: { shape: readonly number[] }): number =>
+  Math.ceil(((width + 1) * channels) / 4) * 4 + 8

@@ -26,16 +26,40 @@ export function requantization(e: Emit, node: Node, channels: number): { x: Quan
   return { x, y, multiplier, shift }
 }
 
+/** How the weights of an output channel lie in memory: `segments` x `chunk` elements at these steps. */
+export interface WeightLayout {
+  segments: number
+  chunk: number
+  channelStep: number
+  segmentStep: number
+  step: number
+}
+
 /** The arguments that an int8 kernel of this family takes before and after its sizes. */
 export function int8Args(e: Emit, node: Node<{ activation?: Activation }>) {
+  const { x, w, b, multiplier, shift, y, after } = operands(e, node)
+  return { before: [x, w, b, multiplier, shift, y] as const, after }
+}
+
+/** The same for a kernel on packed weights, but for its scratch, which comes last before the sizes. */
+export function packedArgs(e: Emit, node: Node<{ activation?: Activation }>, layout: WeightLayout) {
+  const { x, w, b, multiplier, shift, y, after } = operands(e, node)
+  const { segments, chunk, channelStep, segmentStep, step } = layout
+  const channels = node.shape[node.shape.length - 1]
+  const panel = 40 + 8 * segments * Math.ceil(chunk / 2)
+  const packed = e.prepared(`${node.name}/packed`, Math.ceil(channels / 8) * panel, (to) =>
+    e.call('pack_i8', w, b, multiplier, shift, to, channels, segments, chunk, channelStep, segmentStep, step),
+  )
+  return { before: [x, packed, y] as const, after }
+}
+
+function operands(e: Emit, node: Node<{ activation?: Activation }>) {
   const [x, w, b] = node.inputs
   if (!b)
     throw new DunlinError(
       `${where(node)}: an int8 node wants an int32 bias as its third input. Make int8 models with quantize().`,
     )
   const q = requantization(e, node, node.shape[node.shape.length - 1])
-  return {
-    before: [e.value(x), e.value(w), e.value(b), q.multiplier, q.shift, e.value(node)] as const,
-    after: [q.x.zeroPoint, q.y.zeroPoint, ...quantizedClamp(clampOf(node), q.y)] as const,
-  }
+  const after = [q.x.zeroPoint, q.y.zeroPoint, ...quantizedClamp(clampOf(node), q.y)] as const
+  return { x: e.value(x), w: e.value(w), b: e.value(b), multiplier: q.multiplier, shift: q.shift, y: e.value(node), after }
 }

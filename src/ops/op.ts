@@ -31,11 +31,11 @@ export interface Emit {
   value(node: Node): Buffer
   /** Where the gradient of the node's value is summed up; undefined when nothing before it learns. */
   grad(node: Node): Buffer | undefined
-  /** Memory for one call. Its contents are undefined. */
+  /** `length` words of 4 bytes for one call. Their contents are undefined. */
   scratch(length: number): Buffer
   /** Numbers known when planning. */
   constant(name: string, data: TypedArray): Buffer
-  /** `length` floats made from parameters by `fill`: once per session when the parameters stand still, else in every run. */
+  /** `length` words of 4 bytes made from parameters by `fill`: once per session when the parameters stand still, else in every run. */
   prepared(name: string, length: number, fill: (to: Buffer) => void): Buffer
   call<K extends KernelName>(kernel: K, ...args: Args<K>): void
 }

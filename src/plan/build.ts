@@ -243,6 +243,10 @@ class Builder implements Emit {
         life.last = Math.max(life.last, call)
       } else lives.set(buffer, { first: call, last: call })
     }
+    // What `init` uses in passing lives before everything else.
+    this.init.forEach((c, i) => {
+      for (const arg of c.args) if (typeof arg !== 'number') touch(arg, i - this.init.length - 1)
+    })
     for (const node of this.order) if (isInput(node)) touch(this.value(node), -1)
     this.calls.forEach((c, i) => {
       for (const arg of c.args) if (typeof arg !== 'number') touch(arg, i)

@@ -1,0 +1,267 @@
+// 3x3 convolution with stride 1 by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015):
+// F(4x4, 3x3) makes 4x4 outputs of a 6x6 patch with 36 multiplications a channel instead of 144, F(2x2, 3x3) 2x2 of 4x4 with 16
+// instead of 36. Patches and filters are transformed, for each of the 36 (16) positions one matrix product over channels follows
+// (the tile of GEMM), and the products are transformed back, with bias and clamp.
+//
+//   y = A^T [ (G w G^T) . (B^T x B) ] A      points 0, 1, -1, 2, -2 (F(2x2): 0, 1, -1) and infinity
+//
+// Error: products grow and cancel on the way back, so an output is off by up to c * 2^-24 * max|x| * (the largest sum of |w| over an
+// output's filter), c = 4 for F(2x2) and 24 for F(4x4); test/winograd.test.ts holds both to it.
+//
+// The transforms are written once for T = v128 (four channels) and T = f32 (the scalar build).
+
+import { gemm } from './gemm'
+import { spread } from './spread'
+import { clamp1, clamp4, madd } from './tile'
+
+// @ts-ignore: decorator
+@inline
+function plus<T>(a: T, b: T): T {
+  if (isVector<T>()) return f32x4.add(a, b)
+  return a + b
+}
+
+// @ts-ignore: decorator
+@inline
+function minus<T>(a: T, b: T): T {
+  if (isVector<T>()) return f32x4.sub(a, b)
+  return a - b
+}
+
+// @ts-ignore: decorator
+@inline
+function clamped<T>(v: T, lo: T, hi: T): T {
+  if (isVector<T>()) return clamp4(v, lo, hi)
+  return <T>clamp1(<f32>v, <f32>lo, <f32>hi)
+}
+
+/** a * b + c. */
+// @ts-ignore: decorator
+@inline
+function scaled<T>(a: T, b: T, c: T): T {
+  if (isVector<T>()) return madd(a, b, c)
+  return a * b + c
+}
+
+/** A constant. V8 builds one anew wherever it is written, so the loops keep theirs in variables. */
+// @ts-ignore: decorator
+@inline
+function constant<T>(v: f32): T {
+  if (isVector<T>()) return f32x4.splat(v)
+  return v
+}
+
+/** One column (or row) of B^T x: n + 2 values, `from` bytes apart, to as many `to` bytes apart. p4, n4, n5: 4, -4, -5. */
+// @ts-ignore: decorator
+@inline
+function enterLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, n4: T, n5: T): void {
+  const d0 = load<T>(x)
+  const d1 = load<T>(x + from)
+  const d2 = load<T>(x + 2 * from)
+  const d3 = load<T>(x + 3 * from)
+  if (n == 2) {
+    store<T>(y, minus<T>(d0, d2))
+    store<T>(y + to, plus<T>(d1, d2))
+    store<T>(y + 2 * to, minus<T>(d2, d1))
+    store<T>(y + 3 * to, minus<T>(d1, d3))
+  } else {
+    const d4 = load<T>(x + 4 * from)
+    const d5 = load<T>(x + 5 * from)
+    store<T>(y, scaled<T>(d0, p4, scaled<T>(d2, n5, d4)))
+    const a = scaled<T>(d2, n4, d4)
+    const b = scaled<T>(d1, n4, d3)
+    store<T>(y + to, plus<T>(a, b))
+    store<T>(y + 2 * to, minus<T>(a, b))
+    const c = minus<T>(d4, d2)
+    const half = minus<T>(d3, d1)
+    const e = plus<T>(half, half)
+    store<T>(y + 3 * to, plus<T>(c, e))
+    store<T>(y + 4 * to, minus<T>(c, e))
+    store<T>(y + 5 * to, scaled<T>(d1, p4, scaled<T>(d3, n5, d5)))
+  }
+}
+
+/** One column (or row) of A^T m: n + 2 values to n. p4, p8: 4, 8. */
+// @ts-ignore: decorator
+@inline
+function leaveLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, p8: T): void {
+  const m0 = load<T>(x)
+  const m1 = load<T>(x + from)
+  const m2 = load<T>(x + 2 * from)
+  const m3 = load<T>(x + 3 * from)
+  const s = plus<T>(m1, m2)
+  const d = minus<T>(m1, m2)
+  if (n == 2) {
+    store<T>(y, plus<T>(m0, s))
+    store<T>(y + to, minus<T>(d, m3))
+  } else {
+    const m4 = load<T>(x + 4 * from)
+    const m5 = load<T>(x + 5 * from)
+    const u = plus<T>(m3, m4)
+    const v = minus<T>(m3, m4)
+    store<T>(y, plus<T>(plus<T>(m0, s), u))
+    store<T>(y + to, plus<T>(d, plus<T>(v, v)))
+    store<T>(y + 2 * to, scaled<T>(u, p4, s))
+    store<T>(y + 3 * to, scaled<T>(v, p8, plus<T>(d, m5)))
+  }
+}
+
+/** One column (or row) of G w: 3 values, `from` bytes apart, to n + 2. */
+// @ts-ignore: decorator
+@inline
+function filterLine(w: usize, from: usize, y: usize, to: usize, n: i32): void {
+  const g0 = load<f32>(w)
+  const g1 = load<f32>(w + from)
+  const g2 = load<f32>(w + 2 * from)
+  if (n == 2) {
+    store<f32>(y, g0)
+    store<f32>(y + to, (g0 + g1 + g2) * 0.5)
+    store<f32>(y + 2 * to, (g0 - g1 + g2) * 0.5)
+    store<f32>(y + 3 * to, g2)
+  } else {
+    store<f32>(y, g0 * 0.25)
+    store<f32>(y + to, (g0 + g1 + g2) * <f32>(-1.0 / 6.0))
+    store<f32>(y + 2 * to, (g0 - g1 + g2) * <f32>(-1.0 / 6.0))
+    store<f32>(y + 3 * to, g0 * <f32>(1.0 / 24.0) + g1 * <f32>(1.0 / 12.0) + g2 * <f32>(1.0 / 6.0))
+    store<f32>(y + 4 * to, g0 * <f32>(1.0 / 24.0) - g1 * <f32>(1.0 / 12.0) + g2 * <f32>(1.0 / 6.0))
+    store<f32>(y + 5 * to, g2)
+  }
+}
+
+/**
+ * Transforms and packs filters: u = for each of the (n + 2)^2 positions the panels of pack_f32 (8 zeros for the bias, then k rows of 8).
+ *
+ * w        element (output channel o, input channel i, row r, column s) at w[first + o * wo + i * wi + r * wr + s * ws]; for the
+ *          gradient with respect to x the strides flip the filter and exchange the channels
+ * scratch  72 elements
+ * u        (n + 2)^2 * ceil(oc / 8) * 8 * (ic + 1) elements; n: 2 or 4, outputs of a tile in each direction
+ */
+export function conv2d_f32_winograd_pack(
+  w: usize, u: usize, scratch: usize, n: i32, oc: i32, ic: i32, first: i32, wo: i32, wi: i32, wr: i32, ws: i32,
+): void {
+  const t = n + 2
+  const panel = (ic + 1) << 5
+  const position = ((oc + 7) >> 3) * panel
+  memory.fill(u, 0, t * t * position)
+  for (let o = 0; o < oc; o++) {
+    for (let i = 0; i < ic; i++) {
+      const from = w + ((first + o * wo + i * wi) << 2)
+      for (let s = 0; s < 3; s++) filterLine(from + ((s * ws) << 2), wr << 2, scratch + (s << 2), 12, n)
+      for (let r = 0; r < t; r++) {
+        const to = u + (o >> 3) * panel + ((i + 1) << 5) + ((o & 7) << 2) + r * t * position
+        filterLine(scratch + r * 12, 4, to, position, n)
+      }
+    }
+  }
+}
+
+/**
+ * y = clamp(conv2d(x, w) + bias, lo, hi) for 3x3 filters, stride 1; when `add` is 1, y += the same.
+ *
+ * u        packed by conv2d_f32_winograd_pack with the same n
+ * bias     oc elements, or 0 (the null address)
+ * scratch  elements: `group` padded images (n * th + 2) * (n * tw + 2) * ic with th = ceil(oh / n), tw = ceil(ow / n), all of them
+ *          rounded up to 4; then (n + 2)^2 * 4 for one patch; then (n + 2)^2 * block * (ceil4(ic) + ceil4(oc))
+ * block    tiles transformed at once
+ * group    images whose tiles may share a block: small images alone would leave the matrix products without rows
+ */
+export function conv2d_f32_winograd(
+  x: usize, u: usize, bias: usize, y: usize, scratch: usize,
+  n: i32, block: i32, group: i32, batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32,
+  lo: f32, hi: f32, add: i32,
+): void {
+  if (ASC_FEATURE_SIMD) winograd<v128>(x, u, bias, y, scratch, n, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi, add)
+  else winograd<f32>(x, u, bias, y, scratch, n, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi, add)
+}
+
+// @ts-ignore: decorator
+@inline
+function winograd<T>(
+  x: usize, u: usize, bias: usize, y: usize, scratch: usize,
+  n: i32, block: i32, group: i32, batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32,
+  lo: f32, hi: f32, add: i32,
+): void {
+  const t = n + 2
+  const across = (ow + n - 1) / n
+  const tiles = ((oh + n - 1) / n) * across
+  const ph = n * ((oh + n - 1) / n) + 2
+  const pw = n * across + 2
+  const lanes = isVector<T>() ? 4 : 1
+  const p4 = constant<T>(4)
+  const n4 = constant<T>(-4)
+  const n5 = constant<T>(-5)
+  const p8 = constant<T>(8)
+  const low = constant<T>(lo)
+  const high = constant<T>(hi)
+  const vector = lanes << 2
+  const image = (ph * pw * ic) << 2
+  const patch = scratch + ((group * image + 15) & -16)
+  const v = patch + ((t * t) << 4)
+  const vRow = ((ic + 3) & -4) << 2
+  const vPosition = block * vRow
+  const m = v + t * t * vPosition
+  const mRow = ((oc + 3) & -4) << 2
+  const mPosition = block * mRow
+  const uPosition = ((oc + 7) >> 3) * ((ic + 1) << 5)
+  const pixel = ic << 2
+  const line = pw * pixel
+  for (let b = 0; b < batch; b += group) {
+    const images = min(group, batch - b)
+    for (let g = 0; g < images; g++) spread(x + g * ih * iw * pixel, scratch + g * image, ih, iw, pixel, ph, pw, 1, 1, pt, pl)
+    for (let first = 0; first < images * tiles; first += block) {
+      const count = min(block, images * tiles - first)
+      for (let q = 0; q < count; q++) {
+        const tile = (first + q) % tiles
+        const corner = scratch + ((first + q) / tiles) * image + ((tile / across) * pw + (tile % across)) * n * pixel
+        for (let c = 0; c < ic; c += lanes) {
+          const from = corner + (c << 2)
+          const to = v + q * vRow + (c << 2)
+          for (let j = 0; j < t; j++) {
+            enterLine<T>(from + j * pixel, line, patch + j * vector, t * vector, n, p4, n4, n5)
+          }
+          for (let i = 0; i < t; i++) {
+            enterLine<T>(patch + i * t * vector, vector, to + i * t * vPosition, vPosition, n, p4, n4, n5)
+          }
+        }
+      }
+      for (let p = 0; p < t * t; p++) {
+        gemm(v + p * vPosition, u + p * uPosition, m + p * mPosition, count, oc, ic, vRow, 4, mRow, -Infinity, Infinity, false, true)
+      }
+      for (let q = 0; q < count; q++) {
+        const tile = (first + q) % tiles
+        const oy = (tile / across) * n
+        const ox = (tile % across) * n
+        const into = y + ((((first + q) / tiles) * oh * ow * oc) << 2)
+        for (let o = 0; o < oc; o += lanes) {
+          const from = m + q * mRow + (o << 2)
+          for (let j = 0; j < t; j++) {
+            leaveLine<T>(from + j * mPosition, t * mPosition, patch + j * vector, t * vector, n, p4, p8)
+          }
+          for (let i = 0; i < n; i++) {
+            // In place: the n results of a row go where its first values were.
+            const row = patch + i * t * vector
+            leaveLine<T>(row, vector, row, vector, n, p4, p8)
+          }
+          const shift = bias ? load<T>(bias + (o << 2)) : constant<T>(0)
+          for (let i = 0; i < n && oy + i < oh; i++) {
+            let to = into + ((((oy + i) * ow + ox) * oc + o) << 2)
+            for (let j = 0; j < n && ox + j < ow; j++) {
+              const r = clamped<T>(plus<T>(load<T>(patch + (i * t + j) * vector), shift), low, high)
+              if (o + lanes <= oc) store<T>(to, add ? plus<T>(load<T>(to), r) : r)
+              else {
+                store<T>(patch + (i * t + j) * vector, r)
+                for (let l = 0; o + l < oc; l++) {
+                  const v = load<f32>(patch + (i * t + j) * vector + (l << 2))
+                  store<f32>(to + (l << 2), add ? load<f32>(to + (l << 2)) + v : v)
+                }
+              }
+              to += oc << 2
+            }
+          }
+        }
+      }
+    }
+    x += group * ih * iw * pixel
+    y += (group * oh * ow * oc) << 2
+  }
+}

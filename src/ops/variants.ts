@@ -1,0 +1,35 @@
+// Which kernel computes a 3x3 convolution of stride 1: a table, measured by `npm run bench -- --explain`, first fitting row wins.
+// To add a variant: its kernel, a row here, its emission in conv2d.ts; the bench and the tests go over the rows.
+
+/** An image of oh x ow outputs, ic channels in and oc out. */
+export interface Conv3x3 {
+  oh: number
+  ow: number
+  ic: number
+  oc: number
+}
+
+export type Conv3x3Variant = 'winograd4' | 'winograd2' | 'direct'
+
+interface Rule {
+  variant: Conv3x3Variant
+  /** Outputs of a tile in each direction; none for direct. */
+  tile?: 2 | 4
+  /** Fewest input and output channels: below, the transforms cost more than the products save. */
+  ic: number
+  oc: number
+  /** Most outputs computed for one that is kept: tiles stick out of the image. */
+  waste: number
+}
+
+export const CONV3X3: readonly Rule[] = [
+  { variant: 'winograd4', tile: 4, ic: 8, oc: 8, waste: 2 },
+  { variant: 'winograd2', tile: 2, ic: 32, oc: 16, waste: 1.5 },
+  { variant: 'direct', ic: 1, oc: 1, waste: Infinity },
+]
+
+/** The first row of the table that fits. */
+export function chooseConv3x3({ oh, ow, ic, oc }: Conv3x3): Rule {
+  const wasted = (tile: number) => (Math.ceil(oh / tile) * tile * Math.ceil(ow / tile) * tile) / (oh * ow)
+  return CONV3X3.find((r) => ic >= r.ic && oc >= r.oc && wasted(r.tile ?? 1) <= r.waste) as Rule
+}
