@@ -1,5 +1,5 @@
 // How close the kernels come to what this machine can do: GFLOP/s of GEMM and convolution beside a peak measured in the same run (a probe
-// kernel of multiply-adds in registers), and milliseconds of a training step. Rounds alternate over all rows and the medians
+// kernel: the tile's inner loop alone), and milliseconds of a training step. Rounds alternate over all rows and the medians
 // are shown: the machine may be shared. Every row's result is checked against float64 before it is timed.
 //
 //   node bench/bench.mjs [--json | --explain]        (after npm run build; `npm run bench` does both)
@@ -296,46 +296,51 @@ for (const host of hosts) {
 for (const { build } of hosts) rows.push(await step(build))
 
 const now = () => performance.now()
+/** Milliseconds of one call, over about `slice` of them. */
+const once = (row) => {
+  const began = now()
+  for (let i = 0; i < row.count; i++) row.run()
+  return (now() - began) / row.count
+}
 for (const row of rows) {
   const began = now()
   row.run()
   row.run()
   row.count = Math.max(1, Math.round((2 * SLICE) / (now() - began)))
   row.times = []
+  row.shares = []
 }
+const probeOf = ({ kind, build }) => rows.find((r) => r.kind === (kind.endsWith('_i8') ? 'peak_i8' : 'peak') && r.build === build)
 for (let round = 0; round < ROUNDS; round++) {
   for (const row of rows) {
-    const began = now()
-    for (let i = 0; i < row.count; i++) row.run()
-    row.times.push((now() - began) / row.count)
+    const ms = once(row)
+    row.times.push(ms)
+    // The clock of a shared machine drifts: a share compares with the probe run right after.
+    const probe = probeOf(row)
+    if (row.flops) row.shares.push(row.flops / ms / (probe.flops / once(probe)))
   }
 }
 
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1]
 for (const row of rows) {
-  // A peak is the best that was seen; everything else is a median.
-  row.ms = row.kind.startsWith('peak') ? Math.min(...row.times) : median(row.times)
+  row.ms = median(row.times)
   row.gflops = row.flops / row.ms / 1e6
 }
-const peakOf = (build, kind = '') => {
-  const peak = kind.endsWith('_i8') ? 'peak_i8' : 'peak'
-  return rows.find((r) => r.kind === peak && r.build === build)?.gflops
-}
+const peakOf = (kind, build) => probeOf({ kind, build })?.gflops ?? null
 const result = {
   cpu: cpus()[0].model,
   node: process.version,
   build: hosts[hosts.length - 1].build,
-  peak: { muladd: peakOf('simd'), fma: peakOf('relaxed') ?? null, i8: peakOf('simd', 'gemm_i8') },
+  peak: { muladd: peakOf('', 'simd'), fma: peakOf('', 'relaxed'), i8: peakOf('_i8', 'simd') },
   rows: rows
     .filter((r) => !r.kind.startsWith('peak'))
-    .map(({ kind, name, build, flops, gflops, ms }) => ({
-      kind,
-      name,
-      build,
-      ...(flops && { gflops, share: gflops / peakOf(build, kind) }),
+    .map(({ kind, name, build, flops, gflops, ms, shares }) => ({
+      ...{ kind, name, build },
+      ...(flops && { gflops, share: median(shares) }),
       ms,
     })),
 }
+
 /** The variant that the table picks for a shape: what a plan of such a layer calls. */
 function picked({ h, ic, oc }) {
   const plan = new Model(conv2d({ filters: oc, kernel: 3, padding: 'same' })(input([h, h, ic]))).plan()
