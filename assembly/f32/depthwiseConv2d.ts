@@ -3,21 +3,8 @@
 //
 // x [batch][ih][iw][ic]   y, dy [batch][oh][ow][oc]   w, dw [kh][kw][oc]   oc = ic * m: channel o reads input channel o / m
 
+import { endTap, firstTap } from '../window'
 import { clamp1, clamp4, madd } from './tile'
-
-/** The first kernel row (or column) whose input index `start + i * dilation` is not negative. */
-// @ts-ignore: decorator
-@inline
-export function firstTap(start: i32, dilation: i32): i32 {
-  return start < 0 ? (dilation - 1 - start) / dilation : 0
-}
-
-/** One past the last kernel row (or column), at most `kernel`, whose input index is below `limit`. */
-// @ts-ignore: decorator
-@inline
-export function endTap(start: i32, dilation: i32, kernel: i32, limit: i32): i32 {
-  return start >= limit ? 0 : min(kernel, (limit - 1 - start) / dilation + 1)
-}
 
 /**
  * y = clamp(depthwiseConv2d(x, w) + bias, lo, hi); when `add` is 1, y += the same.
@@ -40,7 +27,7 @@ export function depthwiseConv2d_f32(
   const nine = ASC_FEATURE_SIMD && m == 1 && kh == 3 && kw == 3 && dh == 1 && dw == 1
   const vectors = nine ? oc & -4 : 0
   const first = firstTap(-pl, sw)
-  const end = endTap(2 - pl, sw, ow, iw)
+  const end = endTap(2 - pl, sw, iw, ow)
   const limits = scratch + ((((iw + 1) * ic + 3) & -4) << 2)
   if (ASC_FEATURE_SIMD) {
     if (nine) {
@@ -53,7 +40,7 @@ export function depthwiseConv2d_f32(
     for (let oy = 0; oy < oh; oy++) {
       const y0 = oy * sh - pt
       const r0 = firstTap(y0, dh)
-      const r1 = endTap(y0, dh, kh, ih)
+      const r1 = endTap(y0, dh, ih, kh)
       if (ASC_FEATURE_SIMD) {
         if (nine && first < end) {
           const start = <usize>(((first * sw - pl) * ic) << 2)
@@ -71,7 +58,7 @@ export function depthwiseConv2d_f32(
       for (let ox = 0; ox < ow; ox++) {
         const x0 = ox * sw - pl
         const s0 = firstTap(x0, dw)
-        const s1 = endTap(x0, dw, kw, iw)
+        const s1 = endTap(x0, dw, iw, kw)
         let o = ox >= first && ox < end ? vectors : 0
         if (ASC_FEATURE_SIMD) {
           if (m == 1) {
@@ -240,11 +227,11 @@ export function depthwiseConv2d_f32_dx(
     for (let oy = 0; oy < oh; oy++) {
       const y0 = oy * sh - pt
       const r0 = firstTap(y0, dh)
-      const r1 = endTap(y0, dh, kh, ih)
+      const r1 = endTap(y0, dh, ih, kh)
       for (let ox = 0; ox < ow; ox++) {
         const x0 = ox * sw - pl
         const s0 = firstTap(x0, dw)
-        const s1 = endTap(x0, dw, kw, iw)
+        const s1 = endTap(x0, dw, iw, kw)
         for (let r = r0; r < r1; r++) {
           for (let s = s0; s < s1; s++) {
             const p = dx + ((((y0 + r * dh) * iw + x0 + s * dw) * ic) << 2)
@@ -286,11 +273,11 @@ export function depthwiseConv2d_f32_dw(
       // The output rows and columns whose input index under this tap is inside the image.
       const y0 = r * dilh - pt
       const oy0 = firstTap(y0, sh)
-      const oy1 = endTap(y0, sh, oh, ih)
+      const oy1 = endTap(y0, sh, ih, oh)
       for (let s = 0; s < kw; s++) {
         const x0 = s * dilw - pl
         const ox0 = firstTap(x0, sw)
-        const ox1 = endTap(x0, sw, ow, iw)
+        const ox1 = endTap(x0, sw, iw, ow)
         const to = dw + (((r * kw + s) * oc) << 2)
         let o = 0
         if (ASC_FEATURE_SIMD) {

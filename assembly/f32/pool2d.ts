@@ -3,7 +3,7 @@
 //
 // x, dx [batch][ih][iw][c]   y, dy [batch][oh][ow][c]
 
-import { endTap, firstTap } from './depthwiseConv2d'
+import { endTap, firstTap } from '../window'
 
 /** y = the largest value of each window; a NaN in it shows. */
 export function maxPool2d_f32(
@@ -13,11 +13,11 @@ export function maxPool2d_f32(
     for (let oy = 0; oy < oh; oy++) {
       const y0 = oy * sh - pt
       const r0 = firstTap(y0, 1)
-      const r1 = endTap(y0, 1, kh, ih)
+      const r1 = endTap(y0, 1, ih, kh)
       for (let ox = 0; ox < ow; ox++) {
         const x0 = ox * sw - pl
         const s0 = firstTap(x0, 1)
-        const s1 = endTap(x0, 1, kw, iw)
+        const s1 = endTap(x0, 1, iw, kw)
         const corner = x + ((((y0 + r0) * iw + x0 + s0) * c) << 2)
         let o = 0
         if (ASC_FEATURE_SIMD) {
@@ -61,11 +61,11 @@ export function maxPool2d_f32_dx(
     for (let oy = 0; oy < oh; oy++) {
       const y0 = oy * sh - pt
       const r0 = firstTap(y0, 1)
-      const r1 = endTap(y0, 1, kh, ih)
+      const r1 = endTap(y0, 1, ih, kh)
       for (let ox = 0; ox < ow; ox++) {
         const x0 = ox * sw - pl
         const s0 = firstTap(x0, 1)
-        const s1 = endTap(x0, 1, kw, iw)
+        const s1 = endTap(x0, 1, iw, kw)
         const corner = <usize>((((y0 + r0) * iw + x0 + s0) * c) << 2)
         let o = 0
         if (ASC_FEATURE_SIMD) {
@@ -115,11 +115,11 @@ export function avgPool2d_f32(
     for (let oy = 0; oy < oh; oy++) {
       const y0 = oy * sh - pt
       const r0 = firstTap(y0, 1)
-      const r1 = endTap(y0, 1, kh, ih)
+      const r1 = endTap(y0, 1, ih, kh)
       for (let ox = 0; ox < ow; ox++) {
         const x0 = ox * sw - pl
         const s0 = firstTap(x0, 1)
-        const s1 = endTap(x0, 1, kw, iw)
+        const s1 = endTap(x0, 1, iw, kw)
         const corner = x + ((((y0 + r0) * iw + x0 + s0) * c) << 2)
         const scale = <f32>1 / <f32>((r1 - r0) * (s1 - s0))
         let o = 0
@@ -162,11 +162,11 @@ export function avgPool2d_f32_dx(
     for (let oy = 0; oy < oh; oy++) {
       const y0 = oy * sh - pt
       const r0 = firstTap(y0, 1)
-      const r1 = endTap(y0, 1, kh, ih)
+      const r1 = endTap(y0, 1, ih, kh)
       for (let ox = 0; ox < ow; ox++) {
         const x0 = ox * sw - pl
         const s0 = firstTap(x0, 1)
-        const s1 = endTap(x0, 1, kw, iw)
+        const s1 = endTap(x0, 1, iw, kw)
         const corner = dx + ((((y0 + r0) * iw + x0 + s0) * c) << 2)
         const scale = <f32>1 / <f32>((r1 - r0) * (s1 - s0))
         let o = 0

@@ -3,7 +3,7 @@
 // Arithmetic of TensorFlow Lite's reference kernel (integer_ops/conv.h, ConvPerChannel).
 
 import { fourChannels } from './fourChannels'
-import { endTap, firstTap } from './window'
+import { endTap, firstTap } from '../window'
 
 /**
  * @param x i8 [batch][ih][iw][ic]

@@ -3,7 +3,7 @@
 // Arithmetic of TensorFlow Lite's reference kernel (integer_ops/depthwise_conv.h).
 
 import { requantize } from './requantize'
-import { endTap, firstTap } from './window'
+import { endTap, firstTap } from '../window'
 
 /**
  * y[b][oy][ox][o] = clamp(yZero + scale_o * (bias[o] + sum (x - xZero) * w[ky][kx][o]))

@@ -2,7 +2,7 @@
 // nor counted in the mean. Channels go 8 at a time with SIMD, the rest one by one.
 // Arithmetic of TensorFlow Lite's reference kernels (integer_ops/pooling.h).
 
-import { endTap, firstTap } from './window'
+import { endTap, firstTap } from '../window'
 
 /**
  * y[b][oy][ox][ch] = clamp(the largest x[b][iy][ix][ch] in the window, lo, hi)
