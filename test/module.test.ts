@@ -14,6 +14,7 @@ import { loadDigits } from '../src/files'
 import { DunlinError } from '../src/graph/error'
 import { Random } from '../src/graph/random'
 import { argmax, Model } from '../src/model/model'
+import { Session } from '../src/session/session'
 import { adam } from '../src/train/optimizers'
 import { oneCycle } from '../src/train/schedules'
 import { Trainer } from '../src/train/trainer'
@@ -120,12 +121,20 @@ describe.each(['scalar', 'simd'] as const)('the module for %s', (target) => {
 })
 
 describe('a module of the float model', () => {
-  it('gives the bits of the session', async () => {
+  it('gives the bits of a session that runs its plan, and nearly those of the session with Winograd', async () => {
     const module = await loadModule((await buildModule(float, { target: 'scalar' })).wasm)
-    const wanted = await float.predict(test.x.subarray(0, 20 * EACH), { build: 'scalar' })
+    const plan = float.plan(1, 'module')
+    const session = await Session.create(plan, { build: 'scalar' })
+    const usual = await float.predict(test.x.subarray(0, 20 * EACH), { build: 'scalar' })
+    // Winograd's constant times the 64 terms of a logit.
+    const bound = 24 * 2 ** -24 * 64 * usual.reduce((most, v) => Math.max(most, Math.abs(v)), 0)
     for (let i = 0; i < 20; i++) {
       const y = module.predict(test.x.subarray(i * EACH, (i + 1) * EACH))
-      expect([...y], `sample ${i}`).toEqual([...wanted.subarray(i * 10, (i + 1) * 10)])
+      session.feed(plan.inputs[0], test.x, i)
+      session.run()
+      expect([...y], `sample ${i}`).toEqual([...session.fetch(plan.outputs[0])])
+      for (let j = 0; j < 10; j++)
+        expect(Math.abs(y[j] - usual[i * 10 + j]), `sample ${i}, logit ${j}`).toBeLessThanOrEqual(bound)
     }
   })
 })
