@@ -26,7 +26,7 @@ const floats = (n) => Float32Array.from({ length: n }, () => random.uniform(-1, 
 function open(build) {
   const bytes = readFileSync(new URL(`../dist/kernels/${build}.wasm`, import.meta.url))
   if (!WebAssembly.validate(bytes)) return undefined
-  const memory = new WebAssembly.Memory({ initial: 1024 })
+  const memory = new WebAssembly.Memory({ initial: 4096 })
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } })
   let end = 64
   const alloc = (n) => {
@@ -284,6 +284,12 @@ for (const host of hosts) {
     [8, 64, 64],
     [28, 1, 8],
     [14, 8, 16],
+    [32, 3, 16],
+    [7, 64, 64],
+    [5, 32, 32],
+    [5, 8, 8],
+    [2, 32, 32],
+    [2, 128, 128],
   ]) {
     for (const kind of [undefined, 2, 4, 'dx', 'dw']) rows.push(conv(host, ...shape, kind))
   }
@@ -296,7 +302,7 @@ for (const host of hosts) {
 for (const { build } of hosts) rows.push(await step(build))
 
 const now = () => performance.now()
-/** Milliseconds of one call, over about `slice` of them. */
+/** Milliseconds of one call, the mean of row.count of them. */
 const once = (row) => {
   const began = now()
   for (let i = 0; i < row.count; i++) row.run()
