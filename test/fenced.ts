@@ -15,11 +15,13 @@ export class Fenced implements Emit {
   private readonly arena: Arena
   readonly values = new Map<Node, Placed>()
   readonly grads = new Map<Node, Placed>()
+  private readonly kept = new Map<string, Placed>()
 
   constructor(
     private readonly build: Build,
     readonly batch: number,
     readonly target: Target = 'session',
+    readonly training = false,
   ) {
     this.arena = new Arena(build.memory)
   }
@@ -55,6 +57,21 @@ export class Fenced implements Emit {
     return this.place('scratch', scratch('f32', length))
   }
 
+  saved(node: Node, name: string, length: number): Placed {
+    const key = `${node.op} ${name}`
+    const buffer = this.kept.get(key) ?? this.place(name, scratch('f32', length))
+    this.kept.set(key, buffer)
+    return buffer
+  }
+
+  state(name: string, length: number): Placed {
+    return this.place(name, inout(new Float32Array(length)))
+  }
+
+  step(): Placed {
+    return this.place('step', in_(Int32Array.of(0)))
+  }
+
   constant(name: string, data: TypedArray): Placed {
     return this.place(name, in_(data))
   }
@@ -80,17 +97,19 @@ export interface Run {
   dy?: Float32Array
   /** What the gradients of the inputs start from, by input; default: zeros. */
   before?: readonly Float32Array[]
+  /** Run the forward as in a training step; default: when there is a dy. */
+  training?: boolean
 }
 
 /** The value of a node, and after a backward the gradients of its inputs. */
 export function runNode(
   build: Build,
   node: Node,
-  { batch, inputs, dy, before }: Run,
+  { batch, inputs, dy, before, training = dy !== undefined }: Run,
 ): { y: Float32Array; grads: Float32Array[] } {
   const row = opOf(node.op)
   if (!row?.forward || (dy && !row.backward)) throw new Error(`${node.op} has no f32 kernels to run.`)
-  const e = new Fenced(build, batch)
+  const e = new Fenced(build, batch, 'session', training)
   node.inputs.forEach((x, i) => {
     e.values.set(x, e.place(`input ${i}`, in_(inputs[i])))
     if (dy && x.dtype === 'f32')

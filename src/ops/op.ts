@@ -27,12 +27,20 @@ export interface Emit {
   readonly batch: number
   /** Who runs the calls: a session has room for packed weights; a module wants little code and memory. int8 results are equal. */
   readonly target: Target
+  /** Whether the run is a training step: then dropout drops, and batch norm measures the batch. */
+  readonly training: boolean
   /** The node's value: its shape for each sample, or once if it does not depend on an input. */
   value(node: Node): Buffer
   /** Where the gradient of the node's value is summed up; undefined when nothing before it learns. */
   grad(node: Node): Buffer | undefined
   /** `length` words of 4 bytes for one call. Their contents are undefined. */
   scratch(length: number): Buffer
+  /** `length` words of 4 bytes that the node's forward leaves for its backward: the same buffer for the same name. */
+  saved(node: Node, name: string, length: number): Buffer
+  /** `length` words of 4 bytes that keep their contents from run to run; zero at first. */
+  state(name: string, length: number): Buffer
+  /** i32 [1]: how many training steps were taken before this one. The host writes it. */
+  step(): Buffer
   /** Numbers known when planning. */
   constant(name: string, data: TypedArray): Buffer
   /** `length` words of 4 bytes made from parameters by `fill`: once per session when the parameters stand still, else in every run. */

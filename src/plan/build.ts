@@ -71,7 +71,10 @@ class Builder implements Emit {
   private readonly grads = new Map<Node, Planned>()
   /** Nodes that a trainable parameter flows into: only they have gradients. */
   private readonly learning = new Set<Node>()
+  /** What a node's forward leaves for its backward, by node and name. */
+  private readonly kept = new Map<Node, Map<string, Planned>>()
   private readonly buffers: Planned[] = []
+  private counter?: Planned
   private readonly init: Pending[] = []
   private readonly calls: Pending[] = []
   private into = this.calls
@@ -79,7 +82,7 @@ class Builder implements Emit {
   constructor(
     private readonly outputs: readonly Node[],
     readonly batch: number,
-    private readonly training: boolean,
+    readonly training: boolean,
     readonly target: Target = 'session',
   ) {
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
@@ -118,12 +121,12 @@ class Builder implements Emit {
       if (!row?.backward) throw new DunlinError(`${where(node)}: has no gradient, so nothing before it can be trained.`)
       row.backward(this, node)
     }
-    const hyper = this.add('hyper', 'f32', hyperLength, 'state')
+    const hyper = this.state('hyper', hyperLength)
     for (const node of this.order) {
       const g = this.grads.get(node)
       if (!isParam(node) || !g) continue
       const w = this.value(node)
-      update(this, { w, g, n: w.length, hyper, state: (name) => this.add(`${node.name}/${name}`, 'f32', w.length, 'state') })
+      update(this, { w, g, n: w.length, hyper, state: (name) => this.state(`${node.name}/${name}`, w.length) })
       if (node.mask) this.call('mask_f32', w, this.constant(`${node.name}/mask`, node.mask), w.length)
     }
   }
@@ -156,6 +159,23 @@ class Builder implements Emit {
 
   scratch(length: number): Planned {
     return this.add('scratch', 'f32', length, 'arena')
+  }
+
+  saved(node: Node, name: string, length: number): Planned {
+    const names = this.kept.get(node) ?? new Map<string, Planned>()
+    this.kept.set(node, names)
+    const buffer = names.get(name) ?? this.add(`${node.name}/${name}`, 'f32', length, 'arena')
+    names.set(name, buffer)
+    return buffer
+  }
+
+  state(name: string, length: number): Planned {
+    return this.add(name, 'f32', length, 'state')
+  }
+
+  step(): Planned {
+    this.counter ??= this.add('step', 'i32', 1, 'state')
+    return this.counter
   }
 
   constant(name: string, data: TypedArray): Planned {

@@ -82,6 +82,7 @@ export class Trainer {
     const session = (this.session ??= await Session.create(this.plan(), { build: this.options.build }))
     this.upload(session)
     const [hyper] = session.plan.state.filter((r) => r.name === 'hyper')
+    const counter = session.plan.state.find((r) => r.name === 'step')
     const first = this.steps
     const stepsPerEpoch = Math.ceil(data.count / batch)
     const shuffle = new Random(seed, SHUFFLE + first)
@@ -100,6 +101,7 @@ export class Trainer {
         draw(order, at, count)
         const rate = optimizer.lr * schedule(this.steps - first, stepsPerEpoch * epochs)
         session.view(hyper).set(optimizer.hyper(this.steps + 1, rate))
+        if (counter) session.view(counter)[0] = this.steps
         session.run()
         this.steps++
         const result = this.results(session, data.y, order, at, count)
