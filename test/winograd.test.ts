@@ -107,7 +107,7 @@ describe.each(builds)('$name', (build) => {
       const x = input([h, h, ic])
       const node = conv2d({ filters: oc, kernel: 3, padding })(x)
       const [oh, ow] = node.shape
-      const { tile } = chooseConv3x3({ oh, ow, ic, oc })
+      const { tile } = chooseConv3x3('f32', { oh, ow, ic, oc })
       expect(tile, `h ${h}`).toBeDefined()
       const batch = 3
       const inputs = [floats(random, batch * h * h * ic), floats(random, oc * 9 * ic), floats(random, oc)]
@@ -165,10 +165,10 @@ function gradient(node: Node, [, w]: readonly Numbers[], dy: Numbers, batch: num
   return dx
 }
 
-it('the table ends in a row that fits everything, and every row is reached', () => {
+it.each(['f32', 'i8'] as const)('the table of %s ends in a row that fits everything, and every row is reached', (dtype) => {
   const reached = new Set<string>()
   for (const oh of [1, 2, 3, 4, 6, 8, 13, 32]) {
-    for (const ic of [1, 8, 32]) for (const oc of [1, 8, 64]) reached.add(chooseConv3x3({ oh, ow: oh, ic, oc }).variant)
+    for (const ic of [1, 8, 32]) for (const oc of [1, 8, 64]) reached.add(chooseConv3x3(dtype, { oh, ow: oh, ic, oc }).variant)
   }
-  expect([...reached].sort()).toEqual(CONV3X3.map((r) => r.variant).sort())
+  expect([...reached].sort()).toEqual(CONV3X3[dtype].map((r) => r.variant).sort())
 })

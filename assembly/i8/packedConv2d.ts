@@ -2,7 +2,7 @@
 // with memory to spare. An image is widened once to i16 with its zero point taken off and its padding made real, so that
 // the inner loop has no tests; a panel of weights stays in the cache while all tiles of 4 output pixels go by.
 
-import { panelBytes, storeTile, sums1x8, sums4x8, TILE, widen } from './panel'
+import { finish, HEAD, panelBytes, sums1x8, TILE, tile1x8, tile4x8, widen } from './panel'
 
 /**
  * y = clamp(yZero + scale_o * (bias[o] + sum (x - xZero) * w)), as conv2d_i8. A dense layer is a 1x1 window on [1][batch] pixels.
@@ -17,6 +17,18 @@ export function packedConv2d_i8(
   x: usize, b: usize, y: usize, scratch: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
   pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
+): void {
+  // After a relu negative sums end at the zero point.
+  if (lo >= yZero) convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, true)
+  else convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false)
+}
+
+// @ts-ignore: decorator
+@inline
+function convolve(
+  x: usize, b: usize, y: usize, scratch: usize,
+  batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
+  pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, positive: bool,
 ): void {
   const ph = (oh - 1) * sh + (kh - 1) * dh + 1
   const pw = (ow - 1) * sw + (kw - 1) * dw + 1
@@ -54,14 +66,19 @@ export function packedConv2d_i8(
         if (++column == ow) { column = 0; from += line }
         const a3 = count > 3 ? from + column * pixel : a2
         if (++column == ow) { column = 0; from += line }
-        if (ASC_FEATURE_SIMD && count > 1) sums4x8(a0, a1, a2, a3, kh, rowStep, cols, colStep, pairs, w, scratch)
-        else {
+        if (ASC_FEATURE_SIMD) {
+          if (count > 1) {
+            tile4x8(
+              a0, a1, a2, a3, kh, rowStep, cols, colStep, pairs, w, scratch, to, count, oc, width, yZero, lo, hi, positive, false,
+            )
+          } else tile1x8(a0, kh, rowStep, cols, colStep, pairs, w, scratch, to, width, yZero, lo, hi, positive)
+        } else {
           for (let k = 0; k < count; k++) {
             const a = k == 0 ? a0 : k == 1 ? a1 : k == 2 ? a2 : a3
-            sums1x8(a, kh, rowStep, cols, colStep, pairs, w, scratch + (k << 5))
+            sums1x8(a, kh, rowStep, cols, colStep, pairs, w, w + HEAD, scratch + (k << 5))
           }
+          finish(scratch, w, to, oc, count, width, yZero, lo, hi)
         }
-        storeTile(scratch, w, to, count, oc, width, yZero, lo, hi)
         to += oc << 2
       }
       w += panel

@@ -3,7 +3,7 @@
 // of rows r and r + dh, interleaved, as i16 without their zero point and with the padding made real. Only the lines that
 // the current output row reads are kept, in a ring.
 
-import { HEAD, panelBytes, storeTile, TILE } from './panel'
+import { finish, finish4x8, HEAD, panelBytes, TILE } from './panel'
 
 /**
  * y[b][oy][ox][o] = clamp(yZero + scale_o * (bias[o] + sum (x - xZero) * w[ky][kx][o])), as depthwiseConv2d_i8.
@@ -18,6 +18,18 @@ export function packedDepthwiseConv2d_i8(
   x: usize, b: usize, y: usize, scratch: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
   pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
+): void {
+  // After a relu negative sums end at the zero point.
+  if (lo >= yZero) convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, true)
+  else convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false)
+}
+
+// @ts-ignore: decorator
+@inline
+function convolve(
+  x: usize, b: usize, y: usize, scratch: usize,
+  batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
+  pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, positive: bool,
 ): void {
   const depth = oc / ic
   const pw = (ow - 1) * sw + (kw - 1) * dw + 1
@@ -205,7 +217,13 @@ export function packedDepthwiseConv2d_i8(
               store<i32>(at, v3, 96)
             }
           }
-          storeTile(scratch, w, to, count, oc, width, yZero, lo, hi)
+          if (ASC_FEATURE_SIMD) {
+            finish4x8(
+              v128.load(scratch), v128.load(scratch, 16), v128.load(scratch, 32), v128.load(scratch, 48),
+              v128.load(scratch, 64), v128.load(scratch, 80), v128.load(scratch, 96), v128.load(scratch, 112),
+              w, scratch, to, to + (oc << 1), oc, min(2, count), max(0, count - 2), width, yZero, lo, hi, positive,
+            )
+          } else finish(scratch, w, to, oc, count, width, yZero, lo, hi)
           to += count * oc
         }
       }

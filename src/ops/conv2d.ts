@@ -1,7 +1,7 @@
 // conv2d: x [ih, iw, ic] -> [oh, ow, oc], weights OHWI. Bias and relu are fused into the kernel.
 
 import { type Layer, type Node, type Param, param } from '../graph/node'
-import { int8Args, packedArgs } from './int8'
+import { int8Args, packedArgs, winogradArgs } from './int8'
 import {
   type Activation,
   type Buffer,
@@ -135,7 +135,16 @@ export const conv2dOp: Op<Conv2dAttrs> = {
         e.call('conv2d_i8', ...before, ...convSizes(e, node), ...after)
         return
       }
-      const { ic, oh, ow, kh, kw, sh, sw, dh, dw } = windowOf(node)
+      const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = windowOf(node)
+      if (winogradTile(e, node)) {
+        const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
+        const block = Math.min(WINOGRAD_BLOCK, 4 * Math.ceil((down * across) / 4))
+        const { before, after } = winogradArgs(e, node)
+        const scratch = e.scratch(32 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128))
+        const sizes = [rows(e, node), ih, iw, ic, oh, ow, node.shape[2], pt, pl] as const
+        e.call('packedConv2d_i8_winograd', ...before, scratch, block, ...sizes, ...after)
+        return
+      }
       // A kernel row is contiguous in x and in w, unless it is dilated.
       const [segments, chunk] = dw === 1 ? [kh, kw * ic] : [kh * kw, ic]
       const layout = { segments, chunk, channelStep: kh * kw * ic, segmentStep: chunk, step: 1 }
@@ -162,7 +171,8 @@ function winogradTile(e: Emit, node: Node<Conv2dAttrs>): 2 | 4 | undefined {
   if (e.target === 'module') return undefined
   const { kh, kw, sh, sw, dh, dw, oh, ow, ic } = windowOf(node)
   const fits = kh === 3 && kw === 3 && sh === 1 && sw === 1 && dh === 1 && dw === 1
-  return fits ? chooseConv3x3({ oh, ow, ic, oc: node.shape[2] }).tile : undefined
+  const dtype = node.dtype === 'f32' ? 'f32' : 'i8'
+  return fits ? chooseConv3x3(dtype, { oh, ow, ic, oc: node.shape[2] }).tile : undefined
 }
 
 /** Tiles transformed at once: their transforms stay in the second-level cache. */

@@ -46,9 +46,19 @@ export function packedArgs(e: Emit, node: Node<{ activation?: Activation }>, lay
   const { x, w, b, multiplier, shift, y, after } = operands(e, node)
   const { segments, chunk, channelStep, segmentStep, step } = layout
   const channels = node.shape[node.shape.length - 1]
-  const panel = 40 + 8 * segments * Math.ceil(chunk / 2)
+  const panel = 48 + 8 * segments * Math.ceil(chunk / 2)
   const packed = e.prepared(`${node.name}/packed`, Math.ceil(channels / 8) * panel, (to) =>
     e.call('pack_i8', w, b, multiplier, shift, to, channels, segments, chunk, channelStep, segmentStep, step),
+  )
+  return { before: [x, packed, y] as const, after }
+}
+
+/** The same for Winograd's kernel: 16 transformed weights for the 9 of a filter. */
+export function winogradArgs(e: Emit, node: Node<{ activation?: Activation }>) {
+  const { x, w, b, multiplier, shift, y, after } = operands(e, node)
+  const [channels, , , ic] = node.inputs[1].shape
+  const packed = e.prepared(`${node.name}/packed`, Math.ceil(channels / 8) * (48 + 128 * Math.ceil(ic / 2)), (to) =>
+    e.call('pack_i8_winograd', w, b, multiplier, shift, to, channels, ic),
   )
   return { before: [x, packed, y] as const, after }
 }

@@ -20,16 +20,27 @@ interface Rule {
   oc: number
   /** Most outputs computed for one that is kept: tiles stick out of the image. */
   waste: number
+  /** What the kernel can: input channels in whole vectors, and how many (its sums are int32). */
+  multiple?: number
+  most?: number
 }
 
-export const CONV3X3: readonly Rule[] = [
-  { variant: 'winograd4', tile: 4, ic: 8, oc: 8, waste: 2 },
-  { variant: 'winograd2', tile: 2, ic: 32, oc: 16, waste: 1.5 },
-  { variant: 'direct', ic: 1, oc: 1, waste: Infinity },
-]
+export const CONV3X3: Record<'f32' | 'i8', readonly Rule[]> = {
+  f32: [
+    { variant: 'winograd4', tile: 4, ic: 8, oc: 8, waste: 2 },
+    { variant: 'winograd2', tile: 2, ic: 32, oc: 16, waste: 1.5 },
+    { variant: 'direct', ic: 1, oc: 1, waste: Infinity },
+  ],
+  i8: [
+    { variant: 'winograd2', tile: 2, ic: 16, oc: 8, waste: 1.5, multiple: 8, most: 1843 },
+    { variant: 'direct', ic: 1, oc: 1, waste: Infinity },
+  ],
+}
 
 /** The first row of the table that fits. */
-export function chooseConv3x3({ oh, ow, ic, oc }: Conv3x3): Rule {
+export function chooseConv3x3(dtype: 'f32' | 'i8', { oh, ow, ic, oc }: Conv3x3): Rule {
   const wasted = (tile: number) => (Math.ceil(oh / tile) * tile * Math.ceil(ow / tile) * tile) / (oh * ow)
-  return CONV3X3.find((r) => ic >= r.ic && oc >= r.oc && wasted(r.tile ?? 1) <= r.waste) as Rule
+  return CONV3X3[dtype].find(({ tile = 1, multiple = 1, most = Infinity, ...r }) => {
+    return ic >= r.ic && ic <= most && ic % multiple === 0 && oc >= r.oc && wasted(tile) <= r.waste
+  }) as Rule
 }
