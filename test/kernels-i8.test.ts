@@ -159,7 +159,7 @@ function winograd(
   const [panels] = run(build, 'pack_i8_winograd', [in_(w), ...fences(channels), out('i8', bytes), oc, ic])
   const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
   const [y, whole] = [4, 4 * Math.ceil((down * across) / 4)].map((block) => {
-    const room = scratch('i8', 128 + (2 * down + 2) * (2 * across + 2) * ic * 2 + block * (32 * ic + 512))
+    const room = scratch('i8', 192 + (2 * down + 2) * (2 * across + 2) * ic * 2 + block * (32 * ic + 512))
     const sizes = [batch, ih, iw, ic, oh, ow, oc, pt, pl]
     const buffers = [in_(x), in_(panels), out('i8', outputs(s)), room]
     return run(build, 'packedConv2d_i8_winograd', [...buffers, block, ...sizes, ...ranges(range)])[0]
@@ -185,13 +185,14 @@ function packed(
   const layout = conv ? [segments, chunk, taps * s.ic, chunk, 1] : [s.kw, s.kh, 1, s.oc, s.kw * s.oc]
   const bytes = Math.ceil(s.oc / 8) * (192 + 32 * layout[0] * Math.ceil(layout[1] / 2))
   const [panels] = run(build, 'pack_i8', [in_(w), ...fences(channels), out('i8', bytes), s.oc, ...layout])
-  const image = conv ? 2 * ph * pw * s.ic : 32 * (((s.kh - 1) >> 1) * 2 * s.dh + 1) * pw
+  const offsets = 16 * Math.ceil((taps + s.oh * s.ow) / 4)
+  const image = conv ? offsets + 2 * ph * pw * s.ic : 32 * (((s.kh - 1) >> 1) * 2 * s.dh + 1) * pw
   const kernel = conv ? 'packedConv2d_i8' : 'packedDepthwiseConv2d_i8'
   const [y] = run(build, kernel, [
     in_(x),
     in_(panels),
     out('i8', outputs(s)),
-    scratch('i8', 128 + image),
+    scratch('i8', 192 + image),
     ...convolution(s),
     ...ranges(range),
   ])

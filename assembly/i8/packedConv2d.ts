@@ -2,7 +2,7 @@
 // with memory to spare. An image is widened once to i16 with its zero point taken off and its padding made real, so that
 // the inner loop has no tests; a panel of weights stays in the cache while all tiles of 4 output pixels go by.
 
-import { finish, HEAD, panelBytes, sums1x8, TILE, tile1x8, tile4x8, widen } from './panel'
+import { begin, finish, HEAD, panelBytes, sums1x8, TILE, tile1x8, tile4x8, widen } from './panel'
 
 /**
  * y = clamp(yZero + scale_o * (bias[o] + sum (x - xZero) * w)), as conv2d_i8. A dense layer is a 1x1 window on [1][batch] pixels.
@@ -10,7 +10,8 @@ import { finish, HEAD, panelBytes, sums1x8, TILE, tile1x8, tile4x8, widen } from
  * x        i8 [batch][ih][iw][ic]
  * b        packed by pack_i8: oc channels, contiguous along a kernel row: (kh, kw * ic), or dilated along it (kh * kw, ic)
  * y        i8 [batch][oh][ow][oc]
- * scratch  128 bytes, then one image in i16: ((oh - 1) * sh + (kh - 1) * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1) * ic
+ * scratch  192 bytes; kh * kw + oh * ow words, rounded up to 4; then one image in i16:
+ *          ((oh - 1) * sh + (kh - 1) * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1) * ic
  * Zero points, lo and hi in [-128, 127]; kh * kw * ic at most 65536.
  */
 export function packedConv2d_i8(
@@ -18,6 +19,7 @@ export function packedConv2d_i8(
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
   pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
+  begin(scratch, yZero, lo, hi)
   // After a relu negative sums end at the zero point.
   if (lo >= yZero) convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, true)
   else convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false)
@@ -32,58 +34,72 @@ function convolve(
 ): void {
   const ph = (oh - 1) * sh + (kh - 1) * dh + 1
   const pw = (ow - 1) * sw + (kw - 1) * dw + 1
-  const image = scratch + TILE
-  const imageLine = (pw * ic) << 1
+  const line = (pw * ic) << 1
   const inside = min(iw, pw - pl) * ic
   const padded = pt > 0 || pl > 0 || ph > ih || pw > iw
+  // Where the windows begin, and where the segments of one lie in it.
   const cols = dw == 1 ? 1 : kw
   const pairs = ((dw == 1 ? kw * ic : ic) + 1) >> 1
-  const rowStep = <usize>(dh * imageLine)
-  const colStep = <usize>((dw * ic) << 1)
-  const line = sh * imageLine
-  const pixel = (sw * ic) << 1
+  const segments = kh * cols
   const pixels = oh * ow
-  const panel = panelBytes(kh * cols * pairs)
+  // A single pixel that is left over, or any where there are not 4, goes alone.
+  const tiled = pixels < 4 ? 0 : (pixels & 3) == 1 ? pixels - 1 : pixels
+  const offsets = scratch + TILE
+  const starts = offsets + (segments << 2)
+  const image = (starts + (pixels << 2) + 15) & -16
+  grid(offsets, kh, dh * line, cols, (dw * ic) << 1)
+  grid(starts, oh, sh * line, ow, (sw * ic) << 1)
+  const panel = panelBytes(segments * pairs)
+  if (padded) memory.fill(image, 0, ph * line)
   for (let i = 0; i < batch; i++) {
-    if (padded) memory.fill(image, 0, ph * imageLine)
     for (let r = max(0, pt); r < min(ph, pt + ih); r++) {
-      widen(x + (r - pt) * iw * ic, image + (r * imageLine + ((pl * ic) << 1)), inside, xZero)
+      widen(x + (r - pt) * iw * ic, image + (r * line + ((pl * ic) << 1)), inside, xZero)
     }
     let w = b
     for (let o = 0; o < oc; o += 8) {
       const width = min(8, oc - o)
-      let from = image
-      let column = 0
-      let to = y + o
-      for (let p = 0; p < pixels; p += 4) {
-        // 4 consecutive output pixels, which may sit on two or more rows; past the end the last one again.
-        const count = min(4, pixels - p)
-        const a0 = from + column * pixel
-        if (++column == ow) { column = 0; from += line }
-        const a1 = count > 1 ? from + column * pixel : a0
-        if (++column == ow) { column = 0; from += line }
-        const a2 = count > 2 ? from + column * pixel : a1
-        if (++column == ow) { column = 0; from += line }
-        const a3 = count > 3 ? from + column * pixel : a2
-        if (++column == ow) { column = 0; from += line }
-        if (ASC_FEATURE_SIMD) {
-          if (count > 1) {
-            tile4x8(
-              a0, a1, a2, a3, kh, rowStep, cols, colStep, pairs, w, scratch, to, count, oc, width, yZero, lo, hi, positive, false,
-            )
-          } else tile1x8(a0, kh, rowStep, cols, colStep, pairs, w, scratch, to, width, yZero, lo, hi, positive)
-        } else {
-          for (let k = 0; k < count; k++) {
-            const a = k == 0 ? a0 : k == 1 ? a1 : k == 2 ? a2 : a3
-            sums1x8(a, kh, rowStep, cols, colStep, pairs, w, w + HEAD, scratch + (k << 5))
-          }
-          finish(scratch, w, to, oc, count, width, yZero, lo, hi)
+      let p = 0
+      if (ASC_FEATURE_SIMD) {
+        for (; p < tiled; p += 4) {
+          // The last tile ends where the pixels end: it may do some of them again.
+          const first = min(p, tiled - 4)
+          const at = starts + (first << 2)
+          const a0 = image + load<u32>(at)
+          const a1 = image + load<u32>(at, 4)
+          const a2 = image + load<u32>(at, 8)
+          const a3 = image + load<u32>(at, 12)
+          const to = y + (first * oc + o)
+          tile4x8(a0, a1, a2, a3, segments, offsets, pairs, w, scratch, to, 4, oc, width, yZero, lo, hi, positive, false)
         }
-        to += oc << 2
+      }
+      for (; p < pixels; p++) {
+        const a = image + load<u32>(starts + (p << 2))
+        const to = y + (p * oc + o)
+        if (ASC_FEATURE_SIMD) tile1x8(a, segments, offsets, pairs, w, scratch, to, width, yZero, lo, hi, positive)
+        else {
+          sums1x8(a, segments, offsets, pairs, w, w + HEAD, scratch)
+          finish(scratch, w, to, oc, 1, width, yZero, lo, hi)
+        }
       }
       w += panel
     }
     x += ih * iw * ic
     y += pixels * oc
+  }
+}
+
+/** to[i * cols + j] = i * rowStep + j * colStep. */
+// @ts-ignore: decorator
+@inline
+function grid(to: usize, rows: i32, rowStep: i32, cols: i32, colStep: i32): void {
+  let row = 0
+  for (let i = 0; i < rows; i++) {
+    let at = row
+    for (let j = 0; j < cols; j++) {
+      store<i32>(to, at)
+      at += colStep
+      to += 4
+    }
+    row += rowStep
   }
 }

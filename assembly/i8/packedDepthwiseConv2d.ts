@@ -3,7 +3,7 @@
 // of rows r and r + dh, interleaved, as i16 without their zero point and with the padding made real. Only the lines that
 // the current output row reads are kept, in a ring.
 
-import { finish, finish4x8, HEAD, panelBytes, TILE } from './panel'
+import { begin, finish, finish4x8, HEAD, panelBytes, TILE } from './panel'
 
 /**
  * y[b][oy][ox][o] = clamp(yZero + scale_o * (bias[o] + sum (x - xZero) * w[ky][kx][o])), as depthwiseConv2d_i8.
@@ -11,7 +11,7 @@ import { finish, finish4x8, HEAD, panelBytes, TILE } from './panel'
  * x        i8 [batch][ih][iw][ic]; oc is a multiple of ic
  * b        packed by pack_i8: oc channels, kw segments of kh
  * y        i8 [batch][oh][ow][oc]
- * scratch  128 bytes, then (((kh - 1) >> 1) * 2 * dh + 1) lines of ((ow - 1) * sw + (kw - 1) * dw + 1) * 32 bytes
+ * scratch  192 bytes, then (((kh - 1) >> 1) * 2 * dh + 1) lines of ((ow - 1) * sw + (kw - 1) * dw + 1) * 32 bytes
  * Zero points, lo and hi in [-128, 127].
  */
 export function packedDepthwiseConv2d_i8(
@@ -19,6 +19,7 @@ export function packedDepthwiseConv2d_i8(
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
   pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
+  begin(scratch, yZero, lo, hi)
   // After a relu negative sums end at the zero point.
   if (lo >= yZero) convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, true)
   else convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false)
@@ -39,12 +40,11 @@ function convolve(
   const ring = ((pairs - 1) * 2 * dh + 1) * lineBytes
   const step = 2 * dh * lineBytes
   const panel = panelBytes(kw * pairs)
-  const tapBytes = pairs << 5
   const columnBytes = dw << 5
   const pixelBytes = sw << 5
   const end = min(pw, pl + iw)
-  // Windows of 3 columns side by side: 4 of them read 6 columns, each of which is loaded once.
-  const neighbours = kw == 3 && sw == 1 && dw == 1
+  // Columns outside the image stay zero.
+  memory.fill(lines, 0, ring)
   for (let i = 0; i < batch; i++) {
     let w = b
     for (let o = 0; o < oc; o += 8) {
@@ -57,22 +57,20 @@ function convolve(
         // The lines that this row reads and that are not there yet. `slot` is where in the ring line `row` goes.
         while (row <= top + (pairs - 1) * 2 * dh) {
           if (row >= top) {
-            let at = lines + slot
+            let at = lines + slot + (pl << 5)
             const first = row - pt
             const second = first + dh
             const hasFirst = <u32>first < <u32>ih
             const hasSecond = <u32>second < <u32>ih
-            if (pl > 0 || end < pw || !hasFirst || !hasSecond) memory.fill(at, 0, lineBytes)
-            at += pl << 5
-            let p = x + first * iw * ic
-            let q = x + second * iw * ic
+            // A row that does not exist reads any other, and is made zero.
+            let p = x + (hasFirst ? first * iw * ic : 0)
+            let q = x + (hasSecond ? second * iw * ic : 0)
             if (ASC_FEATURE_SIMD && depth == 1) {
               const zero = i16x8.splat(<i16>xZero)
-              // A row that does not exist reads any other, and is made zero.
               const keepFirst = i16x8.splat(hasFirst ? -1 : 0)
               const keepSecond = i16x8.splat(hasSecond ? -1 : 0)
-              p = (hasFirst ? p : x) + o
-              q = (hasSecond ? q : x) + o
+              p += o
+              q += o
               for (let c = pl; c < end; c++) {
                 const u = v128.and(i16x8.sub(v128.load8x8_s(p), zero), keepFirst)
                 const v = v128.and(i16x8.sub(v128.load8x8_s(q), zero), keepSecond)
@@ -86,8 +84,8 @@ function convolve(
               for (let c = pl; c < end; c++) {
                 for (let l = 0; l < width; l++) {
                   const k = (o + l) / depth
-                  if (hasFirst) store<i16>(at + (l << 2), <i16>(<i32>load<i8>(p + k) - xZero))
-                  if (hasSecond) store<i16>(at + (l << 2), <i16>(<i32>load<i8>(q + k) - xZero), 2)
+                  store<i16>(at + (l << 2), hasFirst ? <i16>(<i32>load<i8>(p + k) - xZero) : 0)
+                  store<i16>(at + (l << 2), hasSecond ? <i16>(<i32>load<i8>(q + k) - xZero) : 0, 2)
                 }
                 p += ic
                 q += ic
@@ -99,132 +97,73 @@ function convolve(
           slot += lineBytes
           if (slot == ring) slot = 0
         }
-        // The line after the newest is the oldest: the one of the first tap.
-        const oldest = slot
-        for (let ox = 0; ox < ow; ox += 4) {
-          const count = min(4, ow - ox)
-          const a = lines + ((ox * sw) << 5)
-          // A position past the end computes the last one again.
-          const to1 = min(count - 1, 1) * pixelBytes
-          const to2 = min(count - 1, 2) * pixelBytes
-          const to3 = (count - 1) * pixelBytes
-          if (ASC_FEATURE_SIMD && neighbours && count == 4) {
-            for (let half = 0; half < 32; half += 16) {
-              let v0 = v128.load(w + half)
-              let v1 = v0
-              let v2 = v0
-              let v3 = v0
-              let t = w + (HEAD + half)
-              let s = oldest
+        // The line after the newest is the oldest: the one of the first taps.
+        let ox = 0
+        let a = lines + slot
+        if (ASC_FEATURE_SIMD && kh == 3 && kw == 3) {
+          const under = slot + step
+          let under0 = lines + (under >= ring ? under - ring : under)
+          for (; ox <= ow - 4; ox += 4) {
+            const a1 = a + pixelBytes
+            const a2 = a1 + pixelBytes
+            const a3 = a2 + pixelBytes
+            const under1 = under0 + pixelBytes
+            const under2 = under1 + pixelBytes
+            const under3 = under2 + pixelBytes
+            finish4x8(
+              taps3x3(a, under0, columnBytes, w, 0), taps3x3(a, under0, columnBytes, w, 16),
+              taps3x3(a1, under1, columnBytes, w, 0), taps3x3(a1, under1, columnBytes, w, 16),
+              taps3x3(a2, under2, columnBytes, w, 0), taps3x3(a2, under2, columnBytes, w, 16),
+              taps3x3(a3, under3, columnBytes, w, 0), taps3x3(a3, under3, columnBytes, w, 16),
+              w, scratch, to, to + (oc << 1), oc, 2, 2, width, yZero, lo, hi, positive,
+            )
+            a = a3 + pixelBytes
+            under0 = under3 + pixelBytes
+            to += oc << 2
+          }
+        }
+        for (; ox < ow; ox++) {
+          if (ASC_FEATURE_SIMD) {
+            let v0 = v128.load(w)
+            let v1 = v128.load(w, 16)
+            let t = w + HEAD
+            let p = a
+            for (let kx = kw; kx > 0; kx--) {
+              let s = slot
+              let q = p
               for (let ky = pairs; ky > 0; ky--) {
-                const p = a + (s + half)
-                const w0 = v128.load(t)
-                const w1 = v128.load(t + tapBytes)
-                const w2 = v128.load(t + 2 * tapBytes)
-                const x0 = v128.load(p)
-                v0 = i32x4.add(v0, i32x4.dot_i16x8_s(x0, w0))
-                const x1 = v128.load(p, 32)
-                v0 = i32x4.add(v0, i32x4.dot_i16x8_s(x1, w1))
-                v1 = i32x4.add(v1, i32x4.dot_i16x8_s(x1, w0))
-                const x2 = v128.load(p, 64)
-                v0 = i32x4.add(v0, i32x4.dot_i16x8_s(x2, w2))
-                v1 = i32x4.add(v1, i32x4.dot_i16x8_s(x2, w1))
-                v2 = i32x4.add(v2, i32x4.dot_i16x8_s(x2, w0))
-                const x3 = v128.load(p, 96)
-                v1 = i32x4.add(v1, i32x4.dot_i16x8_s(x3, w2))
-                v2 = i32x4.add(v2, i32x4.dot_i16x8_s(x3, w1))
-                v3 = i32x4.add(v3, i32x4.dot_i16x8_s(x3, w0))
-                const x4 = v128.load(p, 128)
-                v2 = i32x4.add(v2, i32x4.dot_i16x8_s(x4, w2))
-                v3 = i32x4.add(v3, i32x4.dot_i16x8_s(x4, w1))
-                v3 = i32x4.add(v3, i32x4.dot_i16x8_s(v128.load(p, 160), w2))
+                v0 = i32x4.add(v0, i32x4.dot_i16x8_s(v128.load(q), v128.load(t)))
+                v1 = i32x4.add(v1, i32x4.dot_i16x8_s(v128.load(q, 16), v128.load(t, 16)))
                 t += 32
-                s += step
-                if (s >= ring) s -= ring
+                const next = s + step
+                s = next >= ring ? next - ring : next
+                q = p + (s - slot)
               }
-              v128.store(scratch + half, v0)
-              v128.store(scratch + half, v1, 32)
-              v128.store(scratch + half, v2, 64)
-              v128.store(scratch + half, v3, 96)
+              p += columnBytes
             }
-          } else if (ASC_FEATURE_SIMD) {
-            let v00 = v128.load(w)
-            let v01 = v128.load(w, 16)
-            let v10 = v00
-            let v11 = v01
-            let v20 = v00
-            let v21 = v01
-            let v30 = v00
-            let v31 = v01
-            let s = oldest
-            for (let ky = 0; ky < pairs; ky++) {
-              let p = a + s
-              let t = w + HEAD + (ky << 5)
-              for (let kx = kw; kx > 0; kx--) {
-                const w0 = v128.load(t)
-                const w1 = v128.load(t, 16)
-                v00 = i32x4.add(v00, i32x4.dot_i16x8_s(v128.load(p), w0))
-                v01 = i32x4.add(v01, i32x4.dot_i16x8_s(v128.load(p, 16), w1))
-                v10 = i32x4.add(v10, i32x4.dot_i16x8_s(v128.load(p + to1), w0))
-                v11 = i32x4.add(v11, i32x4.dot_i16x8_s(v128.load(p + to1, 16), w1))
-                v20 = i32x4.add(v20, i32x4.dot_i16x8_s(v128.load(p + to2), w0))
-                v21 = i32x4.add(v21, i32x4.dot_i16x8_s(v128.load(p + to2, 16), w1))
-                v30 = i32x4.add(v30, i32x4.dot_i16x8_s(v128.load(p + to3), w0))
-                v31 = i32x4.add(v31, i32x4.dot_i16x8_s(v128.load(p + to3, 16), w1))
-                t += tapBytes
-                p += columnBytes
-              }
-              s += step
-              if (s >= ring) s -= ring
-            }
-            v128.store(scratch, v00)
-            v128.store(scratch, v01, 16)
-            v128.store(scratch, v10, 32)
-            v128.store(scratch, v11, 48)
-            v128.store(scratch, v20, 64)
-            v128.store(scratch, v21, 80)
-            v128.store(scratch, v30, 96)
-            v128.store(scratch, v31, 112)
+            finish4x8(v0, v1, v0, v1, v0, v1, v0, v1, w, scratch, to, to, 0, 1, 0, width, yZero, lo, hi, positive)
           } else {
             for (let l = 0; l < width; l++) {
-              const bias = load<i32>(w + (l << 2))
-              let v0 = bias
-              let v1 = bias
-              let v2 = bias
-              let v3 = bias
-              let f = w + HEAD + (l << 2)
-              let g = a + (l << 2)
-              for (let kx = 0; kx < kw; kx++) {
-                let s = oldest
+              let v = load<i32>(w + (l << 2))
+              let t = w + HEAD + (l << 2)
+              let p = a + (l << 2)
+              for (let kx = kw; kx > 0; kx--) {
+                let s = slot
                 for (let ky = pairs; ky > 0; ky--) {
-                  const p = g + s
-                  const w0 = <i32>load<i16>(f)
-                  const w1 = <i32>load<i16>(f, 2)
-                  v0 += w0 * load<i16>(p) + w1 * load<i16>(p, 2)
-                  v1 += w0 * load<i16>(p + to1) + w1 * load<i16>(p + to1, 2)
-                  v2 += w0 * load<i16>(p + to2) + w1 * load<i16>(p + to2, 2)
-                  v3 += w0 * load<i16>(p + to3) + w1 * load<i16>(p + to3, 2)
-                  f += 32
+                  const q = p + (s - slot)
+                  v += <i32>load<i16>(t) * load<i16>(q) + <i32>load<i16>(t, 2) * load<i16>(q, 2)
+                  t += 32
                   s += step
                   if (s >= ring) s -= ring
                 }
-                g += columnBytes
+                p += columnBytes
               }
-              const at = scratch + (l << 2)
-              store<i32>(at, v0)
-              store<i32>(at, v1, 32)
-              store<i32>(at, v2, 64)
-              store<i32>(at, v3, 96)
+              store<i32>(scratch + (l << 2), v)
             }
+            finish(scratch, w, to, oc, 1, width, yZero, lo, hi)
           }
-          if (ASC_FEATURE_SIMD) {
-            finish4x8(
-              v128.load(scratch), v128.load(scratch, 16), v128.load(scratch, 32), v128.load(scratch, 48),
-              v128.load(scratch, 64), v128.load(scratch, 80), v128.load(scratch, 96), v128.load(scratch, 112),
-              w, scratch, to, to + (oc << 1), oc, min(2, count), max(0, count - 2), width, yZero, lo, hi, positive,
-            )
-          } else finish(scratch, w, to, oc, count, width, yZero, lo, hi)
-          to += count * oc
+          a += pixelBytes
+          to += oc
         }
       }
       w += panel
@@ -232,4 +171,16 @@ function convolve(
     x += ih * iw * ic
     y += oh * ow * oc
   }
+}
+
+/** Four channels, from byte `half` of each vector pair on, of one window of 3x3: two lines of 3 columns each. */
+// @ts-ignore: decorator
+@inline
+function taps3x3(above: usize, below: usize, column: usize, w: usize, half: usize): v128 {
+  let v = i32x4.add(v128.load(w + half), i32x4.dot_i16x8_s(v128.load(above + half), v128.load(w + half, HEAD)))
+  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(below + half), v128.load(w + half, HEAD + 32)))
+  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(above + half + column), v128.load(w + half, HEAD + 64)))
+  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(below + half + column), v128.load(w + half, HEAD + 96)))
+  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(above + half + 2 * column), v128.load(w + half, HEAD + 128)))
+  return i32x4.add(v, i32x4.dot_i16x8_s(v128.load(below + half + 2 * column), v128.load(w + half, HEAD + 160)))
 }

@@ -6,7 +6,7 @@
 // A transformed value is at most 4 * 255, a transformed weight 9 * 127: both are i16, so dot_i16x8 makes their products. Sums may
 // wrap on the way; the result does not, as long as 4 * 9 * ic * 255 * 127 fits in i32. (F(4x4, 3x3) would need 24^2 and more bits.)
 
-import { finish, finish4x8, HEAD, packNumbers, sums1x8, sums4x8, TILE, widen } from './panel'
+import { begin, finish, finish4x8, HEAD, packNumbers, sums1x8, sums4x8, TILE, widen } from './panel'
 
 /** Positions of a transformed 4x4 patch. */
 // @ts-ignore: decorator
@@ -154,7 +154,7 @@ function below<T>(m: usize, position: i32): T {
  * x        i8 [batch][ih][iw][ic], ic a multiple of 8, at most 1843
  * u        packed by pack_i8_winograd
  * y        i8 [batch][oh][ow][oc]
- * scratch  bytes: 128, then one padded image in i16, (2 * th + 2) * (2 * tw + 2) * ic of them with th = ceil(oh / 2), tw = ceil(ow / 2);
+ * scratch  bytes: 192, then one padded image in i16, (2 * th + 2) * (2 * tw + 2) * ic of them with th = ceil(oh / 2), tw = ceil(ow / 2);
  *          then 32 * block * ic, then 512 * block
  * block    tiles of 2x2 outputs transformed at once, a multiple of 4
  * Zero points, lo and hi in [-128, 127].
@@ -163,6 +163,7 @@ export function packedConv2d_i8_winograd(
   x: usize, u: usize, y: usize, scratch: usize, block: i32,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
+  begin(scratch, yZero, lo, hi)
   // After a relu negative sums end at the zero point.
   if (lo >= yZero) convolve(x, u, y, scratch, block, batch, ih, iw, ic, oh, ow, oc, pt, pl, xZero, yZero, lo, hi, true)
   else convolve(x, u, y, scratch, block, batch, ih, iw, ic, oh, ow, oc, pt, pl, xZero, yZero, lo, hi, false)
@@ -198,9 +199,18 @@ function convolve(
     }
     for (let first = 0; first < tiles; first += block) {
       const count = min(block, tiles - first)
+      const firstRow = (first / across) << 1
+      const firstColumn = (first % across) << 1
+      let oy = firstRow
+      let ox = firstColumn
       for (let q = 0; q < count; q++) {
-        const corner = image + ((((first + q) / across) << 1) * line + (((first + q) % across) << 1) * pixel)
+        const corner = image + (oy * line + ox * pixel)
         const to = v + q * pixel
+        ox += 2
+        if (ox >= ow) {
+          ox = 0
+          oy += 2
+        }
         if (ASC_FEATURE_SIMD) for (let c = 0; c < pixel; c += 16) enterPatch<v128>(corner + c, pixel, line, to + c, vPosition)
         else for (let c = 0; c < pixel; c += 2) enterPatch<i32>(corner + c, pixel, line, to + c, vPosition)
       }
@@ -219,12 +229,12 @@ function convolve(
               sums4x8(a0, a0 + pixel, a2, a2 + pixel, pairs, from, to + (q << 5))
             }
           } else {
-            for (let q = 0; q < count; q++) sums1x8(a + q * pixel, 1, 0, 1, 0, pairs, 0, from, to + (q << 5))
+            for (let q = 0; q < count; q++) sums1x8(a + q * pixel, 1, 0, pairs, 0, from, to + (q << 5))
           }
         }
+        oy = firstRow
+        ox = firstColumn
         for (let q = 0; q < count; q++) {
-          const oy = ((first + q) / across) << 1
-          const ox = ((first + q) % across) << 1
           const from = m + (q << 5)
           const to = y + ((oy * ow + ox) * oc + o)
           const wide = min(2, ow - ox)
@@ -278,6 +288,11 @@ function convolve(
             }
             finish(scratch, w, to, oc, wide, width, yZero, lo, hi)
             finish(scratch + 64, w, to + row, oc, under, width, yZero, lo, hi)
+          }
+          ox += 2
+          if (ox >= ow) {
+            ox = 0
+            oy += 2
           }
         }
         w += panel

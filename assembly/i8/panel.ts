@@ -20,10 +20,10 @@ import { requantize } from './requantize'
 // @ts-ignore: decorator
 @inline
 export const HEAD = 192
-/** Bytes of the sums of a tile, at the start of the scratch of a packed kernel: i32 [4][8]. */
+/** Bytes at the start of the scratch of a packed kernel: the sums of a tile, i32 [4][8], and four vectors of `begin`. */
 // @ts-ignore: decorator
 @inline
-export const TILE = 128
+export const TILE = 192
 
 /** Bytes of a panel. */
 // @ts-ignore: decorator
@@ -98,16 +98,15 @@ export function widen(x: usize, to: usize, n: i32, zero: i32): void {
 }
 
 /**
- * y[i][0..8) = the requantized bias + sum over segments and pairs of a_i * w, i < count. Windows may be aliased: that is how a tail ends.
- * A window is `rows` x `cols` segments of `pairs` pairs of i16, rowStep and colStep bytes apart. `raw`: panel is weights alone, and the
- * products are left in `sums`, without bias.
+ * y[i][0..8) = the requantized bias + sum over segments and pairs of a_i * w, i < count. A window is `segments` runs of `pairs` pairs of
+ * i16; `offsets` (i32) says how many bytes from its start they lie. `raw`: panel is weights alone, and the products are left in
+ * `sums`, without bias.
  */
 // @ts-ignore: decorator
 @inline
 export function tile4x8(
-  a0: usize, a1: usize, a2: usize, a3: usize, rows: i32, rowStep: usize, cols: i32, colStep: usize, pairs: i32,
-  panel: usize, sums: usize, y: usize, count: i32, yStep: i32, width: i32, yZero: i32, lo: i32, hi: i32,
-  positive: bool, raw: bool,
+  a0: usize, a1: usize, a2: usize, a3: usize, segments: i32, offsets: usize, pairs: i32, panel: usize, sums: usize,
+  y: usize, count: i32, yStep: i32, width: i32, yZero: i32, lo: i32, hi: i32, positive: bool, raw: bool,
 ): void {
   let v00 = raw ? i32x4.splat(0) : v128.load(panel)
   let v01 = raw ? v00 : v128.load(panel, 16)
@@ -118,83 +117,84 @@ export function tile4x8(
   let v30 = v00
   let v31 = v01
   let p = raw ? panel : panel + HEAD
-  for (let r = 0; r < rows; r++) {
-    for (let s = 0; s < cols; s++) {
-      const at = <usize>r * rowStep + <usize>s * colStep
-      let p0 = a0 + at
-      let p1 = a1 + at
-      let p2 = a2 + at
-      let p3 = a3 + at
-      for (let q = pairs; q > 0; q--) {
-        const w0 = v128.load(p)
-        const w1 = v128.load(p, 16)
-        const x0 = v128.load32_splat(p0)
-        v00 = i32x4.add(v00, i32x4.dot_i16x8_s(x0, w0))
-        v01 = i32x4.add(v01, i32x4.dot_i16x8_s(x0, w1))
-        const x1 = v128.load32_splat(p1)
-        v10 = i32x4.add(v10, i32x4.dot_i16x8_s(x1, w0))
-        v11 = i32x4.add(v11, i32x4.dot_i16x8_s(x1, w1))
-        const x2 = v128.load32_splat(p2)
-        v20 = i32x4.add(v20, i32x4.dot_i16x8_s(x2, w0))
-        v21 = i32x4.add(v21, i32x4.dot_i16x8_s(x2, w1))
-        const x3 = v128.load32_splat(p3)
-        v30 = i32x4.add(v30, i32x4.dot_i16x8_s(x3, w0))
-        v31 = i32x4.add(v31, i32x4.dot_i16x8_s(x3, w1))
-        p += 32
-        p0 += 4
-        p1 += 4
-        p2 += 4
-        p3 += 4
-      }
+  for (let s = 0; s < segments; s++) {
+    const at: usize = raw ? 0 : load<u32>(offsets + (<usize>s << 2))
+    let p0 = a0 + at
+    let p1 = a1 + at
+    let p2 = a2 + at
+    let p3 = a3 + at
+    for (let q = pairs; q > 0; q--) {
+      const w0 = v128.load(p)
+      const w1 = v128.load(p, 16)
+      const x0 = v128.load32_splat(p0)
+      v00 = i32x4.add(v00, i32x4.dot_i16x8_s(x0, w0))
+      v01 = i32x4.add(v01, i32x4.dot_i16x8_s(x0, w1))
+      const x1 = v128.load32_splat(p1)
+      v10 = i32x4.add(v10, i32x4.dot_i16x8_s(x1, w0))
+      v11 = i32x4.add(v11, i32x4.dot_i16x8_s(x1, w1))
+      const x2 = v128.load32_splat(p2)
+      v20 = i32x4.add(v20, i32x4.dot_i16x8_s(x2, w0))
+      v21 = i32x4.add(v21, i32x4.dot_i16x8_s(x2, w1))
+      const x3 = v128.load32_splat(p3)
+      v30 = i32x4.add(v30, i32x4.dot_i16x8_s(x3, w0))
+      v31 = i32x4.add(v31, i32x4.dot_i16x8_s(x3, w1))
+      p += 32
+      p0 += 4
+      p1 += 4
+      p2 += 4
+      p3 += 4
     }
   }
-  if (raw) {
-    v128.store(sums, v00)
-    v128.store(sums, v01, 16)
-    v128.store(sums, v10, 32)
-    v128.store(sums, v11, 48)
-    v128.store(sums, v20, 64)
-    v128.store(sums, v21, 80)
-    v128.store(sums, v30, 96)
-    v128.store(sums, v31, 112)
-    return
+  if (raw) put4x8(v00, v01, v10, v11, v20, v21, v30, v31, sums)
+  else {
+    const upper = min(2, count)
+    finish4x8(
+      v00, v01, v10, v11, v20, v21, v30, v31,
+      panel, sums, y, y + (yStep << 1), yStep, upper, count - upper, width, yZero, lo, hi, positive,
+    )
   }
-  const upper = min(2, count)
-  finish4x8(
-    v00, v01, v10, v11, v20, v21, v30, v31,
-    panel, sums, y, y + (yStep << 1), yStep, upper, count - upper, width, yZero, lo, hi, positive,
-  )
 }
 
-/**
- * sums[i][0..8) = the sum over pairs of a_i * w: for Winograd's positions, one after another.
- */
+/** sums[i][0..8) = the sum over pairs of a_i * w. */
 // @ts-ignore: decorator
 @inline
 export function sums4x8(a0: usize, a1: usize, a2: usize, a3: usize, pairs: i32, w: usize, sums: usize): void {
-  tile4x8(a0, a1, a2, a3, 1, 0, 1, 0, pairs, w, sums, 0, 0, 0, 0, 0, 0, 0, false, true)
+  tile4x8(a0, a1, a2, a3, 1, 0, pairs, w, sums, 0, 0, 0, 0, 0, 0, 0, false, true)
 }
 
-/** The same for one window. */
+// @ts-ignore: decorator
+@inline
+function put4x8(
+  v00: v128, v01: v128, v10: v128, v11: v128, v20: v128, v21: v128, v30: v128, v31: v128, sums: usize,
+): void {
+  v128.store(sums, v00)
+  v128.store(sums, v01, 16)
+  v128.store(sums, v10, 32)
+  v128.store(sums, v11, 48)
+  v128.store(sums, v20, 64)
+  v128.store(sums, v21, 80)
+  v128.store(sums, v30, 96)
+  v128.store(sums, v31, 112)
+}
+
+/** tile4x8 for one window. */
 // @ts-ignore: decorator
 @inline
 export function tile1x8(
-  a: usize, rows: i32, rowStep: usize, cols: i32, colStep: usize, pairs: i32,
-  panel: usize, sums: usize, y: usize, width: i32, yZero: i32, lo: i32, hi: i32, positive: bool,
+  a: usize, segments: i32, offsets: usize, pairs: i32, panel: usize, sums: usize,
+  y: usize, width: i32, yZero: i32, lo: i32, hi: i32, positive: bool,
 ): void {
   let v0 = v128.load(panel)
   let v1 = v128.load(panel, 16)
   let p = panel + HEAD
-  for (let r = 0; r < rows; r++) {
-    for (let s = 0; s < cols; s++) {
-      let p0 = a + <usize>r * rowStep + <usize>s * colStep
-      for (let q = pairs; q > 0; q--) {
-        const x = v128.load32_splat(p0)
-        v0 = i32x4.add(v0, i32x4.dot_i16x8_s(x, v128.load(p)))
-        v1 = i32x4.add(v1, i32x4.dot_i16x8_s(x, v128.load(p, 16)))
-        p += 32
-        p0 += 4
-      }
+  for (let s = 0; s < segments; s++) {
+    let p0 = a + load<u32>(offsets + (<usize>s << 2))
+    for (let q = pairs; q > 0; q--) {
+      const x = v128.load32_splat(p0)
+      v0 = i32x4.add(v0, i32x4.dot_i16x8_s(x, v128.load(p)))
+      v1 = i32x4.add(v1, i32x4.dot_i16x8_s(x, v128.load(p, 16)))
+      p += 32
+      p0 += 4
     }
   }
   finish4x8(v0, v1, v0, v1, v0, v1, v0, v1, panel, sums, y, y, 0, 1, 0, width, yZero, lo, hi, positive)
@@ -204,7 +204,7 @@ export function tile1x8(
 // @ts-ignore: decorator
 @inline
 export function sums1x8(
-  a: usize, rows: i32, rowStep: usize, cols: i32, colStep: usize, pairs: i32, start: usize, w: usize, sums: usize,
+  a: usize, segments: i32, offsets: usize, pairs: i32, start: usize, w: usize, sums: usize,
 ): void {
   let p = w
   let v0 = start ? load<i32>(start) : 0
@@ -215,23 +215,21 @@ export function sums1x8(
   let v5 = start ? load<i32>(start, 20) : 0
   let v6 = start ? load<i32>(start, 24) : 0
   let v7 = start ? load<i32>(start, 28) : 0
-  for (let r = 0; r < rows; r++) {
-    for (let s = 0; s < cols; s++) {
-      let p0 = a + <usize>r * rowStep + <usize>s * colStep
-      for (let q = pairs; q > 0; q--) {
-        const x = <i32>load<i16>(p0)
-        const z = <i32>load<i16>(p0, 2)
-        v0 += x * load<i16>(p) + z * load<i16>(p, 2)
-        v1 += x * load<i16>(p, 4) + z * load<i16>(p, 6)
-        v2 += x * load<i16>(p, 8) + z * load<i16>(p, 10)
-        v3 += x * load<i16>(p, 12) + z * load<i16>(p, 14)
-        v4 += x * load<i16>(p, 16) + z * load<i16>(p, 18)
-        v5 += x * load<i16>(p, 20) + z * load<i16>(p, 22)
-        v6 += x * load<i16>(p, 24) + z * load<i16>(p, 26)
-        v7 += x * load<i16>(p, 28) + z * load<i16>(p, 30)
-        p += 32
-        p0 += 4
-      }
+  for (let s = 0; s < segments; s++) {
+    let p0 = a + (offsets ? load<u32>(offsets + (<usize>s << 2)) : 0)
+    for (let q = pairs; q > 0; q--) {
+      const x = <i32>load<i16>(p0)
+      const z = <i32>load<i16>(p0, 2)
+      v0 += x * load<i16>(p) + z * load<i16>(p, 2)
+      v1 += x * load<i16>(p, 4) + z * load<i16>(p, 6)
+      v2 += x * load<i16>(p, 8) + z * load<i16>(p, 10)
+      v3 += x * load<i16>(p, 12) + z * load<i16>(p, 14)
+      v4 += x * load<i16>(p, 16) + z * load<i16>(p, 18)
+      v5 += x * load<i16>(p, 20) + z * load<i16>(p, 22)
+      v6 += x * load<i16>(p, 24) + z * load<i16>(p, 26)
+      v7 += x * load<i16>(p, 28) + z * load<i16>(p, 30)
+      p += 32
+      p0 += 4
     }
   }
   store<i32>(sums, v0)
@@ -254,6 +252,18 @@ const BASE: f32 = 768.5 + 2.0 / 16384
 @inline
 const INTEGER = 0x44400000 >> 14
 
+/** Leaves what finish4x8 needs behind the sums: a vector that is loaded costs less than one that is built in the loop. */
+// @ts-ignore: decorator
+@inline
+export function begin(sums: usize, yZero: i32, lo: i32, hi: i32): void {
+  if (!ASC_FEATURE_SIMD) return
+  // Fractions of less than 4 bits become 0.
+  v128.store(sums, i32x4.splat(16380), 128)
+  v128.store(sums, i32x4.splat(yZero - INTEGER), 144)
+  v128.store(sums, i8x16.splat(<i8>lo), 160)
+  v128.store(sums, i8x16.splat(<i8>hi), 176)
+}
+
 /** The scaled sum, as bits with 14 of fraction; `positive`: negative sums need only stay below zero. */
 // @ts-ignore: decorator
 @inline
@@ -274,7 +284,7 @@ function integers(u0: v128, u1: v128, zero: v128): v128 {
 /**
  * The requantized sums v00 v01 and v10 v11 go to `upper` positions from y on, yStep bytes apart, v20 v21 and v30 v31 to `lower`
  * positions from y2 on; upper and lower are 0..2, width is 1..8. Sums of positions that do not exist are arbitrary: that they are not
- * clear costs only time. `sums`: i32 [4][8] to put them down.
+ * clear costs only time. `sums`: i32 [4][8] to put them down, and the vectors of `begin`.
  */
 // @ts-ignore: decorator
 @inline
@@ -283,8 +293,10 @@ export function finish4x8(
   panel: usize, sums: usize, y: usize, y2: usize, yStep: i32, upper: i32, lower: i32, width: i32,
   yZero: i32, lo: i32, hi: i32, positive: bool,
 ): void {
-  const zero = i32x4.splat(yZero - INTEGER)
-  const fraction = i32x4.splat(16383)
+  // Put down now: kept for the rare case in registers, the sums would push everything else out of them.
+  put4x8(v00, v01, v10, v11, v20, v21, v30, v31, sums)
+  const fraction = v128.load(sums, 128)
+  const zero = v128.load(sums, 144)
   const f0 = v128.load(panel, 32)
   const f1 = v128.load(panel, 48)
   const n0 = v128.load(panel, 64)
@@ -307,9 +319,9 @@ export function finish4x8(
   const u31 = scaled(v31, f1, n1, b1, positive)
   clear = i32x4.min_u(clear, i32x4.min_u(v128.and(u30, fraction), v128.and(u31, fraction)))
   const r3 = integers(u30, u31, zero)
-  if (i32x4.all_true(i32x4.gt_u(clear, i32x4.splat(3)))) {
-    const l = i8x16.splat(<i8>lo)
-    const h = i8x16.splat(<i8>hi)
+  if (i32x4.all_true(clear)) {
+    const l = v128.load(sums, 160)
+    const h = v128.load(sums, 176)
     const r01 = i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(r0, r1), l), h)
     const r23 = i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(r2, r3), l), h)
     if (upper + lower == 4 && width == 8) {
@@ -328,14 +340,6 @@ export function finish4x8(
       }
     }
   } else {
-    v128.store(sums, v00)
-    v128.store(sums, v01, 16)
-    v128.store(sums, v10, 32)
-    v128.store(sums, v11, 48)
-    v128.store(sums, v20, 64)
-    v128.store(sums, v21, 80)
-    v128.store(sums, v30, 96)
-    v128.store(sums, v31, 112)
     finish(sums, panel, y, yStep, upper, width, yZero, lo, hi)
     finish(sums + 64, panel, y2, yStep, lower, width, yZero, lo, hi)
   }

@@ -1,7 +1,7 @@
 // conv2d: x [ih, iw, ic] -> [oh, ow, oc], weights OHWI. Bias and relu are fused into the kernel.
 
 import { type Layer, type Node, type Param, param } from '../graph/node'
-import { int8Args, packedArgs, winogradArgs } from './int8'
+import { int8Args, packedArgs, packedScratch, winogradArgs } from './int8'
 import {
   type Activation,
   type Buffer,
@@ -140,7 +140,7 @@ export const conv2dOp: Op<Conv2dAttrs> = {
         const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
         const block = Math.min(WINOGRAD_BLOCK, 4 * Math.ceil((down * across) / 4))
         const { before, after } = winogradArgs(e, node)
-        const scratch = e.scratch(32 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128))
+        const scratch = e.scratch(48 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128))
         const sizes = [rows(e, node), ih, iw, ic, oh, ow, node.shape[2], pt, pl] as const
         e.call('packedConv2d_i8_winograd', ...before, scratch, block, ...sizes, ...after)
         return
@@ -150,7 +150,7 @@ export const conv2dOp: Op<Conv2dAttrs> = {
       const layout = { segments, chunk, channelStep: kh * kw * ic, segmentStep: chunk, step: 1 }
       const { before, after } = packedArgs(e, node, layout)
       const image = ((oh - 1) * sh + (kh - 1) * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1) * ic
-      e.call('packedConv2d_i8', ...before, e.scratch(32 + Math.ceil(image / 2)), ...convSizes(e, node), ...after)
+      e.call('packedConv2d_i8', ...before, e.scratch(packedScratch(kh * kw + oh * ow, image)), ...convSizes(e, node), ...after)
     },
   },
 }

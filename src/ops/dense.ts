@@ -2,7 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param, size } from '../graph/node'
-import { int8Args, packedArgs } from './int8'
+import { int8Args, packedArgs, packedScratch } from './int8'
 import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 
 export interface DenseAttrs {
@@ -96,7 +96,7 @@ export const denseOp: Op<DenseAttrs> = {
       const { before, after } = packedArgs(e, node, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1 })
       // A 1x1 convolution on an image of one row, a pixel for each sample.
       const sizes = [1, 1, m, k, 1, m, n, 1, 1, 1, 1, 1, 1, 0, 0] as const
-      e.call('packedConv2d_i8', ...before, e.scratch(32 + Math.ceil((m * k) / 2)), ...sizes, ...after)
+      e.call('packedConv2d_i8', ...before, e.scratch(packedScratch(1 + m, m * k)), ...sizes, ...after)
     },
   },
 }

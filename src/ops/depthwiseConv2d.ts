@@ -118,7 +118,7 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
       const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc }
       const { before, after } = packedArgs(e, node, layout)
       const lines = (((kh - 1) >> 1) * 2 * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1)
-      e.call('packedDepthwiseConv2d_i8', ...before, e.scratch(32 + 8 * lines), ...convSizes(e, node), ...after)
+      e.call('packedDepthwiseConv2d_i8', ...before, e.scratch(48 + 8 * lines), ...convSizes(e, node), ...after)
     },
   },
 }

@@ -53,7 +53,10 @@ export function packedArgs(e: Emit, node: Node<{ activation?: Activation }>, lay
   return { before: [x, packed, y] as const, after }
 }
 
-/** The same for Winograd's kernel: 16 transformed weights for the 9 of a filter. */
+/** Words of scratch of packedConv2d_i8: a tile, `offsets` numbers, and an image of `image` i16. */
+export const packedScratch = (offsets: number, image: number): number => 48 + 4 * Math.ceil(offsets / 4) + Math.ceil(image / 2)
+
+/** The arguments of Winograd's kernel: 16 transformed weights for the 9 of a filter. */
 export function winogradArgs(e: Emit, node: Node<{ activation?: Activation }>) {
   const { x, w, b, multiplier, shift, y, after } = operands(e, node)
   const [channels, , , ic] = node.inputs[1].shape
