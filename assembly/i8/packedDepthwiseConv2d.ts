@@ -110,11 +110,30 @@ function convolve(
             const under1 = under0 + pixelBytes
             const under2 = under1 + pixelBytes
             const under3 = under2 + pixelBytes
+            const bias0 = v128.load(w)
+            const w00 = v128.load(w, HEAD + 0)
+            const w01 = v128.load(w, HEAD + 32)
+            const w02 = v128.load(w, HEAD + 64)
+            const w03 = v128.load(w, HEAD + 96)
+            const w04 = v128.load(w, HEAD + 128)
+            const w05 = v128.load(w, HEAD + 160)
+            const v00 = taps3x3(a, under0, columnBytes, bias0, w00, w01, w02, w03, w04, w05)
+            const v10 = taps3x3(a1, under1, columnBytes, bias0, w00, w01, w02, w03, w04, w05)
+            const v20 = taps3x3(a2, under2, columnBytes, bias0, w00, w01, w02, w03, w04, w05)
+            const v30 = taps3x3(a3, under3, columnBytes, bias0, w00, w01, w02, w03, w04, w05)
+            const bias1 = v128.load(w, 16)
+            const w10 = v128.load(w, HEAD + 16)
+            const w11 = v128.load(w, HEAD + 48)
+            const w12 = v128.load(w, HEAD + 80)
+            const w13 = v128.load(w, HEAD + 112)
+            const w14 = v128.load(w, HEAD + 144)
+            const w15 = v128.load(w, HEAD + 176)
+            const v01 = taps3x3(a + 16, under0 + 16, columnBytes, bias1, w10, w11, w12, w13, w14, w15)
+            const v11 = taps3x3(a1 + 16, under1 + 16, columnBytes, bias1, w10, w11, w12, w13, w14, w15)
+            const v21 = taps3x3(a2 + 16, under2 + 16, columnBytes, bias1, w10, w11, w12, w13, w14, w15)
+            const v31 = taps3x3(a3 + 16, under3 + 16, columnBytes, bias1, w10, w11, w12, w13, w14, w15)
             finish4x8(
-              taps3x3(a, under0, columnBytes, w, 0), taps3x3(a, under0, columnBytes, w, 16),
-              taps3x3(a1, under1, columnBytes, w, 0), taps3x3(a1, under1, columnBytes, w, 16),
-              taps3x3(a2, under2, columnBytes, w, 0), taps3x3(a2, under2, columnBytes, w, 16),
-              taps3x3(a3, under3, columnBytes, w, 0), taps3x3(a3, under3, columnBytes, w, 16),
+              v00, v01, v10, v11, v20, v21, v30, v31,
               w, scratch, to, to + (oc << 1), oc, 2, 2, width, yZero, lo, hi, positive,
             )
             a = a3 + pixelBytes
@@ -173,14 +192,16 @@ function convolve(
   }
 }
 
-/** Four channels, from byte `half` of each vector pair on, of one window of 3x3: two lines of 3 columns each. */
+/** Four channels of one window of 3x3: the taps of a column are wi0 above and wi1 below. */
 // @ts-ignore: decorator
 @inline
-function taps3x3(above: usize, below: usize, column: usize, w: usize, half: usize): v128 {
-  let v = i32x4.add(v128.load(w + half), i32x4.dot_i16x8_s(v128.load(above + half), v128.load(w + half, HEAD)))
-  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(below + half), v128.load(w + half, HEAD + 32)))
-  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(above + half + column), v128.load(w + half, HEAD + 64)))
-  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(below + half + column), v128.load(w + half, HEAD + 96)))
-  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(above + half + 2 * column), v128.load(w + half, HEAD + 128)))
-  return i32x4.add(v, i32x4.dot_i16x8_s(v128.load(below + half + 2 * column), v128.load(w + half, HEAD + 160)))
+function taps3x3(
+  above: usize, below: usize, column: usize, bias: v128, w00: v128, w01: v128, w10: v128, w11: v128, w20: v128, w21: v128,
+): v128 {
+  let v = i32x4.add(bias, i32x4.dot_i16x8_s(v128.load(above), w00))
+  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(below), w01))
+  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(above + column), w10))
+  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(below + column), w11))
+  v = i32x4.add(v, i32x4.dot_i16x8_s(v128.load(above + 2 * column), w20))
+  return i32x4.add(v, i32x4.dot_i16x8_s(v128.load(below + 2 * column), w21))
 }
