@@ -85,6 +85,21 @@ describe.each(builds)('$name', (build) => {
     }
   })
 
+  it('add_i8 equals the reference for every pair of values', () => {
+    const a = Int8Array.from({ length: 65536 }, (_, i) => (i >> 8) - 128)
+    const b = Int8Array.from({ length: 65536 }, (_, i) => (i & 255) - 128)
+    for (let seed = 0; seed < 12; seed++) {
+      const random = new Random(seed)
+      const zero = { a: i8(random, 1)[0], b: i8(random, 1)[0], y: i8(random, 1)[0] }
+      // From sums that leave the range at once, to ones that stay near the zero point; and scales with many exact halves.
+      const [sa, sb] = seed % 3 === 0 ? [0.25, 0.125] : [random.uniform(0.001, 0.3), random.uniform(0.001, 0.3)]
+      const factor = addScales(sa, sb, Math.max(sa, sb) * 2 ** (seed - 6))
+      const want = reference.add(a, b, zero, factor, -128, 127)
+      const got = add(build, a, b, zero, factor, [-128, 127])
+      expect(Buffer.compare(got as Int8Array, want), `seed ${seed}, ${JSON.stringify({ zero, factor })}`).toBe(0)
+    }
+  })
+
   it('add_i8 is exact for every shift', () => {
     const random = new Random(1)
     for (let shift = -31; shift <= 0; shift++) {

@@ -1,7 +1,7 @@
 // Element by element in int8: addition of two values with scales of their own, and clamping.
 // 8 or 16 elements at a time with SIMD, the rest one by one.
 
-import { mulHigh, requantize, scale4, shiftRound } from './requantize'
+import { mulHigh, requantize, shiftRound } from './requantize'
 
 /** Bits that the inputs of an addition gain before they are scaled to a common scale. */
 // @ts-ignore: decorator
@@ -21,32 +21,60 @@ export function add_i8(
 ): void {
   let i = 0
   if (ASC_FEATURE_SIMD) {
-    const az = i16x8.splat(<i16>aZero)
-    const bz = i16x8.splat(<i16>bZero)
-    const yz = i32x4.splat(yZero)
-    const am = i32x4.splat(aMultiplier)
-    const bm = i32x4.splat(bMultiplier)
-    const ym = i32x4.splat(yMultiplier)
+    // In f32: v = a * fa + b * fb + base, with the integer above bit 14 and 14 bits of fraction below (768 <= v + 256 < 1280 or the
+    // answer saturates). With F the larger factor, a, fa, b, fb and their sum err by 3/4 F of the last of these bits, base and v by
+    // 1/2 each; the roundings of the fixed-point arithmetic, which see 20 bits more than a, move it by less than F / 10. Computed
+    // `margin` bits too high, the integer part is the answer where the fraction is 2 * margin bits or more. Others are done again.
+    const yFactor = <f64>yMultiplier * power(yShift - 31) * power(GUARD_BITS)
+    const fa = <f64>aMultiplier * power(aShift - 31) * yFactor
+    const fb = <f64>bMultiplier * power(bShift - 31) * yFactor
+    let margin = 2
+    while (margin < 64 && <f64>margin < 1.1 + 0.9 * max(fa, fb)) margin <<= 1
+    const aFactor = f32x4.splat(margin < 64 ? <f32>fa : f32.NaN)
+    const bFactor = f32x4.splat(<f32>fb)
+    const base = f32x4.splat(<f32>(768.5 + <f64>yZero - <f64>aZero * fa - <f64>bZero * fb + <f64>margin / 16384))
+    const fraction = i32x4.splat(16384 - (margin << 1))
+    const integer = i32x4.splat(0x44400000 >> 14)
+    const low = i8x16.splat(<i8>lo)
+    const high = i8x16.splat(<i8>hi)
     for (; i <= n - 8; i += 8) {
-      const u = i16x8.sub(v128.load8x8_s(a + i), az)
-      const v = i16x8.sub(v128.load8x8_s(b + i), bz)
-      const u0 = scale4(i32x4.shl(i32x4.extend_low_i16x8_s(u), GUARD_BITS), am, -aShift)
-      const u1 = scale4(i32x4.shl(i32x4.extend_high_i16x8_s(u), GUARD_BITS), am, -aShift)
-      const v0 = scale4(i32x4.shl(i32x4.extend_low_i16x8_s(v), GUARD_BITS), bm, -bShift)
-      const v1 = scale4(i32x4.shl(i32x4.extend_high_i16x8_s(v), GUARD_BITS), bm, -bShift)
-      const y0 = i32x4.add(scale4(i32x4.add(u0, v0), ym, -yShift), yz)
-      const y1 = i32x4.add(scale4(i32x4.add(u1, v1), ym, -yShift), yz)
-      // Narrowing saturates, which the clamp that follows would have done.
-      const wide = i16x8.narrow_i32x4_s(y0, y1)
-      const narrow = i8x16.narrow_i16x8_s(wide, wide)
-      v128.store64_lane(y + i, i8x16.min_s(i8x16.max_s(narrow, i8x16.splat(<i8>lo)), i8x16.splat(<i8>hi)), 0)
+      const u = v128.load8x8_s(a + i)
+      const v = v128.load8x8_s(b + i)
+      const u0 = f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(u)), aFactor)
+      const u1 = f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(u)), aFactor)
+      const v0 = f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(v)), bFactor)
+      const v1 = f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(v)), bFactor)
+      const s0 = f32x4.add(f32x4.add(u0, v0), base)
+      const s1 = f32x4.add(f32x4.add(u1, v1), base)
+      if (i32x4.all_true(i32x4.min_u(v128.and(s0, fraction), v128.and(s1, fraction)))) {
+        const wide = i16x8.narrow_i32x4_s(i32x4.sub(i32x4.shr_s(s0, 14), integer), i32x4.sub(i32x4.shr_s(s1, 14), integer))
+        v128.store64_lane(y + i, i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(wide, wide), low), high), 0)
+      } else {
+        for (let j = i; j < i + 8; j++) {
+          const sum = guarded(a + j, aZero, aMultiplier, aShift) + guarded(b + j, bZero, bMultiplier, bShift)
+          store<i8>(y + j, requantize(sum, yMultiplier, yShift, yZero, lo, hi))
+        }
+      }
     }
   }
   for (; i < n; i++) {
-    const u = shiftRound(mulHigh((<i32>load<i8>(a + i) - aZero) << GUARD_BITS, aMultiplier), -aShift)
-    const v = shiftRound(mulHigh((<i32>load<i8>(b + i) - bZero) << GUARD_BITS, bMultiplier), -bShift)
-    store<i8>(y + i, requantize(u + v, yMultiplier, yShift, yZero, lo, hi))
+    const sum = guarded(a + i, aZero, aMultiplier, aShift) + guarded(b + i, bZero, bMultiplier, bShift)
+    store<i8>(y + i, requantize(sum, yMultiplier, yShift, yZero, lo, hi))
   }
+}
+
+/** An input of an addition on the common scale. */
+// @ts-ignore: decorator
+@inline
+function guarded(x: usize, zero: i32, multiplier: i32, shift: i32): i32 {
+  return shiftRound(mulHigh((<i32>load<i8>(x) - zero) << GUARD_BITS, multiplier), -shift)
+}
+
+/** 2^e, e in [-1022, 1023]. */
+// @ts-ignore: decorator
+@inline
+function power(e: i32): f64 {
+  return reinterpret<f64>(<i64>(1023 + e) << 52)
 }
 
 /**

@@ -25,19 +25,3 @@ export function requantize(acc: i32, multiplier: i32, shift: i32, zero: i32, lo:
   const scaled = shiftRound(mulHigh(acc << max(shift, 0), multiplier), max(-shift, 0))
   return min(max(scaled + zero, lo), hi)
 }
-
-/** mulHigh and shiftRound on four lanes that share a multiplier (in all lanes of `multiplier`) and a shift to the right. */
-// @ts-ignore: decorator
-@inline
-export function scale4(v: v128, multiplier: v128, bits: i32): v128 {
-  const half = i64x2.splat(1 << 30)
-  // Only bits 31 to 62 are kept, so a logical shift does, which SSE and AVX have for 64-bit lanes.
-  const low = i64x2.shr_u(i64x2.add(i64x2.extmul_low_i32x4_s(v, multiplier), half), 31)
-  const high = i64x2.shr_u(i64x2.add(i64x2.extmul_high_i32x4_s(v, multiplier), half), 31)
-  const product = v128.shuffle<i32>(low, high, 0, 2, 4, 6)
-  const mask = (1 << bits) - 1
-  // A comparison that holds is -1 in its lane.
-  const threshold = i32x4.sub(i32x4.splat(mask >> 1), i32x4.lt_s(product, i32x4.splat(0)))
-  const up = i32x4.gt_s(v128.and(product, i32x4.splat(mask)), threshold)
-  return i32x4.sub(i32x4.shr_s(product, bits), up)
-}
