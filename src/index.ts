@@ -1,5 +1,6 @@
 // The public API of dunlin, for Node and browsers.
 
+export { fold } from './compress/fold'
 export { fuse } from './compress/fuse'
 export { prune } from './compress/prune'
 export { quantize } from './compress/quantize'
