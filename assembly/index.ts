@@ -3,10 +3,13 @@
 // Names are <what>_<dtype>, gradients end in _dx or _dw; arguments in order: inputs, weights, bias, outputs, scratch, sizes (in
 // elements), numbers. Buffers are 16-byte aligned; a kernel may read up to 16 bytes past an end, and never writes there.
 
+export * from './f32/batchNorm'
+export { copyColumns_f32 } from './f32/columns'
 export { gemm_f32, pack_f32 } from './f32/gemm'
 export { conv2d_f32, conv2d_f32_dw, conv2d_f32_dx, conv2d_f32_dx_pack } from './f32/conv2d'
 export { conv2d_f32_winograd, conv2d_f32_winograd_pack } from './f32/winograd'
 export { depthwiseConv2d_f32, depthwiseConv2d_f32_dw, depthwiseConv2d_f32_dx } from './f32/depthwiseConv2d'
+export * from './f32/layerNorm'
 export * from './f32/pool2d'
 export * from './f32/elementwise'
 export { exp_f32_map, log_f32_map } from './f32/math'

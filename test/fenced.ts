@@ -2,7 +2,7 @@
 // write outside a buffer, a changed input, a scratch that is too small or expected to be zero, an output that is not
 // written: all fail. Gradients exist for every float input, and start from what the test puts there, because backward adds.
 
-import { ARRAYS, type Dtype, type Node, size, type TypedArray } from '../src/graph/node'
+import { ARRAYS, type Dtype, isParam, type Node, size, type TypedArray } from '../src/graph/node'
 import { opOf } from '../src/ops'
 import type { Buffer, Emit, KernelName, Target } from '../src/ops/op'
 import { Arena, type Build, type Buffer as Fence, in_, inout, out, scratch } from './harness'
@@ -97,21 +97,22 @@ export interface Run {
   dy?: Float32Array
   /** What the gradients of the inputs start from, by input; default: zeros. */
   before?: readonly Float32Array[]
-  /** Run the forward as in a training step; default: when there is a dy. */
+  /** Run as in a training step: parameters that are not trainable may then be written. */
   training?: boolean
 }
 
-/** The value of a node, and after a backward the gradients of its inputs. */
+/** The value of a node, after a backward the gradients of its float inputs, and what is in its inputs then. */
 export function runNode(
   build: Build,
   node: Node,
-  { batch, inputs, dy, before, training = dy !== undefined }: Run,
-): { y: Float32Array; grads: Float32Array[] } {
+  { batch, inputs, dy, before, training = false }: Run,
+): { y: Float32Array; grads: Float32Array[]; after: TypedArray[] } {
   const row = opOf(node.op)
   if (!row?.forward || (dy && !row.backward)) throw new Error(`${node.op} has no f32 kernels to run.`)
   const e = new Fenced(build, batch, 'session', training)
   node.inputs.forEach((x, i) => {
-    e.values.set(x, e.place(`input ${i}`, in_(inputs[i])))
+    const written = training && isParam(x) && !x.attrs.trainable
+    e.values.set(x, e.place(`input ${i}`, written ? inout(inputs[i]) : in_(inputs[i])))
     if (dy && x.dtype === 'f32')
       e.grads.set(x, e.place(`gradient ${i}`, inout(before?.[i] ?? new Float32Array(inputs[i].length))))
   })
@@ -122,5 +123,6 @@ export function runNode(
     row.backward?.(e, node)
   }
   e.check(node.op)
-  return { y, grads: node.inputs.flatMap((x) => e.grads.get(x) ?? []).map((g) => e.read(g) as Float32Array) }
+  const grads = node.inputs.flatMap((x) => e.grads.get(x) ?? []).map((g) => e.read(g) as Float32Array)
+  return { y, grads, after: node.inputs.map((x) => e.read(e.value(x))) }
 }

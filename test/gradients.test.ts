@@ -6,10 +6,13 @@ import { join } from 'node:path'
 import { describe, it } from 'vitest'
 import { input, type Node, type TypedArray } from '../src/graph/node'
 import { relu, relu6, softmax } from '../src/ops/activation'
+import { batchNorm } from '../src/ops/batchNorm'
 import { conv2d } from '../src/ops/conv2d'
+import { convTranspose2d } from '../src/ops/convTranspose2d'
 import { crossEntropy } from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
+import { layerNorm } from '../src/ops/layerNorm'
 import { avgPool2d, globalAvgPool2d, maxPool2d } from '../src/ops/pool2d'
 import type { Padding, Pair } from '../src/ops/window'
 import { runNode } from './fenced'
@@ -38,6 +41,9 @@ interface Runner {
   inputs: (string | TypedArray)[]
   /** Tensors whose layout is not ours, both ways: parameters in, their gradients out. */
   layout?: Record<string, (data: Float32Array) => Float32Array>
+  training?: boolean
+  /** Tensors that inputs have become in the end, by their names. */
+  after?: Record<string, string>
 }
 
 const tensor = ({ tensors }: Case, name: string): TypedArray => readNpy(join(folder, tensors[name].file)).data
@@ -50,15 +56,14 @@ const channelsLast = (oc: number) => (w: Float32Array) => {
   return Float32Array.from(w, (_, i) => w[(i % oc) * taps + Math.floor(i / oc)])
 }
 
-function convolution(c: Case): Runner | undefined {
+function convolution(c: Case): Runner {
   const { stride, pad, dilation, groups, kernel } = c.attrs
   const [, ...image] = shapeOf(c, 'x')
   const [filters] = shapeOf(c, 'w')
   const padding: Padding = typeof pad === 'string' ? 'same' : [pad[0], pad[0], pad[1], pad[1]]
   const options = { kernel, strides: stride, dilation, padding, bias: 'b' in c.tensors }
   const inputs = ['x', 'w', ...(options.bias ? ['b'] : [])]
-  if (groups === 1) return { node: conv2d({ filters, ...options })(input(image)), inputs }
-  if (groups !== image[2]) return undefined
+  if (groups !== image[2]) return { node: conv2d({ filters, groups, ...options })(input(image)), inputs }
   const node = depthwiseConv2d({ multiplier: filters / groups, ...options })(input(image))
   return { node, inputs, layout: { w: channelsLast(filters) } }
 }
@@ -74,6 +79,27 @@ const ACTIVATIONS = { relu, relu6, softmax_last: softmax, softmax_big: softmax }
 /** By kind: how a case is run, or undefined when there is no op for it yet. */
 const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
   conv2d: convolution,
+
+  conv_transpose2d(c) {
+    const { kernel, stride, pad, output_padding } = c.attrs
+    const [, ...image] = shapeOf(c, 'x')
+    const filters = shapeOf(c, 'w')[3]
+    const options = { filters, kernel, strides: stride, padding: pad, outputPadding: output_padding }
+    return { node: convTranspose2d(options)(input(image)), inputs: ['x', 'w', 'b'] }
+  },
+
+  batchnorm(c) {
+    const { eps, momentum, training } = c.attrs
+    const node = batchNorm({ epsilon: eps, momentum })(input(shapeOf(c, 'x').slice(1)))
+    const inputs = ['x', 'gamma', 'beta', 'running_mean_before', 'running_var_before']
+    const after = { running_mean_before: 'running_mean_after', running_var_before: 'running_var_after' }
+    return { node, inputs, training, after }
+  },
+
+  layernorm: (c) => ({
+    node: layerNorm({ epsilon: c.attrs.eps })(input(shapeOf(c, 'x').slice(1))),
+    inputs: ['x', 'gamma', 'beta'],
+  }),
 
   maxpool2d: (c) => pool(c, maxPool2d),
 
@@ -109,18 +135,24 @@ describe.each(builds)('$name', (build) => {
   for (const [c, runner] of runners) {
     if (!runner) continue
     it(`${c.kind} ${c.name}`, () => {
-      const { node, inputs, layout = {} } = runner
+      const { node, inputs, layout = {}, training, after = {} } = runner
       const ours = (name: string, data: TypedArray) => layout[name]?.(data as Float32Array) ?? data
       const values = inputs.map((v) => (typeof v === 'string' ? ours(v, tensor(c, v)) : v))
       const dy = 'dy' in c.tensors ? (tensor(c, 'dy') as Float32Array) : Float32Array.of(1)
-      const { y, grads } = runNode(build, node, { batch: shapeOf(c, 'x')[0], inputs: values, dy })
+      const ran = runNode(build, node, { batch: shapeOf(c, 'x')[0], inputs: values, dy, training })
+      const { y, grads } = ran
       const compare = (name: string, of: string, got: Float32Array) => {
         const want = ours(of, tensor(c, name))
         expectNear(got, want, TOLERANCE * largest(want), `${c.kind} ${c.name}: ${name}`)
       }
       compare('y' in c.tensors ? 'y' : 'loss', 'y', y)
       const learning = inputs.filter((_, i) => node.inputs[i].dtype === 'f32')
-      for (const [i, v] of learning.entries()) if (typeof v === 'string') compare(`d${v}`, v, grads[i])
+      for (const [i, v] of learning.entries()) {
+        if (typeof v === 'string' && !Object.hasOwn(after, v)) compare(`d${v}`, v, grads[i])
+      }
+      for (const [i, v] of inputs.entries()) {
+        if (typeof v === 'string' && Object.hasOwn(after, v)) compare(after[v], v, ran.after[i] as Float32Array)
+      }
     })
   }
 })

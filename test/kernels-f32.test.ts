@@ -99,7 +99,7 @@ describe.each(builds)('$name', (build) => {
       }
   })
 
-  it('conv2d_f32_dx_pack: flipped, channels exchanged, no bias', () => {
+  it('conv2d_f32_dx_pack: flipped, channels exchanged, with or without bias', () => {
     const random = new Random(7)
     for (const [oc, kh, kw, ic] of [
       [1, 1, 1, 1],
@@ -110,9 +110,12 @@ describe.each(builds)('$name', (build) => {
     ]) {
       const taps = kh * kw
       const w = floats(random, oc * taps * ic)
-      const got = run(build, 'conv2d_f32_dx_pack', [in_(w), out('f32', Math.ceil(ic / 8) * 8 * (taps * oc + 1)), oc, kh, kw, ic])
+      const length = Math.ceil(ic / 8) * 8 * (taps * oc + 1)
       const flipped = (j: number, i: number) => w[((i % oc) * taps + taps - 1 - Math.floor(i / oc)) * ic + j]
-      expect(got, `${[oc, kh, kw, ic]}`).toEqual([packed(ic, taps * oc, flipped)])
+      for (const bias of [undefined, floats(random, ic)]) {
+        const got = run(build, 'conv2d_f32_dx_pack', [in_(w), bias ? in_(bias) : 0, out('f32', length), oc, kh, kw, ic])
+        expect(got, `${[oc, kh, kw, ic]}`).toEqual([packed(ic, taps * oc, flipped, bias)])
+      }
     }
   })
 

@@ -12,8 +12,14 @@ import { type BuiltModule, buildModule, loadModule } from '../src/deploy'
 import { MAGIC, SECTION, Writer } from '../src/deploy/binary'
 import { loadDigits } from '../src/files'
 import { DunlinError } from '../src/graph/error'
+import { input } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { argmax, Model } from '../src/model/model'
+import { sequential } from '../src/model/sequential'
+import { batchNorm } from '../src/ops/batchNorm'
+import { conv2d } from '../src/ops/conv2d'
+import { convTranspose2d } from '../src/ops/convTranspose2d'
+import { layerNorm } from '../src/ops/layerNorm'
 import { Session } from '../src/session/session'
 import { adam } from '../src/train/optimizers'
 import { oneCycle } from '../src/train/schedules'
@@ -135,6 +141,26 @@ describe('a module of the float model', () => {
       expect([...y], `sample ${i}`).toEqual([...session.fetch(plan.outputs[0])])
       for (let j = 0; j < 10; j++)
         expect(Math.abs(y[j] - usual[i * 10 + j]), `sample ${i}, logit ${j}`).toBeLessThanOrEqual(bound)
+    }
+  })
+
+  it.each(['scalar', 'simd'] as const)('of groups, transposed convolutions and normalizations, too (%s)', async (target) => {
+    const layers = sequential(
+      conv2d({ filters: 6, kernel: 3, groups: 2, padding: 'same' }),
+      batchNorm({ activation: 'relu6' }),
+      convTranspose2d({ filters: 5, kernel: 3, strides: 2, padding: 1, activation: 'relu' }),
+      layerNorm(),
+    )
+    const model = new Model(layers(input([3, 4, 4])), { seed: 4 })
+    const plan = model.plan(1, 'module')
+    const session = await Session.create(plan, { build: target })
+    const module = await loadModule((await buildModule(model, { target })).wasm)
+    const random = new Random(4)
+    for (let i = 0; i < 3; i++) {
+      const x = Float32Array.from({ length: 48 }, () => random.uniform(-2, 2))
+      session.feed(plan.inputs[0], x)
+      session.run()
+      expect([...module.predict(x)], `sample ${i} (seed 4)`).toEqual([...session.fetch(plan.outputs[0])])
     }
   })
 })

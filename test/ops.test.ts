@@ -25,9 +25,10 @@ const H = 2 ** -17
 
 /**
  * Roundings of a value or gradient beside one for each term of its sum: product, bias, clamp, scale, the addition into a gradient.
- * exp and log are good to 2^-22, four roundings, and enter through a sum, a quotient and 1 - y, which cancels.
+ * exp and log are good to 2^-22, four roundings, and enter through a sum, a quotient and 1 - y, which cancels; a normalization has a
+ * root, a quotient and differences from a mean.
  */
-const roundings = (op: string) => (op === 'softmax' || op === 'crossEntropy' ? 64 : 8)
+const roundings = (op: string) => (['softmax', 'crossEntropy', 'batchNorm', 'layerNorm'].includes(op) ? 64 : 8)
 
 const OP_NAMES = Object.keys(OPS) as OpName[]
 
@@ -49,11 +50,11 @@ const floats = (random: Random, length: number, range = 1) => Float32Array.from(
  * One sweep of central differences gives all. With J the derivative of output j by input i, |x_i J_ji| are the terms that sum up
  * to y_j and dy_j J_ji those of the gradient, so errors are at most (number of terms + roundings) * EPSILON * sum of |terms|.
  */
-function expectedOf({ node, batch, given = {}, range = 2 }: Sample, seed: number): Expected {
+function expectedOf({ node, batch, given = {}, range = 2, training }: Sample, seed: number): Expected {
   const random = new Random(seed)
   const length = (x: Node) => size(x.shape) * (x.batched ? batch : 1)
   const inputs = node.inputs.map((x, i) => given[i] ?? floats(random, length(x), range))
-  const value = evaluate(node, inputs)
+  const value = evaluate(node, inputs, training)
   const dy = floats(random, value.length)
   const c = roundings(node.op)
   const terms = new Float64Array(value.length)
@@ -72,9 +73,9 @@ function expectedOf({ node, batch, given = {}, range = 2 }: Sample, seed: number
     for (let i = 0; i < start.length; i++) {
       const xi = inputs[at][i]
       moved[at][i] = xi + H
-      const up = evaluate(node, moved)
+      const up = evaluate(node, moved, training)
       moved[at][i] = xi - H
-      const down = evaluate(node, moved)
+      const down = evaluate(node, moved, training)
       moved[at][i] = xi
       let [count, sum] = [0, Math.abs(start[i])]
       for (let j = 0; j < up.length; j++) {
@@ -117,11 +118,12 @@ describe.each(builds)('$name', (build) => {
     it.each(samples[op].map((sample) => [sample.what, sample] as const))('%s', async (what, sample) => {
       const { seed, inputs, dy, before, value, valueBound, grads } = expectedFor(sample)
       const where = `${op} ${what} (seed ${seed})`
-      const planned = await runPlan(build.name, sample, inputs)
-      expectNear(planned, value, valueBound, where)
+      const { batch, training } = sample
+      const planned = training ? undefined : await runPlan(build.name, sample, inputs)
+      if (planned) expectNear(planned, value, valueBound, where)
       if (opOf(op)?.alias) return
-      const got = runNode(build, sample.node, { batch: sample.batch, inputs, dy, before })
-      expectNear(got.y, planned, 0, `${where}, alone and planned`)
+      const got = runNode(build, sample.node, { batch, inputs, dy, before, training })
+      expectNear(got.y, planned ?? value, planned ? 0 : valueBound, planned ? `${where}, alone and planned` : where)
       expect(got.grads.length).toBe(grads.length)
       grads.forEach(({ want, bound }, i) => {
         expectNear(got.grads[i], want, bound, `${where}, gradient of float input ${i}`)
@@ -136,8 +138,10 @@ const [scalar, simd] = ['scalar', 'simd'].map((name) => builds.find((b) => b.nam
 describe.skipIf(!scalar || !simd).each(OP_NAMES.filter((op) => !opOf(op)?.alias))('scalar = simd, bit for bit: %s', (op) => {
   it.each(samples[op].map((sample) => [sample.what, sample] as const))('%s', (what, sample) => {
     const expected = expectedFor(sample)
-    const [a, b] = [scalar, simd].map((build) => runNode(build!, sample.node, { batch: sample.batch, ...expected }))
+    const { batch, training } = sample
+    const [a, b] = [scalar, simd].map((build) => runNode(build!, sample.node, { batch, training, ...expected }))
     expectNear(b.y, a.y, 0, what)
+    for (const [i, v] of a.after.entries()) expectNear(b.after[i], v, 0, `${what}, input ${i} afterwards`)
     for (const [i, g] of a.grads.entries())
       expectNear(b.grads[i], g, 0, `${what}, gradient of float input ${i} (seed ${expected.seed})`)
   })

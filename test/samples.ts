@@ -5,10 +5,13 @@ import { input, type Node, type TypedArray } from '../src/graph/node'
 import type { OpName } from '../src/ops'
 import { relu, relu6, softmax } from '../src/ops/activation'
 import { add } from '../src/ops/add'
+import { batchNorm } from '../src/ops/batchNorm'
 import { conv2d } from '../src/ops/conv2d'
+import { convTranspose2d } from '../src/ops/convTranspose2d'
 import { crossEntropy } from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
+import { layerNorm } from '../src/ops/layerNorm'
 import { avgPool2d, globalAvgPool2d, maxPool2d } from '../src/ops/pool2d'
 import { flatten, reshape } from '../src/ops/reshape'
 
@@ -22,6 +25,8 @@ export interface Sample {
   given?: Record<number, TypedArray>
   /** Values are drawn from [-range, range); default 2. */
   range?: number
+  /** Whether it is run, with its gradient, as in a training step. */
+  training?: true
 }
 
 const text = (v: unknown) => JSON.stringify(v).replaceAll('"', '')
@@ -123,6 +128,50 @@ const deep: Row<Depthwise>[] = [
   [[4, 5, 4], { kernel: 3, multiplier: 3, dilation: [1, 2], padding: 'same' }],
 ]
 
+const grouped: Row<Conv>[] = [
+  [[4, 5, 4], { filters: 6, kernel: 3, groups: 2, padding: 'same', activation: 'relu' }, 3],
+  [[3, 3, 9], { filters: 3, kernel: 1, groups: 3, bias: false }],
+  [[5, 4, 6], { filters: 12, kernel: [3, 2], groups: 3, strides: 2, padding: 1 }],
+  [[4, 4, 5], { filters: 5, kernel: 3, groups: 5, padding: 'same', activation: 'relu6' }],
+  [[3, 4, 3], { filters: 6, kernel: 2, groups: 3, dilation: 2, padding: 'same' }],
+  // Each group by Winograd.
+  [[4, 4, 16], { filters: 18, kernel: 3, groups: 2, padding: 'same' }],
+]
+
+type Transposed = Parameters<typeof convTranspose2d>[0]
+
+const transposed: Row<Transposed>[] = [
+  [[1, 1, 1], { filters: 1, kernel: 1 }],
+  [[2, 3, 2], { filters: 3, kernel: 2, strides: 2, activation: 'relu' }, 3],
+  [[3, 2, 4], { filters: 5, kernel: 3, strides: 2, padding: 1, outputPadding: 1 }, 2],
+  [[3, 3, 5], { filters: 4, kernel: 3, padding: 'same', bias: false }],
+  [[2, 2, 3], { filters: 2, kernel: 2, strides: 3, outputPadding: 2 }],
+  [[3, 4, 1], { filters: 9, kernel: [4, 3], strides: [2, 1], padding: 'same', activation: 'relu6' }],
+  [[2, 3, 9], { filters: 1, kernel: [1, 5], strides: [1, 3], padding: [0, 0, 2, 1], outputPadding: [0, 2] }],
+  [[2, 2, 8], { filters: 17, kernel: 3, strides: 2, padding: 'same' }],
+  [[3, 3, 2], { filters: 3, kernel: 2, strides: 3, padding: 'same' }],
+]
+
+/** Running statistics that are given: no gradient goes into them. */
+const normalized = (
+  shape: readonly number[],
+  options: Parameters<typeof batchNorm>[0],
+  batch: number,
+  training?: true,
+): Sample => {
+  const c = shape[shape.length - 1]
+  return {
+    what: `${text(shape)} ${text(options)} batch ${batch}${training ? ' training' : ''}`,
+    batch,
+    node: batchNorm(options)(input(shape)),
+    given: {
+      3: Float32Array.from({ length: c }, (_, i) => Math.sin(i)),
+      4: Float32Array.from({ length: c }, (_, i) => 0.25 + (i % 5)),
+    },
+    ...(training && { training }),
+  }
+}
+
 const loss = (classes: number, labels: number[], weights: number[], range = 2): Sample => ({
   what: `${classes} classes, labels ${labels}, weights ${weights}, logits within ${range}`,
   batch: labels.length,
@@ -152,12 +201,28 @@ export const samples: Record<OpName, Sample[]> = {
     }
   }),
   avgPool2d: [...windows.map(layer(avgPool2d)), layer(globalAvgPool2d)([[3, 4, 6], {}, 3])],
+  batchNorm: (
+    [
+      [[1], {}, 2],
+      [[3], { epsilon: 1e-3 }, 5],
+      [[2, 3, 4], {}, 3],
+      [[5, 7], { activation: 'relu' }, 2],
+      [[2, 2, 8], { activation: 'relu6' }, 4],
+      [[17], { momentum: 0.5 }, 3],
+      // Positions round the block of 64 rows.
+      [[7, 9, 2], {}, 1],
+      [[65, 1], {}, 1],
+      [[9, 5, 5], {}, 3],
+    ] as [number[], object, number][]
+  ).flatMap(([shape, options, batch]) => [normalized(shape, options, batch), normalized(shape, options, batch, true)]),
   conv2d: [
     ...convolutions.map(([[h, w], options, batch], i) =>
       layer(conv2d)([[h, w, CHANNELS[i][0]], { filters: CHANNELS[i][1], ...options }, batch]),
     ),
     ...pointwise.map(layer(conv2d)),
+    ...grouped.map(layer(conv2d)),
   ],
+  convTranspose2d: transposed.map(layer(convTranspose2d)),
   crossEntropy: [
     loss(2, [1], [1]),
     loss(10, [3, 0, 9], [1, 1, 1]),
@@ -183,6 +248,17 @@ export const samples: Record<OpName, Sample[]> = {
     ] as Row<Parameters<typeof dense>[0]>[]
   ).map(layer(dense)),
   depthwiseConv2d: deep.map(layer(depthwiseConv2d)),
+  layerNorm: (
+    [
+      [[1], {}],
+      [[2], { epsilon: 1e-3 }, 3],
+      [[4], {}, 2],
+      [[3, 7], {}, 2],
+      [[2, 2, 9], {}],
+      [[5, 16], {}],
+      [[33], {}, 3],
+    ] as Row<object>[]
+  ).map(layer(layerNorm)),
   maxPool2d: windows.map(layer(maxPool2d)),
   relu: shapes.map(layer(relu)),
   relu6: shapes.map(layer(relu6, { range: 9 })),

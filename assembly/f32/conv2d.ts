@@ -87,12 +87,18 @@ export function conv2d_f32(
   }
 }
 
-/** Packs w [oc][kh][kw][ic] for conv2d_f32_dx: flipped in both directions, oc and ic exchanged, no bias. y: ceil(ic / 8) * 8 * (kh * kw * oc + 1). */
-export function conv2d_f32_dx_pack(w: usize, y: usize, oc: i32, kh: i32, kw: i32, ic: i32): void {
+/**
+ * Packs w [oc][kh][kw][ic] for conv2d_f32_dx: flipped in both directions, oc and ic exchanged.
+ *
+ * bias  ic elements, or 0 (the null address): no bias, as a gradient wants it
+ * y     ceil(ic / 8) * 8 * (kh * kw * oc + 1) elements
+ */
+export function conv2d_f32_dx_pack(w: usize, bias: usize, y: usize, oc: i32, kh: i32, kw: i32, ic: i32): void {
   const taps = kh * kw
   for (let j = 0; j < ic; j += 8) {
     const width = min(8, ic - j)
     memory.fill(y, 0, (taps * oc + 1) << 5)
+    if (bias != 0) for (let l = 0; l < width; l++) store<f32>(y + (l << 2), load<f32>(bias + ((j + l) << 2)))
     y += 32
     for (let t = taps - 1; t >= 0; t--) {
       for (let o = 0; o < oc; o++) {
@@ -105,7 +111,8 @@ export function conv2d_f32_dx_pack(w: usize, y: usize, oc: i32, kh: i32, kw: i32
 }
 
 /**
- * dx += the gradient of conv2d with respect to x.
+ * dx = clamp(the gradient of conv2d with respect to x + bias, lo, hi), or when `add` is 1 dx += the same. (With bias and clamp it is the
+ * forward of a transposed convolution.)
  *
  * b        packed by conv2d_f32_dx_pack
  * scratch  (ih + (kh - 1) * dh) * (iw + (kw - 1) * dw) * oc elements
@@ -113,13 +120,13 @@ export function conv2d_f32_dx_pack(w: usize, y: usize, oc: i32, kh: i32, kw: i32
 export function conv2d_f32_dx(
   dy: usize, b: usize, dx: usize, scratch: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32,
-  sh: i32, sw: i32, dh: i32, dw: i32, pt: i32, pl: i32,
+  sh: i32, sw: i32, dh: i32, dw: i32, pt: i32, pl: i32, lo: f32, hi: f32, add: i32,
 ): void {
   const ph = ih + (kh - 1) * dh
   const pw = iw + (kw - 1) * dw
   for (let i = 0; i < batch; i++) {
     spread(dy, scratch, oh, ow, oc << 2, ph, pw, sh, sw, (kh - 1) * dh - pt, (kw - 1) * dw - pl)
-    convolve(scratch, b, dx, pw, oc, ih, iw, ic, kh, kw, 1, 1, dh, dw, -Infinity, Infinity, true)
+    convolve(scratch, b, dx, pw, oc, ih, iw, ic, kh, kw, 1, 1, dh, dw, lo, hi, add != 0)
     dx += (ih * iw * ic) << 2
     dy += (oh * ow * oc) << 2
   }

@@ -5,7 +5,7 @@ import { Model } from '../model/model'
 import { opOf } from '../ops'
 import { type Activation, makeNode } from '../ops/op'
 
-const HOSTS = new Set(['conv2d', 'depthwiseConv2d', 'dense', 'add'])
+const HOSTS = new Set(['add', 'batchNorm', 'conv2d', 'convTranspose2d', 'dense', 'depthwiseConv2d'])
 
 /** The model with relu and relu6 fused into the layers before them; the parameters are shared with the original. */
 export function fuse(model: Model): Model {

@@ -10,6 +10,7 @@ import { makeNode, where } from '../ops/op'
 import { planInference } from '../plan/build'
 import type { Values } from '../session/door'
 import { Session } from '../session/session'
+import { fold } from './fold'
 import { fuse } from './fuse'
 
 /** Samples of the calibration set that run at once. */
@@ -20,12 +21,12 @@ const BATCH = 32
  * few hundred are enough); they only set the ranges.
  */
 export async function quantize(model: Model, calibration: { x: Values }): Promise<Model> {
-  const float = fuse(model)
+  const float = fuse(fold(model))
   for (const node of float.nodes) {
     if (node.dtype !== 'f32')
       throw new DunlinError(`quantize: ${where(node)} is ${node.dtype} already. Quantize the float model.`)
-    if (!isParam(node) && !isInput(node) && !opOf(node.op)?.int8)
-      throw new DunlinError(`quantize: ${where(node)} has no int8 kernel.`)
+    const why = isParam(node) || isInput(node) ? false : unsupported(node)
+    if (why) throw new DunlinError(`quantize: ${where(node)} ${why}`)
   }
   const ranges = await calibrate(float, calibration.x)
   const outputs = mapGraph(float.outputs, (node, inputs) => {
@@ -38,6 +39,15 @@ export async function quantize(model: Model, calibration: { x: Values }): Promis
     return makeNode(row, { op: node.op, name: node.name, attrs: node.attrs, inputs: integers }, { dtype: 'i8', quant })
   })
   return new Model(outputs, { name: model.name, labels: model.labels })
+}
+
+/** Why a node cannot be int8. */
+function unsupported(node: Node): string | false {
+  const int8 = opOf(node.op)?.int8
+  if (int8) return int8.unsupported?.(node) ?? false
+  return node.op === 'batchNorm'
+    ? `does not follow a layer that it can be folded into. Put it right after a conv2d, depthwiseConv2d or dense that nothing else reads and that has no activation.`
+    : 'has no int8 kernel.'
 }
 
 /** The quantization of every input and of every value that needs one of its own. */

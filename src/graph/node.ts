@@ -15,7 +15,10 @@ export interface Quant {
 }
 
 /** How a parameter's first values are drawn: `fanIn` and `fanOut` count connections of one unit. */
-export type Initializer = { kind: 'zeros' } | { kind: 'heUniform' | 'glorotUniform'; fanIn: number; fanOut: number }
+export type Initializer =
+  | { kind: 'zeros' }
+  | { kind: 'ones' }
+  | { kind: 'heUniform' | 'glorotUniform'; fanIn: number; fanOut: number }
 
 export interface Node<A = unknown> {
   readonly op: string
@@ -71,14 +74,14 @@ export function input(
   return { op: 'input', name, attrs: normalize ? { normalize } : {}, inputs: [], shape: [...shape], dtype, batched: true }
 }
 
-/** A trainable float parameter. Its array is empty until a model draws its values. */
-export function param(name: string, shape: Shape, init: Initializer): Param {
+/** A float parameter, trained unless `trainable` is false. Its array is empty until a model draws its values. */
+export function param(name: string, shape: Shape, init: Initializer, trainable = true): Param {
   checkShape(`parameter "${name}"`, shape)
   const data = new Float32Array(0)
   return {
     op: 'param',
     name,
-    attrs: { init, trainable: true },
+    attrs: { init, trainable },
     inputs: [],
     shape: [...shape],
     dtype: 'f32',

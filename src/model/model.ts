@@ -217,7 +217,8 @@ function draw(param: Param, random: Random): void {
   const { init } = param.attrs
   if (param.data.length || !init) return
   const data = new Float32Array(size(param.shape))
-  if (init.kind !== 'zeros') {
+  if (init.kind === 'ones') data.fill(1)
+  else if (init.kind !== 'zeros') {
     // He et al. 2015: variance 2 / fanIn; Glorot and Bengio 2010: 2 / (fanIn + fanOut). A uniform in [-a, a] has variance a^2 / 3.
     const a = Math.sqrt(6 / (init.kind === 'heUniform' ? init.fanIn : init.fanIn + init.fanOut))
     for (let i = 0; i < data.length; i++) data[i] = random.uniform(-a, a)

@@ -1,11 +1,13 @@
-// conv2d: x [ih, iw, ic] -> [oh, ow, oc], weights OHWI. Bias and relu are fused into the kernel.
+// conv2d: x [ih, iw, ic] -> [oh, ow, oc], weights OHWI. Bias and relu are fused into the kernel. Groups are convolutions of their own on
+// copies of their channels: two passes over x and y, which cost little beside the products, and no kernel of its own.
 
+import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Param, param } from '../graph/node'
+import { type Convolution, convolve, convolveDw, convolveDx, WINOGRAD_BLOCK, winogradTile } from './convolution'
 import { int8Args, packedArgs, packedScratch, winogradArgs } from './int8'
 import {
   type Activation,
   type Buffer,
-  CLAMPS,
   clampOf,
   type Emit,
   expectCount,
@@ -14,17 +16,22 @@ import {
   makeNode,
   type Op,
   rows,
+  type Unshaped,
+  where,
 } from './op'
-import { chooseConv3x3 } from './variants'
 import { convSizes, type Padding, type Pair, pair, type WindowAttrs, windowOf } from './window'
 
 export interface Conv2dAttrs extends WindowAttrs {
   activation?: Activation
+  /** Left out: 1. */
+  groups?: number
 }
 
 /**
  * 2-D convolution. x [height, width, channels] -> [oh, ow, filters].
- * Parameters: w [filters, kh, kw, channels] (He uniform), b [filters] (zeros; none with `bias: false`).
+ * With `groups`, the i-th share of the filters sees only the i-th share of the channels; a filter for each channel is faster as a
+ * depthwiseConv2d.
+ * Parameters: w [filters, kh, kw, channels / groups] (He uniform), b [filters] (zeros; none with `bias: false`).
  */
 export function conv2d(options: {
   filters: number
@@ -32,26 +39,39 @@ export function conv2d(options: {
   strides?: Pair
   dilation?: Pair
   padding?: Padding
+  groups?: number
   activation?: Activation
   bias?: boolean
   name?: string
 }): Layer {
-  const { filters, kernel, strides = 1, dilation = 1, padding = 'valid', activation, bias = true, name = '' } = options
+  const {
+    filters,
+    kernel,
+    strides = 1,
+    dilation = 1,
+    padding = 'valid',
+    groups = 1,
+    activation,
+    bias = true,
+    name = '',
+  } = options
   const attrs = {
     kernel: pair(kernel),
     strides: pair(strides),
     dilation: pair(dilation),
     padding,
+    ...(groups !== 1 && { groups }),
     ...(activation && { activation }),
   }
   let params: Param[] | undefined
   return (x) => {
     const [kh, kw] = attrs.kernel
     windowOf({ op: 'conv2d', name, attrs, inputs: [x] })
-    const taps = kh * kw
     expectCount({ op: 'conv2d', name }, 'filters', filters)
+    const channels = channelsOfGroup({ op: 'conv2d', name, attrs, inputs: [x] }, filters)
+    const [fanIn, fanOut] = [kh * kw * channels, (kh * kw * filters) / groups]
     params ??= [
-      param('w', [filters, kh, kw, x.shape[2]], { kind: 'heUniform', fanIn: taps * x.shape[2], fanOut: taps * filters }),
+      param('w', [filters, kh, kw, channels], { kind: 'heUniform', fanIn, fanOut }),
       ...(bias ? [param('b', [filters], { kind: 'zeros' })] : []),
     ]
     return makeNode(conv2dOp, { op: 'conv2d', name, attrs, inputs: [x, ...params] })
@@ -62,14 +82,14 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   shape(node) {
     const [, w, b] = node.inputs
     if (node.inputs.length !== 2) expectInputs(node, 3, 'x, w, b')
-    const { oh, ow, kh, kw, ic } = windowOf(node)
+    const { oh, ow, kh, kw } = windowOf(node)
     clampOf(node)
     expectShape(
       node,
       'w',
       w.shape,
-      [w.shape[0], kh, kw, ic],
-      'Weights are [filters, kernel height, kernel width, input channels]; a layer applied twice shares them.',
+      [w.shape[0], kh, kw, channelsOfGroup(node, w.shape[0])],
+      'Weights are [filters, kernel height, kernel width, input channels / groups]; a layer applied twice shares them.',
     )
     if (b) expectShape(node, 'b', b.shape, [w.shape[0]], 'There is one bias for each filter.')
     return [oh, ow, w.shape[0]]
@@ -77,58 +97,68 @@ export const conv2dOp: Op<Conv2dAttrs> = {
 
   macs(node) {
     const { oh, ow, kh, kw, ic } = windowOf(node)
-    return oh * ow * kh * kw * ic * node.shape[2]
+    return (oh * ow * kh * kw * ic * node.shape[2]) / (node.attrs.groups ?? 1)
   },
 
   forward(e, node) {
     const [x, w, b] = node.inputs
-    const g = windowOf(node)
-    const oc = node.shape[2]
-    const tile = winogradTile(e, node)
+    const { name, attrs } = node
     const bias = b ? e.value(b) : 0
-    if (tile) {
-      const strides = [0, 9 * g.ic, 1, 3 * g.ic, g.ic] as const
-      const sizes = [rows(e, node), g.ih, g.iw, g.ic, g.oh, g.ow, oc, g.pt, g.pl] as const
-      winograd(e, node.name, tile, e.value(x), e.value(w), strides, bias, e.value(node), sizes, clampOf(node), 0)
+    const { groups = 1 } = attrs
+    if (groups === 1) {
+      convolve(e, name, convolutionOf(e, node), e.value(x), () => e.value(w), bias, e.value(node), clampOf(node))
       return
     }
-    const k = g.kh * g.kw * g.ic
-    const packed = e.prepared(`${node.name}/packed`, Math.ceil(oc / 8) * 8 * (k + 1), (to) =>
-      e.call('pack_f32', e.value(w), bias, to, oc, k, k, 1),
-    )
-    e.call('conv2d_f32', e.value(x), packed, e.value(node), padded(e, node), ...convSizes(e, node), ...clampOf(node))
+    const { g, xs, ws, ys, bs } = groupsOf(e, node)
+    for (let i = 0; i < groups; i++) {
+      const part = `${name}/${i}`
+      const partBias = bias && e.prepared(`${part}/b`, bs.length, (to) => bs.take(i, bias, to))
+      const y = e.scratch(ys.length)
+      convolve(e, part, g, xs.take(i, e.value(x)), () => ws.take(i, e.value(w)), partBias, y, clampOf(node))
+      ys.give(i, y, e.value(node), 0)
+    }
   },
 
   backward(e, node) {
     const [x, w, b] = node.inputs
-    const g = windowOf(node)
     const oc = node.shape[2]
     const dy = e.grad(node)
     if (!dy) return
     if (node.attrs.activation) e.call('clamp_f32_mask', e.value(node), dy, dy.length, ...clampOf(node))
     const db = b && e.grad(b)
     if (db) e.call('sumRows_f32', dy, db, dy.length / oc, oc)
+    const { groups = 1 } = node.attrs
     const dw = e.grad(w)
-    if (dw) e.call('conv2d_f32_dw', e.value(x), dy, dw, padded(e, node), ...convSizes(e, node))
-    const dx = e.grad(x)
-    if (!dx) return
-    const tile = winogradTile(e, node)
-    if (tile) {
-      // A convolution of dy: the filter turned by 180 degrees, channels exchanged, the padding seen from the other side.
-      const strides = [8 * g.ic, 1, 9 * g.ic, -3 * g.ic, -g.ic] as const
-      const sizes = [rows(e, node), g.oh, g.ow, oc, g.ih, g.iw, g.ic, 2 - g.pt, 2 - g.pl] as const
-      winograd(e, node.name, tile, dy, e.value(w), strides, 0, dx, sizes, CLAMPS.none, 1)
+    if (groups === 1) {
+      const g = convolutionOf(e, node)
+      if (dw) convolveDw(e, g, e.value(x), dy, dw)
+      // Asked for only now: its memory is free until then.
+      const dx = e.grad(x)
+      if (dx) convolveDx(e, node.name, g, dy, () => e.value(w), dx)
       return
     }
-    const packed = e.scratch(Math.ceil(g.ic / 8) * 8 * (g.kh * g.kw * oc + 1))
-    e.call('conv2d_f32_dx_pack', e.value(w), packed, oc, g.kh, g.kw, g.ic)
-    const spread = e.scratch((g.ih + (g.kh - 1) * g.dh) * (g.iw + (g.kw - 1) * g.dw) * oc)
-    e.call('conv2d_f32_dx', dy, packed, dx, spread, ...convSizes(e, node))
+    const dx = e.grad(x)
+    const { g, xs, ws, ys } = groupsOf(e, node)
+    for (let i = 0; i < groups; i++) {
+      const part = ys.take(i, dy)
+      if (dw) {
+        const sum = zeros(e, ws.length)
+        convolveDw(e, g, xs.take(i, e.value(x)), part, sum)
+        ws.give(i, sum, dw, 1)
+      }
+      if (dx) {
+        const sum = zeros(e, xs.length)
+        convolveDx(e, `${node.name}/${i}`, g, part, () => ws.take(i, e.value(w)), sum)
+        xs.give(i, sum, dx, 1)
+      }
+    }
   },
 
   int8: {
     quant: 'calibrated',
     weightAxis: 0,
+    unsupported: ({ attrs: { groups = 1 } }) =>
+      groups > 1 && `has ${groups} groups, int8 has one. Use groups: 1 or, for a filter to each channel, depthwiseConv2d.`,
     forward(e, node) {
       if (e.target === 'module') {
         const { before, after } = int8Args(e, node)
@@ -136,7 +166,7 @@ export const conv2dOp: Op<Conv2dAttrs> = {
         return
       }
       const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = windowOf(node)
-      if (winogradTile(e, node)) {
+      if (winogradTile(e, 'i8', convolutionOf(e, node))) {
         const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
         const block = Math.min(WINOGRAD_BLOCK, 4 * Math.ceil((down * across) / 4))
         const { before, after } = winogradArgs(e, node)
@@ -155,53 +185,55 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   },
 }
 
-/** Scratch for one image with its padding made real; none when the window never leaves the image. */
-function padded(e: Emit, node: Node<Conv2dAttrs>): Buffer | 0 {
-  const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = windowOf(node)
-  const ph = (oh - 1) * sh + (kh - 1) * dh + 1
-  const pw = (ow - 1) * sw + (kw - 1) * dw + 1
-  return pt === 0 && pl === 0 && ph <= ih && pw <= iw ? 0 : e.scratch(ph * pw * ic)
+/** Input channels that a filter sees. */
+function channelsOfGroup(node: Unshaped<Conv2dAttrs>, filters: number): number {
+  const { groups = 1 } = node.attrs
+  const channels = node.inputs[0].shape[2]
+  expectCount(node, 'groups', groups)
+  if (channels % groups || filters % groups) {
+    throw new DunlinError(
+      `${where(node)}: ${groups} groups do not divide ${channels} channels and ${filters} filters. Both want a multiple of the groups.`,
+    )
+  }
+  return channels / groups
 }
 
-/**
- * Outputs of a Winograd tile in each direction, when that is how this convolution and its gradient are computed. A module takes the
- * direct kernel: less code, a quarter of the weights.
- */
-function winogradTile(e: Emit, node: Node<Conv2dAttrs>): 2 | 4 | undefined {
-  if (e.target === 'module') return undefined
-  const { kh, kw, sh, sw, dh, dw, oh, ow, ic } = windowOf(node)
-  const fits = kh === 3 && kw === 3 && sh === 1 && sw === 1 && dh === 1 && dw === 1
-  const dtype = node.dtype === 'f32' ? 'f32' : 'i8'
-  return fits ? chooseConv3x3(dtype, { oh, ow, ic, oc: node.shape[2] }).tile : undefined
+const convolutionOf = (e: Emit, node: Node<Conv2dAttrs>): Convolution => ({
+  ...windowOf(node),
+  batch: rows(e, node),
+  oc: node.shape[2],
+})
+
+/** The convolution of one group, and the parts of x, weights, bias and y that belong to group i. */
+function groupsOf(e: Emit, node: Node<Conv2dAttrs>) {
+  const { groups = 1 } = node.attrs
+  const whole = convolutionOf(e, node)
+  const g: Convolution = { ...whole, ic: whole.ic / groups, oc: whole.oc / groups }
+  const { batch, ih, iw, ic, oh, ow, oc, kh, kw } = g
+  return {
+    g,
+    xs: partsOf(e, groups, batch * ih * iw, ic),
+    ws: partsOf(e, groups, 1, oc * kh * kw * ic),
+    bs: partsOf(e, groups, 1, oc),
+    ys: partsOf(e, groups, batch * oh * ow, oc),
+  }
 }
 
-/** Tiles transformed at once: their transforms stay in the second-level cache. */
-const WINOGRAD_BLOCK = 16
+/** A matrix of `rows` cut by columns into `groups` parts of `n` each: copies of part i out of it, and back or added into it. */
+function partsOf(e: Emit, groups: number, rows: number, n: number) {
+  return {
+    length: rows * n,
+    take(i: number, from: Buffer, part = e.scratch(rows * n)): Buffer {
+      e.call('copyColumns_f32', from, part, rows, n, groups * n, i * n, n, 0, 0)
+      return part
+    },
+    give: (i: number, part: Buffer, to: Buffer, add: 0 | 1): void =>
+      e.call('copyColumns_f32', part, to, rows, n, n, 0, groups * n, i * n, add),
+  }
+}
 
-/** `strides`: first, wo, wi, wr, ws of conv2d_f32_winograd_pack; `sizes`: batch ih iw ic oh ow oc pt pl of the convolution. */
-function winograd(
-  e: Emit,
-  name: string,
-  tile: 2 | 4,
-  x: Buffer,
-  w: Buffer,
-  strides: readonly [number, number, number, number, number],
-  bias: Buffer | 0,
-  y: Buffer,
-  sizes: readonly [number, number, number, number, number, number, number, number, number],
-  clamp: readonly [number, number],
-  add: 0 | 1,
-): void {
-  const [, , , ic, oh, ow, oc] = sizes
-  const positions = (tile + 2) ** 2
-  const [down, across] = [Math.ceil(oh / tile), Math.ceil(ow / tile)]
-  const group = Math.min(sizes[0], Math.max(1, Math.floor(WINOGRAD_BLOCK / (down * across))))
-  const block = Math.min(WINOGRAD_BLOCK, group * down * across)
-  const four = (n: number) => Math.ceil(n / 4) * 4
-  const packed = e.prepared(`${name}/packed`, positions * Math.ceil(oc / 8) * 8 * (ic + 1), (to) =>
-    e.call('conv2d_f32_winograd_pack', w, to, e.scratch(72), tile, oc, ic, ...strides),
-  )
-  const images = four(group * (tile * down + 2) * (tile * across + 2) * ic)
-  const scratch = e.scratch(images + positions * 4 + positions * block * (four(ic) + four(oc)))
-  e.call('conv2d_f32_winograd', x, packed, bias, y, scratch, tile, block, group, ...sizes, ...clamp, add)
+function zeros(e: Emit, length: number): Buffer {
+  const buffer = e.scratch(length)
+  e.call('fill_f32', buffer, length, 0)
+  return buffer
 }

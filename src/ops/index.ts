@@ -3,10 +3,13 @@
 
 import { relu6Op, reluOp, softmaxOp } from './activation'
 import { addOp } from './add'
+import { batchNormOp } from './batchNorm'
 import { conv2dOp } from './conv2d'
+import { convTranspose2dOp } from './convTranspose2d'
 import { crossEntropyOp } from './crossEntropy'
 import { denseOp } from './dense'
 import { depthwiseConv2dOp } from './depthwiseConv2d'
+import { layerNormOp } from './layerNorm'
 import type { Op } from './op'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
 import { reshapeOp } from './reshape'
@@ -14,10 +17,13 @@ import { reshapeOp } from './reshape'
 export const OPS = {
   add: addOp,
   avgPool2d: avgPool2dOp,
+  batchNorm: batchNormOp,
   conv2d: conv2dOp,
+  convTranspose2d: convTranspose2dOp,
   crossEntropy: crossEntropyOp,
   dense: denseOp,
   depthwiseConv2d: depthwiseConv2dOp,
+  layerNorm: layerNormOp,
   maxPool2d: maxPool2dOp,
   relu: reluOp,
   relu6: relu6Op,

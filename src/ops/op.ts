@@ -66,6 +66,8 @@ export interface Op<A = unknown> {
 export interface Int8<A> {
   /** Where the value's quantization comes from: the calibration, its first input, or fixed by TFLite's specification. */
   quant: 'calibrated' | 'input' | Quant
+  /** Why this node has no int8 kernel although others of its op have; false when it has. */
+  unsupported?(node: Node<A>): string | false
   /** Which axis of the weights (second input) has a scale of its own for each index; the third input is then an int32 bias. */
   weightAxis?: number
   forward(e: Emit, node: Node<A>): void
@@ -130,4 +132,12 @@ export function expectShape(node: Unshaped, what: string, got: Shape, wanted: Sh
 export function expectCount(node: { op: string; name: string }, what: string, count: number): void {
   if (!Number.isInteger(count) || count < 1)
     throw new DunlinError(`${where(node)}: ${what} wants a positive integer, got ${count}.`)
+}
+
+/** A finite number in [low, high]; attributes come from files too. */
+export function expectNumber(node: { op: string; name: string }, what: string, v: number, low: number, high: number): void {
+  if (!(Number.isFinite(v) && v >= low && v <= high)) {
+    const range = high === Infinity ? `from ${low} on` : `in [${low}, ${high}]`
+    throw new DunlinError(`${where(node)}: ${what} wants a number ${range}, got ${v}.`)
+  }
 }

@@ -1,5 +1,5 @@
 // Which kernel computes a 3x3 convolution of stride 1: a table, measured by `npm run bench -- --explain`, first fitting row wins.
-// To add a variant: its kernel, a row here, its emission in conv2d.ts, and its case in bench/bench.mjs and test/winograd.test.ts.
+// To add a variant: its kernel, a row here, its emission in convolution.ts, and its case in bench/bench.mjs and test/winograd.test.ts.
 
 /** An image of oh x ow outputs, ic channels in and oc out. */
 export interface Conv3x3 {

@@ -3,7 +3,7 @@
 // at the bottom or right.
 
 import { DunlinError } from '../graph/error'
-import type { Node } from '../graph/node'
+import type { Node, Shape } from '../graph/node'
 import { type Emit, rows, type Unshaped, where } from './op'
 
 /** One number for both axes, or [vertical, horizontal]. */
@@ -39,16 +39,8 @@ export const pair = (p: Pair): readonly [number, number] => (typeof p === 'numbe
 /** Numbers of the window of a node whose first input is an image; throws when it does not fit. */
 export function windowOf(node: Unshaped<WindowAttrs>): Window {
   const { kernel, strides, dilation = [1, 1], padding } = node.attrs
-  const shape = node.inputs[0]?.shape ?? []
-  if (shape.length !== 3) {
-    throw new DunlinError(`${where(node)}: wants an image [height, width, channels], got shape [${shape}]. Reshape it first.`)
-  }
-  for (const [what, p] of Object.entries({ kernel, strides, dilation })) {
-    if (!Array.isArray(p) || p.length !== 2 || !p.every((n) => Number.isInteger(n) && n > 0 && n < 65536)) {
-      throw new DunlinError(`${where(node)}: ${what} wants two positive integers, got ${JSON.stringify(p)}.`)
-    }
-  }
-  const [ih, iw, ic] = shape
+  const [ih, iw, ic] = imageOf(node)
+  expectPairs(node, { kernel, strides, dilation })
   const v = axis(node, 'height', ih, kernel[0], strides[0], dilation[0], sides(node, padding, 0))
   const h = axis(node, 'width', iw, kernel[1], strides[1], dilation[1], sides(node, padding, 1))
   return {
@@ -57,7 +49,25 @@ export function windowOf(node: Unshaped<WindowAttrs>): Window {
   }
 }
 
-function sides(node: Unshaped<WindowAttrs>, padding: Padding, axisIndex: 0 | 1): 'same' | readonly [number, number] {
+/** The shape of a node's first input, which must be an image. */
+export function imageOf(node: Unshaped): Shape {
+  const shape = node.inputs[0]?.shape ?? []
+  if (shape.length !== 3) {
+    throw new DunlinError(`${where(node)}: wants an image [height, width, channels], got shape [${shape}]. Reshape it first.`)
+  }
+  return shape
+}
+
+export function expectPairs(node: Unshaped, pairs: Record<string, readonly [number, number]>): void {
+  for (const [what, p] of Object.entries(pairs)) {
+    if (!Array.isArray(p) || p.length !== 2 || !p.every((n) => Number.isInteger(n) && n > 0 && n < 65536)) {
+      throw new DunlinError(`${where(node)}: ${what} wants two positive integers, got ${JSON.stringify(p)}.`)
+    }
+  }
+}
+
+/** The padding before and after an axis: 0 is the height, 1 the width. */
+export function sides(node: Unshaped, padding: Padding, axisIndex: 0 | 1): 'same' | readonly [number, number] {
   if (padding === 'same') return 'same'
   if (padding === 'valid') return [0, 0]
   const all = typeof padding === 'number' ? [padding, padding, padding, padding] : padding

@@ -100,6 +100,8 @@ class Builder implements Emit {
       const row = opOf(node.op)
       if (!row) throw new DunlinError(`${where(node)}: there is no such op.`)
       if (row.alias) continue
+      const why = node.dtype !== 'f32' && row.int8?.unsupported?.(node)
+      if (why) throw new DunlinError(`${where(node)}: ${why}`)
       const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
       if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
       forward.call(row, this, node)

@@ -18,9 +18,21 @@ export const reference: Record<OpName, Definition> = {
 
   avgPool2d: (node: Node<WindowAttrs>, x) => pool(node, x, (window) => window.reduce((sum, v) => sum + v, 0) / window.length),
 
-  conv2d(node: Node<WindowAttrs & Fused>, x, w, b) {
+  batchNorm(node: Node<Normalized>, x, gamma, beta, mean, variance) {
+    const c = gamma.length
+    const { epsilon, activation } = node.attrs
+    return Float64Array.from(x, (v, i) => {
+      const normalized = (v - mean[i % c]) / Math.sqrt(variance[i % c] + epsilon)
+      return activate(normalized * gamma[i % c] + beta[i % c], activation)
+    })
+  },
+
+  conv2d(node: Node<WindowAttrs & Fused & { groups?: number }>, x, w, b) {
     const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = geometry(node)
-    const oc = w.length / (kh * kw * ic)
+    const { groups = 1 } = node.attrs
+    // A filter of group g sees `seen` channels, from g * seen on.
+    const seen = ic / groups
+    const oc = w.length / (kh * kw * seen)
     const batch = x.length / (ih * iw * ic)
     const y = new Float64Array(batch * oh * ow * oc)
     let at = 0
@@ -34,11 +46,43 @@ export const reference: Record<OpName, Definition> = {
                 const iy = oy * sh + r * dh - pt
                 const ix = ox * sw + s * dw - pl
                 if (iy < 0 || iy >= ih || ix < 0 || ix >= iw) continue
-                for (let c = 0; c < ic; c++) sum += x[((n * ih + iy) * iw + ix) * ic + c] * w[((o * kh + r) * kw + s) * ic + c]
+                const from = Math.floor((o * groups) / oc) * seen
+                for (let c = 0; c < seen; c++)
+                  sum += x[((n * ih + iy) * iw + ix) * ic + from + c] * w[((o * kh + r) * kw + s) * seen + c]
               }
             y[at++] = activate(sum, node.attrs.activation)
           }
     return y
+  },
+
+  // Every input position adds its value, times the filter, to the outputs under it.
+  convTranspose2d(node: Node<WindowAttrs & Fused>, x, w, b) {
+    const [ih, iw, ic] = node.inputs[0].shape
+    const [oh, ow, oc] = node.shape
+    const { padding, kernel, strides } = node.attrs
+    const [kh, kw] = kernel
+    const [sh, sw] = strides
+    const before = (k: number, s: number, side: 0 | 2) => {
+      if (padding === 'same') return Math.floor(Math.max(0, k - s) / 2)
+      return padding === 'valid' ? 0 : typeof padding === 'number' ? padding : padding[side]
+    }
+    const [pt, pl] = [before(kh, sh, 0), before(kw, sw, 2)]
+    const batch = x.length / (ih * iw * ic)
+    const y = Float64Array.from({ length: batch * oh * ow * oc }, (_, i) => b?.[i % oc] ?? 0)
+    for (let n = 0; n < batch; n++)
+      for (let iy = 0; iy < ih; iy++)
+        for (let ix = 0; ix < iw; ix++)
+          for (let r = 0; r < kh; r++)
+            for (let s = 0; s < kw; s++) {
+              const oy = iy * sh + r - pt
+              const ox = ix * sw + s - pl
+              if (oy < 0 || oy >= oh || ox < 0 || ox >= ow) continue
+              for (let c = 0; c < ic; c++)
+                for (let o = 0; o < oc; o++)
+                  y[((n * oh + oy) * ow + ox) * oc + o] +=
+                    x[((n * ih + iy) * iw + ix) * ic + c] * w[((c * kh + r) * kw + s) * oc + o]
+            }
+    return y.map((v) => activate(v, node.attrs.activation))
   },
 
   crossEntropy(node, x, labels, weights) {
@@ -89,6 +133,16 @@ export const reference: Record<OpName, Definition> = {
     return y
   },
 
+  layerNorm(node: Node<Normalized>, x, gamma, beta) {
+    const n = gamma.length
+    const y = new Float64Array(x.length)
+    for (let at = 0; at < x.length; at += n) {
+      const [mean, variance] = moments(Array.from({ length: n }, (_, j) => x[at + j]))
+      for (let j = 0; j < n; j++) y[at + j] = ((x[at + j] - mean) / Math.sqrt(variance + node.attrs.epsilon)) * gamma[j] + beta[j]
+    }
+    return y
+  },
+
   maxPool2d: (node: Node<WindowAttrs>, x) => pool(node, x, (window) => Math.max(...window)),
 
   relu: (_, x) => Float64Array.from(x, (v) => activate(v, 'relu')),
@@ -105,9 +159,19 @@ export const reference: Record<OpName, Definition> = {
   },
 }
 
-/** A node's value from its inputs' values. */
-export const evaluate = (node: Node, inputs: readonly Numbers[]): Float64Array =>
-  reference[node.op as OpName](node as Node<never>, ...inputs)
+/** Ops that compute something else in a training step. */
+const inTraining: Partial<Record<OpName, Definition>> = {
+  batchNorm(node: Node<Normalized>, x, gamma, beta) {
+    const c = gamma.length
+    const columns = Array.from({ length: c }, (_, j) => moments(Array.from(x).filter((_, i) => i % c === j)))
+    const [mean, variance] = [columns.map(([m]) => m), columns.map(([, v]) => v)]
+    return reference.batchNorm(node as Node<never>, x, gamma, beta, mean, variance)
+  },
+}
+
+/** A node's value from its inputs' values, in inference or in a training step. */
+export const evaluate = (node: Node, inputs: readonly Numbers[], training = false): Float64Array =>
+  ((training && inTraining[node.op as OpName]) || reference[node.op as OpName])(node as Node<never>, ...inputs)
 
 /**
  * Throws at the first element with |got - want| > bound, or a number where the other is NaN. `bound` is one for all or one for
@@ -128,6 +192,16 @@ export const largest = (values: Numbers): number => Array.from(values).reduce((m
 
 interface Fused {
   activation?: Activation
+}
+
+interface Normalized extends Fused {
+  epsilon: number
+}
+
+/** Mean and biased variance. */
+function moments(values: readonly number[]): [number, number] {
+  const mean = values.reduce((sum, v) => sum + v, 0) / values.length
+  return [mean, values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length]
 }
 
 function activate(v: number, activation?: Activation): number {

@@ -1,0 +1,234 @@
+// Batch normalization over the last axis: y = (x - mean) / sqrt(variance + epsilon) * gamma + beta, channel by channel, and its gradient.
+// A kernel goes over the values once, in blocks of rows that stay in the first-level cache while the channels, four in a vector, go by.
+//
+// x, y, dy, dx [rows][c]: every position of every sample is a row   gamma, beta, mean, variance, dgamma, dbeta [c]
+
+import { add, all, div, get, mul, put, sqrt, sub } from './lanes'
+import { clamp1, clamp4 } from './tile'
+
+/** Rows of a block. Sums are taken block by block: their rounding errors grow with BLOCK / 4 + rows / BLOCK instead of rows. */
+// @ts-ignore: decorator
+@inline
+const BLOCK: i32 = 64
+
+/**
+ * The mean and the biased variance of each channel; the running ones move towards them: r += momentum * (statistic - r), with the
+ * unbiased variance (PyTorch's rule).
+ *
+ * The mean and the squared deviations of a block take two passes over it; blocks are merged by the formula of Chan, Golub and LeVeque
+ * ("Updating formulae and a pairwise algorithm for computing sample variances", 1979), so a large mean costs no accuracy.
+ * rows: at least 2
+ */
+export function batchNorm_f32_statistics(
+  x: usize, mean: usize, variance: usize, runningMean: usize, runningVariance: usize, rows: i32, c: i32, momentum: f32,
+): void {
+  for (let done = 0; done < rows; done += BLOCK) {
+    const count = min(BLOCK, rows - done)
+    let at: usize = 0
+    if (ASC_FEATURE_SIMD) {
+      for (let j = 4; j <= c; j += 4, at += 16) measure<v128>(x + at, mean + at, variance + at, done, count, c << 2)
+    }
+    for (const end = <usize>(c << 2); at < end; at += 4) measure<f32>(x + at, mean + at, variance + at, done, count, c << 2)
+    x += (count * c) << 2
+  }
+  for (const end = mean + (c << 2); mean < end; mean += 4) {
+    const m = load<f32>(mean)
+    const squares = load<f32>(variance)
+    store<f32>(variance, squares / <f32>rows)
+    store<f32>(runningMean, load<f32>(runningMean) + momentum * (m - load<f32>(runningMean)))
+    const unbiased = squares / <f32>(rows - 1)
+    store<f32>(runningVariance, load<f32>(runningVariance) + momentum * (unbiased - load<f32>(runningVariance)))
+    variance += 4
+    runningMean += 4
+    runningVariance += 4
+  }
+}
+
+/** Merges a block of `count` rows into the mean and the sum of squared deviations of the `done` rows before it. */
+// @ts-ignore: decorator
+@inline
+function measure<T>(x: usize, mean: usize, squares: usize, done: i32, count: i32, step: usize): void {
+  let s0 = all<T>(0)
+  let s1 = s0
+  let s2 = s0
+  let s3 = s0
+  let p = x
+  let i = count
+  for (; i >= 4; i -= 4) {
+    s0 = add<T>(s0, get<T>(p))
+    s1 = add<T>(s1, get<T>(p + step))
+    s2 = add<T>(s2, get<T>(p + 2 * step))
+    s3 = add<T>(s3, get<T>(p + 3 * step))
+    p += 4 * step
+  }
+  for (; i > 0; i--, p += step) s0 = add<T>(s0, get<T>(p))
+  const m = mul<T>(add<T>(add<T>(s0, s1), add<T>(s2, s3)), all<T>(<f32>1 / <f32>count))
+  s0 = s1 = s2 = s3 = all<T>(0)
+  p = x
+  for (i = count; i >= 4; i -= 4) {
+    const d0 = sub<T>(get<T>(p), m)
+    const d1 = sub<T>(get<T>(p + step), m)
+    const d2 = sub<T>(get<T>(p + 2 * step), m)
+    const d3 = sub<T>(get<T>(p + 3 * step), m)
+    s0 = add<T>(s0, mul<T>(d0, d0))
+    s1 = add<T>(s1, mul<T>(d1, d1))
+    s2 = add<T>(s2, mul<T>(d2, d2))
+    s3 = add<T>(s3, mul<T>(d3, d3))
+    p += 4 * step
+  }
+  for (; i > 0; i--, p += step) {
+    const d = sub<T>(get<T>(p), m)
+    s0 = add<T>(s0, mul<T>(d, d))
+  }
+  const q = add<T>(add<T>(s0, s1), add<T>(s2, s3))
+  if (done == 0) {
+    put<T>(mean, m)
+    put<T>(squares, q)
+  } else {
+    const share = <f32>count / <f32>(done + count)
+    const d = sub<T>(m, get<T>(mean))
+    put<T>(mean, add<T>(get<T>(mean), mul<T>(d, all<T>(share))))
+    put<T>(squares, add<T>(get<T>(squares), add<T>(q, mul<T>(mul<T>(d, d), all<T>(<f32>done * share)))))
+  }
+}
+
+/** y = clamp((x - mean) / sqrt(variance + epsilon) * gamma + beta, lo, hi). */
+export function batchNorm_f32(
+  x: usize, gamma: usize, beta: usize, mean: usize, variance: usize, y: usize, rows: i32, c: i32, epsilon: f32, lo: f32, hi: f32,
+): void {
+  for (let done = 0; done < rows; done += BLOCK) {
+    const count = min(BLOCK, rows - done)
+    let at: usize = 0
+    if (ASC_FEATURE_SIMD) {
+      const l = f32x4.splat(lo)
+      const h = f32x4.splat(hi)
+      for (let j = 4; j <= c; j += 4, at += 16) {
+        const m = v128.load(mean + at)
+        const b = v128.load(beta + at)
+        const scale = scaleOf<v128>(gamma + at, variance + at, epsilon)
+        let p = x + at
+        let q = y + at
+        for (let i = 0; i < count; i++, p += c << 2, q += c << 2) {
+          v128.store(q, clamp4(f32x4.add(f32x4.mul(f32x4.sub(v128.load(p), m), scale), b), l, h))
+        }
+      }
+    }
+    for (const end = <usize>(c << 2); at < end; at += 4) {
+      const m = load<f32>(mean + at)
+      const b = load<f32>(beta + at)
+      const scale = scaleOf<f32>(gamma + at, variance + at, epsilon)
+      let p = x + at
+      let q = y + at
+      for (let i = 0; i < count; i++, p += c << 2, q += c << 2) {
+        store<f32>(q, clamp1((load<f32>(p) - m) * scale + b, lo, hi))
+      }
+    }
+    x += (count * c) << 2
+    y += (count * c) << 2
+  }
+}
+
+/** gamma / sqrt(variance + epsilon). */
+// @ts-ignore: decorator
+@inline
+function scaleOf<T>(gamma: usize, variance: usize, epsilon: f32): T {
+  return div<T>(get<T>(gamma), sqrt<T>(add<T>(get<T>(variance), all<T>(epsilon))))
+}
+
+/** dgamma = sum over rows of dy * (x - mean) / sqrt(variance + epsilon), dbeta = sum over rows of dy: overwritten, not added to. */
+export function batchNorm_f32_sums(
+  x: usize, dy: usize, mean: usize, variance: usize, dgamma: usize, dbeta: usize, rows: i32, c: i32, epsilon: f32,
+): void {
+  memory.fill(dgamma, 0, c << 2)
+  memory.fill(dbeta, 0, c << 2)
+  for (let done = 0; done < rows; done += BLOCK) {
+    const count = min(BLOCK, rows - done)
+    let at: usize = 0
+    if (ASC_FEATURE_SIMD) {
+      for (let j = 4; j <= c; j += 4, at += 16) sum<v128>(x + at, dy + at, mean + at, dgamma + at, dbeta + at, count, c << 2)
+    }
+    for (const end = <usize>(c << 2); at < end; at += 4) sum<f32>(x + at, dy + at, mean + at, dgamma + at, dbeta + at, count, c << 2)
+    x += (count * c) << 2
+    dy += (count * c) << 2
+  }
+  for (const end = dgamma + (c << 2); dgamma < end; dgamma += 4, variance += 4) {
+    store<f32>(dgamma, load<f32>(dgamma) / f32.sqrt(load<f32>(variance) + epsilon))
+  }
+}
+
+/** dgamma += sum over `count` rows of dy * (x - mean), dbeta += that of dy. */
+// @ts-ignore: decorator
+@inline
+function sum<T>(x: usize, dy: usize, mean: usize, dgamma: usize, dbeta: usize, count: i32, step: usize): void {
+  const m = get<T>(mean)
+  let s0 = all<T>(0)
+  let s1 = s0
+  let t0 = s0
+  let t1 = s0
+  let i = count
+  for (; i >= 2; i -= 2) {
+    const g0 = get<T>(dy)
+    const g1 = get<T>(dy + step)
+    s0 = add<T>(s0, g0)
+    s1 = add<T>(s1, g1)
+    t0 = add<T>(t0, mul<T>(g0, sub<T>(get<T>(x), m)))
+    t1 = add<T>(t1, mul<T>(g1, sub<T>(get<T>(x + step), m)))
+    x += 2 * step
+    dy += 2 * step
+  }
+  if (i > 0) {
+    const g = get<T>(dy)
+    s0 = add<T>(s0, g)
+    t0 = add<T>(t0, mul<T>(g, sub<T>(get<T>(x), m)))
+  }
+  put<T>(dgamma, add<T>(get<T>(dgamma), add<T>(t0, t1)))
+  put<T>(dbeta, add<T>(get<T>(dbeta), add<T>(s0, s1)))
+}
+
+/**
+ * dx += gamma / sqrt(variance + epsilon) * (dy - share * (dbeta + (x - mean) / sqrt(variance + epsilon) * dgamma)).
+ *
+ * dgamma, dbeta  of batchNorm_f32_sums
+ * share          1 / rows when mean and variance are those of x, 0 when they are given
+ */
+export function batchNorm_f32_dx(
+  x: usize, gamma: usize, mean: usize, variance: usize, dy: usize, dgamma: usize, dbeta: usize, dx: usize,
+  rows: i32, c: i32, epsilon: f32, share: f32,
+): void {
+  for (let done = 0; done < rows; done += BLOCK) {
+    const count = min(BLOCK, rows - done)
+    let at: usize = 0
+    if (ASC_FEATURE_SIMD) {
+      for (let j = 4; j <= c; j += 4, at += 16) {
+        back<v128>(
+          x + at, gamma + at, mean + at, variance + at, dy + at, dgamma + at, dbeta + at, dx + at, count, c << 2, epsilon, share,
+        )
+      }
+    }
+    for (const end = <usize>(c << 2); at < end; at += 4) {
+      back<f32>(
+        x + at, gamma + at, mean + at, variance + at, dy + at, dgamma + at, dbeta + at, dx + at, count, c << 2, epsilon, share,
+      )
+    }
+    x += (count * c) << 2
+    dy += (count * c) << 2
+    dx += (count * c) << 2
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function back<T>(
+  x: usize, gamma: usize, mean: usize, variance: usize, dy: usize, dgamma: usize, dbeta: usize, dx: usize,
+  count: i32, step: usize, epsilon: f32, share: f32,
+): void {
+  const m = get<T>(mean)
+  const deviation = sqrt<T>(add<T>(get<T>(variance), all<T>(epsilon)))
+  const scale = div<T>(get<T>(gamma), deviation)
+  const slope = div<T>(mul<T>(get<T>(dgamma), all<T>(share)), deviation)
+  const offset = mul<T>(get<T>(dbeta), all<T>(share))
+  for (let i = 0; i < count; i++, x += step, dy += step, dx += step) {
+    const inner = sub<T>(sub<T>(get<T>(dy), offset), mul<T>(sub<T>(get<T>(x), m), slope))
+    put<T>(dx, add<T>(get<T>(dx), mul<T>(inner, scale)))
+  }
+}

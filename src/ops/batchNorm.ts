@@ -1,0 +1,125 @@
+// batchNorm: each channel (the last axis) is shifted and scaled to the mean and variance that it has over the batch and all positions.
+// In training these are the batch's, and the running ones follow them; else the running ones are used.
+// (Ioffe and Szegedy, "Batch Normalization", 2015.)
+
+import { DunlinError } from '../graph/error'
+import { type Layer, type Node, type Param, param, size } from '../graph/node'
+import {
+  type Activation,
+  type Buffer,
+  clampOf,
+  type Emit,
+  expectInputs,
+  expectNumber,
+  expectShape,
+  makeNode,
+  type Op,
+  where,
+} from './op'
+
+export interface BatchNormAttrs {
+  momentum: number
+  epsilon: number
+  activation?: Activation
+}
+
+/**
+ * y = (x - mean) / sqrt(variance + epsilon) * gamma + beta. x [..., channels] -> the same shape.
+ *
+ * A training step takes mean and (biased) variance over the batch and every axis but the last, and moves the running ones towards
+ * them: r += momentum * (statistic - r), with the unbiased variance, as PyTorch does (Keras' momentum is 1 minus ours).
+ * Everything else uses the running ones. A relu can be fused.
+ * Parameters, each [channels]: gamma (ones), beta (zeros), and mean (zeros) and variance (ones), which no optimizer changes.
+ */
+export function batchNorm(options: { momentum?: number; epsilon?: number; activation?: Activation; name?: string } = {}): Layer {
+  const { momentum = 0.1, epsilon = 1e-5, activation, name = '' } = options
+  const attrs = { momentum, epsilon, ...(activation && { activation }) }
+  let params: Param[] | undefined
+  return (x) => {
+    const shape = [channelsOf({ op: 'batchNorm', name, attrs, inputs: [x] })]
+    params ??= [
+      param('gamma', shape, { kind: 'ones' }),
+      param('beta', shape, { kind: 'zeros' }),
+      param('mean', shape, { kind: 'zeros' }, false),
+      param('variance', shape, { kind: 'ones' }, false),
+    ]
+    return makeNode(batchNormOp, { op: 'batchNorm', name, attrs, inputs: [x, ...params] })
+  }
+}
+
+/** What a normalization takes as its epsilon: above 0, so that a channel of equal values stays finite. */
+export const EPSILONS = [1e-12, 1] as const
+
+/** Length of the last axis of a node's first input, which normalizations want. */
+export function channelsOf(node: Pick<Node, 'op' | 'name' | 'attrs' | 'inputs'>): number {
+  const shape = node.inputs[0]?.shape ?? []
+  if (!shape.length) throw new DunlinError(`${where(node)}: wants a value with at least one axis, got shape [].`)
+  return shape[shape.length - 1]
+}
+
+/** The inputs after the first are vectors with one number for each channel, the same for all samples. */
+export function expectPerChannel(node: Pick<Node, 'op' | 'name' | 'attrs' | 'inputs'>, names: readonly string[]): void {
+  for (const [i, what] of names.entries()) {
+    const p = node.inputs[i + 1]
+    expectShape(node, what, p.shape, [channelsOf(node)], 'There is one for each channel; a layer applied twice shares them.')
+    if (p.batched) throw new DunlinError(`${where(node)}: ${what} has a value for each sample. It wants a parameter.`)
+  }
+}
+
+export const batchNormOp: Op<BatchNormAttrs> = {
+  shape(node) {
+    expectInputs(node, 5, 'x, gamma, beta, mean, variance')
+    expectNumber(node, 'momentum', node.attrs.momentum, 0, 1)
+    expectNumber(node, 'epsilon', node.attrs.epsilon, ...EPSILONS)
+    clampOf(node)
+    expectPerChannel(node, ['gamma', 'beta', 'mean', 'variance'])
+    return node.inputs[0].shape
+  },
+
+  macs: (node) => size(node.shape),
+
+  forward(e, node) {
+    const [x, gamma, beta, mean, variance] = node.inputs
+    const y = e.value(node)
+    const c = channelsOf(node)
+    const n = y.length / c
+    if (e.training) {
+      if (n < 2)
+        throw new DunlinError(
+          `${where(node)}: a training step with one value for each channel has no variance. Use a batch of 2 or more.`,
+        )
+      const running = [e.value(mean), e.value(variance)] as const
+      e.call('batchNorm_f32_statistics', e.value(x), ...statistics(e, node), ...running, n, c, node.attrs.momentum)
+    }
+    const affine = [e.value(gamma), e.value(beta)] as const
+    e.call('batchNorm_f32', e.value(x), ...affine, ...statistics(e, node), y, n, c, node.attrs.epsilon, ...clampOf(node))
+  },
+
+  backward(e, node) {
+    const [x, gamma, beta] = node.inputs
+    const dy = e.grad(node)
+    if (!dy) return
+    const c = channelsOf(node)
+    const n = dy.length / c
+    const { activation, epsilon } = node.attrs
+    if (activation) e.call('clamp_f32_mask', e.value(node), dy, dy.length, ...clampOf(node))
+    const [mean, variance] = statistics(e, node)
+    const sums = [e.scratch(c), e.scratch(c)] as const
+    e.call('batchNorm_f32_sums', e.value(x), dy, mean, variance, ...sums, n, c, epsilon)
+    for (const [i, p] of [gamma, beta].entries()) {
+      const dp = e.grad(p)
+      if (dp) e.call('accumulate_f32', sums[i], dp, c)
+    }
+    const dx = e.grad(x)
+    const share = e.training ? 1 / n : 0
+    if (dx) e.call('batchNorm_f32_dx', e.value(x), e.value(gamma), mean, variance, dy, ...sums, dx, n, c, epsilon, share)
+  },
+}
+
+/** Mean and variance that normalize: the batch's, which the forward leaves, or the running ones. */
+function statistics(e: Emit, node: Node): readonly [Buffer, Buffer] {
+  const [, , , mean, variance] = node.inputs
+  if (!e.training) return [e.value(mean), e.value(variance)]
+  const c = channelsOf(node)
+  return [e.saved(node, 'mean', c), e.saved(node, 'variance', c)]
+}
