@@ -112,6 +112,32 @@ export function log_f32(x: f32): f32 {
   return z + (p * z * square + n * -2.12194440e-4 - <f32>0.5 * square) + n * 0.693359375
 }
 
+/** log_f32 of each lane. */
+// @ts-ignore: decorator
+@inline
+export function log4(x: v128): v128 {
+  const low = v128.or(v128.and(x, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000))
+  const small = f32x4.lt(low, f32x4.splat(0.707106781186547524))
+  // A lane of `small` is -1 as an integer.
+  const e = i32x4.add(i32x4.sub(i32x4.shr_s(x, 23), i32x4.splat(126)), small)
+  const m = f32x4.add(low, v128.and(low, small))
+  const z = f32x4.sub(m, f32x4.splat(1))
+  let p = f32x4.splat(7.0376836292e-2)
+  p = f32x4.sub(f32x4.mul(p, z), f32x4.splat(1.1514610310e-1))
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(1.1676998740e-1))
+  p = f32x4.sub(f32x4.mul(p, z), f32x4.splat(1.2420140846e-1))
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(1.4249322787e-1))
+  p = f32x4.sub(f32x4.mul(p, z), f32x4.splat(1.6668057665e-1))
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(2.0000714765e-1))
+  p = f32x4.sub(f32x4.mul(p, z), f32x4.splat(2.4999993993e-1))
+  p = f32x4.add(f32x4.mul(p, z), f32x4.splat(3.3333331174e-1))
+  const square = f32x4.mul(z, z)
+  const n = f32x4.convert_i32x4_s(e)
+  const rest = f32x4.add(f32x4.mul(f32x4.mul(p, z), square), f32x4.mul(n, f32x4.splat(-2.12194440e-4)))
+  const sum = f32x4.add(z, f32x4.sub(rest, f32x4.mul(f32x4.splat(0.5), square)))
+  return f32x4.add(sum, f32x4.mul(n, f32x4.splat(0.693359375)))
+}
+
 /** y = e^x, ln x, sigmoid x, tanh x over n elements: for the test of the bounds, of the lanes and of the scalar form. */
 export function exp_f32_map(x: usize, y: usize, n: i32): void {
   let i = 0
@@ -120,7 +146,9 @@ export function exp_f32_map(x: usize, y: usize, n: i32): void {
 }
 
 export function log_f32_map(x: usize, y: usize, n: i32): void {
-  for (let i = 0; i < n; i++) store<f32>(y + (i << 2), log_f32(load<f32>(x + (i << 2))))
+  let i = 0
+  if (ASC_FEATURE_SIMD) for (; i + 4 <= n; i += 4) v128.store(y + (i << 2), log4(v128.load(x + (i << 2))))
+  for (; i < n; i++) store<f32>(y + (i << 2), log_f32(load<f32>(x + (i << 2))))
 }
 
 export function sigmoid_f32_map(x: usize, y: usize, n: i32): void {
