@@ -85,9 +85,9 @@ function slope<T>(curve: i32, x: T, alpha: f32): T {
     return mul(s, add(one, mul(v, sub(one, s))))
   }
   if (curve == SOFTPLUS) return sigmoid(x)
-  // MISH: n r + 4 x e (1 + e) r^2 with r = 1 / (n + 2).
-  const v = most(x, splat<T>(-88))
-  const e = exp(least(v, splat<T>(20)))
+  // MISH: n r + 4 x e (1 + e) r^2 with r = 1 / (n + 2). Beyond 20 it is 1.
+  const v = least(most(x, splat<T>(-88)), splat<T>(20))
+  const e = exp(v)
   const n = mul(e, add(e, splat<T>(2)))
   const r = div(one, add(n, splat<T>(2)))
   return add(mul(n, r), mul(mul(mul(splat<T>(4), v), r), mul(mul(e, add(one, e)), r)))

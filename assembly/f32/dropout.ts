@@ -36,11 +36,12 @@ function drop(
   }
 }
 
+/** By select: a branch on chance is guessed wrong every other time. */
 // @ts-ignore: decorator
 @inline
 function keep(from: usize, to: usize, word: u32, threshold: u32, scale: f32, add: bool): void {
-  if (word >= threshold) store<f32>(to, add ? load<f32>(to) + load<f32>(from) * scale : load<f32>(from) * scale)
-  else if (!add) store<f32>(to, 0)
+  const before = add ? load<f32>(to) : <f32>0
+  store<f32>(to, select<f32>(before + load<f32>(from) * scale, before, word >= threshold))
 }
 
 /** y = x * scale where it is kept, else 0. step i32 [1]; y may be x. */

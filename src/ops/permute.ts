@@ -22,7 +22,7 @@ export function channelShuffle(options: { groups: number; name?: string }): Laye
     const channels = x.shape[x.shape.length - 1]
     if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0) {
       throw new DunlinError(
-        `${where({ op: 'channelShuffle', name: name ?? '' })}: ${channels} channels (shape [${x.shape}]) are not ${groups} groups of one size.`,
+        `${where({ op: 'channelShuffle', name: name ?? '' })}: ${channels} channels (shape [${x.shape}]) are not ${groups} groups of one size. Use a number of groups that divides them.`,
       )
     }
     const split = reshape({ shape: [size(x.shape) / channels, groups, channels / groups] })(x)
