@@ -9,6 +9,7 @@ import { Random } from '../src/graph/random'
 import { Model } from '../src/model/model'
 import { readSafetensors, writeSafetensors } from '../src/model/safetensors'
 import { sequential } from '../src/model/sequential'
+import { OPS } from '../src/ops'
 import { relu, softmax } from '../src/ops/activation'
 import { add } from '../src/ops/add'
 import { conv2d } from '../src/ops/conv2d'
@@ -259,8 +260,9 @@ describe('files', () => {
     load((g) => void (g.version = 2)).toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: m.safetensors: the graph in its metadata is not valid: version 2, this dunlin reads version 1.]`,
     )
-    load((g) => void (node(g, 'dense').op = 'densest')).toThrowErrorMatchingInlineSnapshot(
-      `[DunlinError: m.safetensors: the graph in its metadata is not valid: there is no op "densest"; this dunlin has add, avgPool2d, conv2d, crossEntropy, dense, depthwiseConv2d, maxPool2d, relu, relu6, reshape, softmax.]`,
+    // The list of all ops is not written down a second time.
+    load((g) => void (node(g, 'dense').op = 'densest')).toThrow(
+      `m.safetensors: the graph in its metadata is not valid: there is no op "densest"; this dunlin has ${Object.keys(OPS).join(', ')}.`,
     )
     load((g) => void (node(g, 'stem').attrs.kernel = [5, 3])).toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: m.safetensors: not a valid model: conv2d "stem": w has shape [4,3,3,2], wanted [4,5,3,2]. Weights are [filters, kernel height, kernel width, input channels]; a layer applied twice shares them.]`,

@@ -23,7 +23,9 @@ export const concatOp: Op<{ axis: number }> = {
     const [first, ...others] = node.inputs
     if (!first) throw new DunlinError(`${where(node)}: wants one input or more, got none.`)
     if (!Number.isInteger(axis) || axis < 0 || axis >= first.shape.length)
-      throw new DunlinError(`${where(node)}: axis ${axis} is not an axis of [${first.shape}]; its axes are 0 to ${first.shape.length - 1}.`)
+      throw new DunlinError(
+        `${where(node)}: axis ${axis} is not an axis of [${first.shape}]; its axes are 0 to ${first.shape.length - 1}.`,
+      )
     const at = (x: Node, n: number) => x.shape.map((d, i) => (i === axis ? n : d))
     for (const x of others) {
       expectShape(node, where(x), x.shape, at(first, x.shape[axis]), `Only axis ${axis} may differ from the first input.`)

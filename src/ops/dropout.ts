@@ -5,7 +5,7 @@ import { DunlinError } from '../graph/error'
 import type { Layer, Node } from '../graph/node'
 import { type Buffer, type Emit, expectInputs, makeNode, type Op, where } from './op'
 
-interface DropoutAttrs {
+export interface DropoutAttrs {
   rate: number
   seed: number
 }

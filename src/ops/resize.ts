@@ -5,7 +5,7 @@ import type { Layer, Node } from '../graph/node'
 import { type Emit, expectCount, expectInputs, makeNode, type Op, rows, where } from './op'
 import { type Pair, pair } from './window'
 
-interface ResizeAttrs {
+export interface ResizeAttrs {
   size: readonly [number, number]
   method: 'nearest' | 'bilinear'
 }

@@ -18,7 +18,7 @@ export function pad(options: { padding: readonly (readonly [number, number])[]; 
   return (x) => makeNode(padOp, { op: 'pad', name, attrs, inputs: [x] })
 }
 
-interface SliceAttrs {
+export interface SliceAttrs {
   begin: Shape
   size: Shape
 }
@@ -52,7 +52,7 @@ function cut({ attrs, inputs: [x], shape }: Node<SliceAttrs>): Block {
   return { shape, x: place(x.shape, attrs.begin), y: { at: 0, steps: stepsOf(shape) } }
 }
 
-interface PadAttrs {
+export interface PadAttrs {
   padding: readonly (readonly [number, number])[]
   value: number
 }
