@@ -22,19 +22,40 @@ export { type Dtype, input, type Layer, type Node, type Param, type Quant, type 
 export { Random } from './graph/random'
 export { accuracy, argmax, Model, type ModelOptions } from './model/model'
 export { sequential } from './model/sequential'
-export { relu, relu6, softmax } from './ops/activation'
-export { add } from './ops/add'
+export {
+  elu,
+  gelu,
+  hardSigmoid,
+  hardSwish,
+  leakyRelu,
+  logSoftmax,
+  mish,
+  relu,
+  relu6,
+  sigmoid,
+  silu,
+  softmax,
+  softplus,
+  tanh,
+} from './ops/activation'
+export { add, mul, sub } from './ops/add'
 export { batchNorm } from './ops/batchNorm'
+export { concat } from './ops/concat'
 export { conv1d, type Padding1d } from './ops/conv1d'
 export { conv2d } from './ops/conv2d'
 export { convTranspose2d } from './ops/convTranspose2d'
 export { dense } from './ops/dense'
 export { depthwiseConv2d } from './ops/depthwiseConv2d'
+export { dropout } from './ops/dropout'
+export { embedding } from './ops/embedding'
 export { layerNorm } from './ops/layerNorm'
+export { channelShuffle, permute } from './ops/permute'
 export { avgPool1d, globalAvgPool1d, maxPool1d } from './ops/pool1d'
-export { avgPool2d, globalAvgPool2d, maxPool2d } from './ops/pool2d'
+export { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from './ops/pool2d'
 export { flatten, reshape } from './ops/reshape'
+export { resize } from './ops/resize'
 export { separableConv2d } from './ops/separableConv2d'
+export { pad, slice } from './ops/slice'
 export type { Padding, Pair } from './ops/window'
 export { planInference, planTraining } from './plan/build'
 export { type Call, type Constant, type Plan, type Port, printPlan, type Region } from './plan/plan'

@@ -5,15 +5,33 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'vitest'
 import { input, type Node, type TypedArray } from '../src/graph/node'
-import { relu, relu6, softmax } from '../src/ops/activation'
+import {
+  elu,
+  gelu,
+  hardSigmoid,
+  hardSwish,
+  leakyRelu,
+  logSoftmax,
+  mish,
+  relu,
+  relu6,
+  sigmoid,
+  silu,
+  softmax,
+  softplus,
+  tanh,
+} from '../src/ops/activation'
 import { batchNorm } from '../src/ops/batchNorm'
 import { conv2d } from '../src/ops/conv2d'
 import { convTranspose2d } from '../src/ops/convTranspose2d'
 import { crossEntropy } from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
+import { dropout } from '../src/ops/dropout'
+import { embedding } from '../src/ops/embedding'
 import { layerNorm } from '../src/ops/layerNorm'
 import { avgPool2d, globalAvgPool2d, maxPool2d } from '../src/ops/pool2d'
+import { resize } from '../src/ops/resize'
 import type { Padding, Pair } from '../src/ops/window'
 import { runNode } from './fenced'
 import { builds } from './harness'
@@ -74,7 +92,24 @@ function pool(c: Case, make: typeof maxPool2d): Runner {
   return { node: kernel === 'global' ? globalAvgPool2d()(x) : make({ kernel, strides: stride, padding: pad })(x), inputs: ['x'] }
 }
 
-const ACTIVATIONS = { relu, relu6, softmax_last: softmax, softmax_big: softmax }
+const ACTIVATIONS = {
+  elu,
+  gelu_tanh: gelu,
+  hardsigmoid: hardSigmoid,
+  hardswish: hardSwish,
+  leaky_relu_0_01: leakyRelu,
+  leaky_relu_0_3: () => leakyRelu({ alpha: 0.3 }),
+  log_softmax_last: logSoftmax,
+  mish,
+  relu,
+  relu6,
+  sigmoid,
+  silu,
+  softmax_big: softmax,
+  softmax_last: softmax,
+  softplus,
+  tanh,
+}
 
 /** By kind: how a case is run, or undefined when there is no op for it yet. */
 const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
@@ -115,6 +150,21 @@ const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
     const make = Object.hasOwn(ACTIVATIONS, c.name) && ACTIVATIONS[c.name as keyof typeof ACTIVATIONS]
     const [, ...shape] = shapeOf(c, 'x')
     return make ? { node: make()(input(shape.length ? shape : [1])), inputs: ['x'] } : undefined
+  },
+
+  misc(c) {
+    const [, ...shape] = shapeOf(c, 'x')
+    if (c.name === 'embedding_repeat_idx') {
+      const [count, units] = shapeOf(c, 'w')
+      return { node: embedding({ count, units })(input(shape, { dtype: 'i32' })), inputs: ['x', 'w'] }
+    }
+    const make = {
+      // Off, as training sees it: nothing drops.
+      dropout_off: dropout({ rate: 0 }),
+      upsample_bilinear_2x_halfpixel: resize({ scale: c.attrs.scale, method: 'bilinear' }),
+      upsample_nearest_2x: resize({ scale: c.attrs.scale }),
+    }[c.name]
+    return make && { node: make(input(shape)), inputs: ['x'] }
   },
 
   loss(c) {

@@ -1,7 +1,8 @@
-// exp and log of the kernels against double precision: over a dense sweep of their ranges and at the edges, within the bound that
-// their file states.
+// exp, log, sigmoid and tanh of the kernels against double precision: over a dense sweep of their ranges and at the edges, within the
+// bound that their file states; lanes and scalar form give the same bits.
 import { describe, expect, it } from 'vitest'
 import { builds, in_, out, run } from './harness'
+import { expectNear } from './reference/f32'
 
 const BOUND = 2 ** -22
 const sweep = (from: number, to: number, n: number) =>
@@ -47,5 +48,50 @@ describe.each(builds)('$name', (build) => {
       expect(error, `at x = ${at}`).toBeLessThanOrEqual(BOUND)
     }
     expect(map('log_f32_map', Float32Array.of(1))[0]).toBe(0)
+  })
+
+  it('sigmoid: relative error at most 2^-22 on [-87, 100]', () => {
+    for (const x of [sweep(-87, 100, 400_000), sweep(-2, 2, 100_000), sweep(-1e-6, 1e-6, 1000)]) {
+      const { error, at } = worst(x, map('sigmoid_f32_map', x), (v) => 1 / (1 + Math.exp(-v)))
+      expect(error, `at x = ${at}`).toBeLessThanOrEqual(BOUND)
+    }
+  })
+
+  it('sigmoid: is 1/2 at 0, stays inside [0, 1] at the ends, lets NaN through', () => {
+    const [zero, low, lowest, high, nan] = map('sigmoid_f32_map', Float32Array.of(0, -88, -Infinity, Infinity, NaN))
+    expect([zero, high, nan]).toEqual([0.5, 1, NaN])
+    expect(lowest).toBe(low)
+    expect(low).toBeGreaterThan(0)
+    expect(low).toBeLessThan(2 ** -126)
+  })
+
+  it('tanh: relative error at most 2^-22 everywhere', () => {
+    for (const x of [sweep(-10, 10, 400_000), sweep(-0.7, 0.7, 200_000), sweep(-1e-6, 1e-6, 1000), sweep(-1e3, 1e3, 1000)]) {
+      const { error, at } = worst(x, map('tanh_f32_map', x), Math.tanh)
+      expect(error, `at x = ${at}`).toBeLessThanOrEqual(BOUND)
+    }
+  })
+
+  it('tanh: keeps the sign of 0, is 1 at the ends, odd, and lets NaN through', () => {
+    const [zero, minus, high, low, nan] = map('tanh_f32_map', Float32Array.of(0, -0, Infinity, -1e30, NaN))
+    expect([zero, minus, high, low, nan]).toEqual([0, -0, 1, -1, NaN])
+    const x = sweep(0.01, 9, 1001)
+    expect(
+      map(
+        'tanh_f32_map',
+        x.map((v) => -v),
+      ),
+    ).toEqual(map('tanh_f32_map', x).map((v) => -v))
+  })
+
+  it('four lanes give the bits of the scalar form', () => {
+    const all = Float32Array.from([...sweep(-90, 90, 9001), ...sweep(-1, 1, 9002), 0, -0, NaN, Infinity, -Infinity])
+    const normal = Float32Array.from([...sweep(0.01, 90, 9001), ...sweep(0.5, 2, 9002), 2 ** -126, 3e38])
+    for (const kernel of ['exp_f32_map', 'log_f32_map', 'sigmoid_f32_map', 'tanh_f32_map']) {
+      const x = kernel === 'log_f32_map' ? normal : all
+      // One element at a time, no vector is full.
+      const alone = Array.from(x, (v) => map(kernel, Float32Array.of(v))[0])
+      expectNear(map(kernel, x) as Float32Array, alone, 0, kernel)
+    }
   })
 })

@@ -283,6 +283,7 @@ describe('files', () => {
     load((g) => void (g.version = 2)).toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: m.safetensors: the graph in its metadata is not valid: version 2, this dunlin reads version 1.]`,
     )
+    // The list of all ops is not written down a second time.
     load((g) => void (node(g, 'dense').op = 'densest')).toThrow(
       `m.safetensors: the graph in its metadata is not valid: there is no op "densest"; this dunlin has ${Object.keys(OPS).join(', ')}.`,
     )
@@ -466,7 +467,7 @@ describe('errors of building', () => {
       an unknown activation
         dense: activation "tanh" cannot be fused. Use "relu", "relu6", or a layer of its own.
       a sum of different shapes
-        add: b has shape [4,4,8], wanted [4,4,3]. Both sides of a sum have one shape; a 1x1 conv2d can change the channels of one.
+        add: b has shape [4,4,8], wanted [4,4,3]. Both sides have one shape; a 1x1 conv2d can change the channels of one.
       a reshape that loses elements
         reshape: [4,4,3] has 48 elements, [5,9] has not. A reshape keeps their number.
       a reshape to a fraction

@@ -28,7 +28,23 @@ const H = 2 ** -17
  * exp and log are good to 2^-22, four roundings, and enter through a sum, a quotient and 1 - y, which cancels; a normalization has a
  * root, a quotient and differences from a mean.
  */
-const roundings = (op: string) => (['softmax', 'crossEntropy', 'batchNorm', 'layerNorm'].includes(op) ? 64 : 8)
+const roundings = (op: string) => (LONG.has(op) ? 64 : 8)
+const LONG = new Set([
+  ...[
+    'batchNorm',
+    'crossEntropy',
+    'layerNorm',
+    'elu',
+    'gelu',
+    'logSoftmax',
+    'mish',
+    'sigmoid',
+    'silu',
+    'softmax',
+    'softplus',
+    'tanh',
+  ],
+])
 
 const OP_NAMES = Object.keys(OPS) as OpName[]
 

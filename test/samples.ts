@@ -3,17 +3,38 @@
 
 import { input, type Node, type TypedArray } from '../src/graph/node'
 import type { OpName } from '../src/ops'
-import { relu, relu6, softmax } from '../src/ops/activation'
-import { add } from '../src/ops/add'
+import {
+  elu,
+  gelu,
+  hardSigmoid,
+  hardSwish,
+  leakyRelu,
+  logSoftmax,
+  mish,
+  relu,
+  relu6,
+  sigmoid,
+  silu,
+  softmax,
+  softplus,
+  tanh,
+} from '../src/ops/activation'
+import { add, mul, sub } from '../src/ops/add'
 import { batchNorm } from '../src/ops/batchNorm'
+import { concat } from '../src/ops/concat'
 import { conv2d } from '../src/ops/conv2d'
 import { convTranspose2d } from '../src/ops/convTranspose2d'
 import { crossEntropy } from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
+import { dropout } from '../src/ops/dropout'
+import { embedding } from '../src/ops/embedding'
 import { layerNorm } from '../src/ops/layerNorm'
-import { avgPool2d, globalAvgPool2d, maxPool2d } from '../src/ops/pool2d'
+import { permute } from '../src/ops/permute'
+import { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from '../src/ops/pool2d'
 import { flatten, reshape } from '../src/ops/reshape'
+import { resize } from '../src/ops/resize'
+import { pad, slice } from '../src/ops/slice'
 
 export interface Sample {
   /** Shapes and options, for the name of the test. */
@@ -180,6 +201,43 @@ const loss = (classes: number, labels: number[], weights: number[], range = 2): 
   range,
 })
 
+/** Samples of an op on two values of one shape. */
+const two =
+  (make: () => (a: Node, b: Node) => Node) =>
+  ([shape, , batch = 1]: Row<object>): Sample => ({
+    what: `${text(shape)} batch ${batch}`,
+    batch,
+    node: make()(input(shape, { name: 'a' }), input(shape, { name: 'b' })),
+  })
+
+/** Values of these shapes, put together. */
+const together = (axis: number, inputs: readonly (readonly number[])[], batch: number): Sample => ({
+  what: `${text(inputs)} axis ${axis} batch ${batch}`,
+  batch,
+  node: concat({ axis })(...inputs.map((shape, i) => input(shape, { name: `x${i}` }))),
+})
+
+const lookup = (count: number, units: number, indices: number[], batch = 1): Sample => ({
+  what: `${count} rows of ${units}, indices ${indices}`,
+  batch,
+  node: embedding({ count, units })(input([indices.length / batch], { dtype: 'i32' })),
+  given: { 0: Int32Array.from(indices) },
+})
+
+const resizes = (
+  [
+    [[3, 4, 2], { scale: 2 }],
+    [[1, 1, 1], { size: 3 }, 3],
+    [[4, 6, 5], { size: [2, 3] }, 2],
+    [[5, 3, 4], { size: [3, 7] }],
+    [[2, 7, 9], { size: [5, 2] }, 2],
+    [[4, 3, 16], { scale: [1, 1.5] }],
+    [[3, 2, 3], { size: [3, 2] }],
+  ] as Row<Parameters<typeof resize>[0]>[]
+).flatMap(([shape, options, batch]) =>
+  (['nearest', 'bilinear'] as const).map((method): Row<typeof options> => [shape, { ...options, method }, batch]),
+)
+
 const shapes: Row<object>[] = [
   [[1], {}],
   [[3], {}, 3],
@@ -188,6 +246,15 @@ const shapes: Row<object>[] = [
   [[3, 3, 7], {}, 3],
   [[16], {}],
   [[33], {}],
+]
+
+const rowsOfLogits: Row<object>[] = [
+  [[1], {}],
+  [[2], {}, 3],
+  [[10], {}, 3],
+  [[2, 3, 5], {}],
+  [[17], {}],
+  [[33], {}, 3],
 ]
 
 export const samples: Record<OpName, Sample[]> = {
@@ -215,6 +282,52 @@ export const samples: Record<OpName, Sample[]> = {
       [[9, 5, 5], {}, 3],
     ] as [number[], object, number][]
   ).flatMap(([shape, options, batch]) => [normalized(shape, options, batch), normalized(shape, options, batch, true)]),
+  concat: [
+    together(0, [[3]], 2),
+    together(0, [[1], [2], [5]], 3),
+    together(
+      -1,
+      [
+        [2, 3, 4],
+        [2, 3, 1],
+        [2, 3, 7],
+      ],
+      2,
+    ),
+    together(
+      0,
+      [
+        [1, 3, 2],
+        [2, 3, 2],
+      ],
+      3,
+    ),
+    together(
+      1,
+      [
+        [2, 4, 5],
+        [2, 1, 5],
+      ],
+      2,
+    ),
+    together(
+      -1,
+      [
+        [2, 33],
+        [2, 16],
+        [2, 5],
+      ],
+      1,
+    ),
+    together(
+      1,
+      [
+        [2, 2, 1, 2, 3],
+        [2, 3, 1, 2, 3],
+      ],
+      2,
+    ),
+  ],
   conv2d: [
     ...convolutions.map(([[h, w], options, batch], i) =>
       layer(conv2d)([[h, w, CHANNELS[i][0]], { filters: CHANNELS[i][1], ...options }, batch]),
@@ -259,18 +372,90 @@ export const samples: Record<OpName, Sample[]> = {
       [[33], {}, 3],
     ] as Row<object>[]
   ).map(layer(layerNorm)),
-  maxPool2d: windows.map(layer(maxPool2d)),
+  dropout: [layer(dropout)([[5, 3], { rate: 0.5 }, 3]), layer(dropout)([[7], { rate: 0 }])],
+  elu: [...shapes.map(layer(elu, { range: 9 })), layer(elu)([[17], { alpha: 0.3 }, 3])],
+  embedding: [
+    lookup(1, 1, [0]),
+    lookup(7, 5, [6, 0, 3, 3, 3, 1], 2),
+    lookup(11, 4, [0, 3, 3, 10, 5, 0, 1, 3]),
+    lookup(3, 17, [2, -1, 3, 1000000, -(2 ** 31), 2 ** 31 - 1], 3),
+  ],
+  gelu: shapes.map(layer(gelu, { range: 9 })),
+  hardSigmoid: shapes.map(layer(hardSigmoid, { range: 9 })),
+  hardSwish: shapes.map(layer(hardSwish, { range: 9 })),
+  leakyRelu: [...shapes.map(layer(leakyRelu)), layer(leakyRelu)([[17], { alpha: -0.3 }, 3])],
+  logSoftmax: rowsOfLogits.map(layer(logSoftmax)),
+  maxPool2d: [...windows.map(layer(maxPool2d)), layer(globalMaxPool2d)([[3, 4, 6], {}, 3])],
+  mish: shapes.map(layer(mish, { range: 9 })),
+  mul: shapes.map(two(mul)),
+  pad: (
+    [
+      [[1], { padding: [[0, 0]] }],
+      [[3], { padding: [[2, 1]], value: -1.5 }, 3],
+      [
+        [2, 5],
+        {
+          padding: [
+            [0, 1],
+            [3, 0],
+          ],
+        },
+        2,
+      ],
+      [
+        [3, 2, 5],
+        {
+          padding: [
+            [1, 2],
+            [0, 3],
+            [2, 1],
+          ],
+          value: 7,
+        },
+        2,
+      ],
+      [
+        [3, 4, 17],
+        {
+          padding: [
+            [1, 1],
+            [1, 1],
+            [0, 0],
+          ],
+        },
+        2,
+      ],
+    ] as Row<Parameters<typeof pad>[0]>[]
+  ).map(layer(pad)),
+  permute: (
+    [
+      [[3], { axes: [0] }, 2],
+      [[5, 3], { axes: [1, 0] }, 3],
+      [[2, 3, 4], { axes: [0, 1, 2] }, 2],
+      [[2, 3, 5], { axes: [0, 2, 1] }, 2],
+      [[2, 3, 17], { axes: [1, 0, 2] }, 2],
+      [[4, 3, 5], { axes: [2, 0, 1] }, 3],
+      [[4, 3, 5], { axes: [1, 2, 0] }],
+      [[2, 7, 3], { axes: [2, 1, 0] }, 2],
+    ] as Row<Parameters<typeof permute>[0]>[]
+  ).map(layer(permute)),
   relu: shapes.map(layer(relu)),
   relu6: shapes.map(layer(relu6, { range: 9 })),
   reshape: [layer(flatten)([[2, 3, 4], {}, 3]), layer(reshape)([[6], { shape: [1, 2, 3] }])],
-  softmax: (
+  resize: resizes.map(layer(resize)),
+  sigmoid: shapes.map(layer(sigmoid, { range: 4 })),
+  silu: shapes.map(layer(silu, { range: 9 })),
+  slice: (
     [
-      [[1], {}],
-      [[2], {}, 3],
-      [[10], {}, 3],
-      [[2, 3, 5], {}],
-      [[17], {}],
-      [[33], {}, 3],
-    ] as Row<object>[]
-  ).map(layer(softmax)),
+      [[1], { begin: [0], size: [1] }],
+      [[7], { begin: [2], size: [4] }, 3],
+      [[4, 5], { begin: [1, 0], size: [2, 5] }, 2],
+      [[4, 5, 6], { begin: [1, 2, 3], size: [2, 2, 2] }, 2],
+      [[3, 4, 33], { begin: [0, 1, 5], size: [3, 2, 17] }, 2],
+    ] as Row<Parameters<typeof slice>[0]>[]
+  ).map(layer(slice)),
+  softmax: rowsOfLogits.map(layer(softmax)),
+  softplus: shapes.map(layer(softplus, { range: 9 })),
+  sub: shapes.map(two(sub)),
+  tanh: shapes.map(layer(tanh)),
 }

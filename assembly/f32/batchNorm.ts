@@ -3,7 +3,7 @@
 //
 // x, y, dy, dx [rows][c]: every position of every sample is a row   gamma, beta, mean, variance, dgamma, dbeta [c]
 
-import { add, all, div, get, mul, put, sqrt, sub } from './lanes'
+import { add, div, mul, read, splat, sqrt, sub, write } from './lanes'
 import { clamp1, clamp4 } from './tile'
 
 /** Rows of a block. Sums are taken block by block: their rounding errors grow with BLOCK / 4 + rows / BLOCK instead of rows. */
@@ -48,28 +48,28 @@ export function batchNorm_f32_statistics(
 // @ts-ignore: decorator
 @inline
 function measure<T>(x: usize, mean: usize, squares: usize, done: i32, count: i32, step: usize): void {
-  let s0 = all<T>(0)
+  let s0 = splat<T>(0)
   let s1 = s0
   let s2 = s0
   let s3 = s0
   let p = x
   let i = count
   for (; i >= 4; i -= 4) {
-    s0 = add<T>(s0, get<T>(p))
-    s1 = add<T>(s1, get<T>(p + step))
-    s2 = add<T>(s2, get<T>(p + 2 * step))
-    s3 = add<T>(s3, get<T>(p + 3 * step))
+    s0 = add<T>(s0, read<T>(p))
+    s1 = add<T>(s1, read<T>(p + step))
+    s2 = add<T>(s2, read<T>(p + 2 * step))
+    s3 = add<T>(s3, read<T>(p + 3 * step))
     p += 4 * step
   }
-  for (; i > 0; i--, p += step) s0 = add<T>(s0, get<T>(p))
-  const m = mul<T>(add<T>(add<T>(s0, s1), add<T>(s2, s3)), all<T>(<f32>1 / <f32>count))
-  s0 = s1 = s2 = s3 = all<T>(0)
+  for (; i > 0; i--, p += step) s0 = add<T>(s0, read<T>(p))
+  const m = mul<T>(add<T>(add<T>(s0, s1), add<T>(s2, s3)), splat<T>(<f32>1 / <f32>count))
+  s0 = s1 = s2 = s3 = splat<T>(0)
   p = x
   for (i = count; i >= 4; i -= 4) {
-    const d0 = sub<T>(get<T>(p), m)
-    const d1 = sub<T>(get<T>(p + step), m)
-    const d2 = sub<T>(get<T>(p + 2 * step), m)
-    const d3 = sub<T>(get<T>(p + 3 * step), m)
+    const d0 = sub<T>(read<T>(p), m)
+    const d1 = sub<T>(read<T>(p + step), m)
+    const d2 = sub<T>(read<T>(p + 2 * step), m)
+    const d3 = sub<T>(read<T>(p + 3 * step), m)
     s0 = add<T>(s0, mul<T>(d0, d0))
     s1 = add<T>(s1, mul<T>(d1, d1))
     s2 = add<T>(s2, mul<T>(d2, d2))
@@ -77,18 +77,18 @@ function measure<T>(x: usize, mean: usize, squares: usize, done: i32, count: i32
     p += 4 * step
   }
   for (; i > 0; i--, p += step) {
-    const d = sub<T>(get<T>(p), m)
+    const d = sub<T>(read<T>(p), m)
     s0 = add<T>(s0, mul<T>(d, d))
   }
   const q = add<T>(add<T>(s0, s1), add<T>(s2, s3))
   if (done == 0) {
-    put<T>(mean, m)
-    put<T>(squares, q)
+    write<T>(mean, m)
+    write<T>(squares, q)
   } else {
     const share = <f32>count / <f32>(done + count)
-    const d = sub<T>(m, get<T>(mean))
-    put<T>(mean, add<T>(get<T>(mean), mul<T>(d, all<T>(share))))
-    put<T>(squares, add<T>(get<T>(squares), add<T>(q, mul<T>(mul<T>(d, d), all<T>(<f32>done * share)))))
+    const d = sub<T>(m, read<T>(mean))
+    write<T>(mean, add<T>(read<T>(mean), mul<T>(d, splat<T>(share))))
+    write<T>(squares, add<T>(read<T>(squares), add<T>(q, mul<T>(mul<T>(d, d), splat<T>(<f32>done * share)))))
   }
 }
 
@@ -132,7 +132,7 @@ export function batchNorm_f32(
 // @ts-ignore: decorator
 @inline
 function scaleOf<T>(gamma: usize, variance: usize, epsilon: f32): T {
-  return div<T>(get<T>(gamma), sqrt<T>(add<T>(get<T>(variance), all<T>(epsilon))))
+  return div<T>(read<T>(gamma), sqrt<T>(add<T>(read<T>(variance), splat<T>(epsilon))))
 }
 
 /** dgamma = sum over rows of dy * (x - mean) / sqrt(variance + epsilon), dbeta = sum over rows of dy: overwritten, not added to. */
@@ -160,29 +160,29 @@ export function batchNorm_f32_sums(
 // @ts-ignore: decorator
 @inline
 function sum<T>(x: usize, dy: usize, mean: usize, dgamma: usize, dbeta: usize, count: i32, step: usize): void {
-  const m = get<T>(mean)
-  let s0 = all<T>(0)
+  const m = read<T>(mean)
+  let s0 = splat<T>(0)
   let s1 = s0
   let t0 = s0
   let t1 = s0
   let i = count
   for (; i >= 2; i -= 2) {
-    const g0 = get<T>(dy)
-    const g1 = get<T>(dy + step)
+    const g0 = read<T>(dy)
+    const g1 = read<T>(dy + step)
     s0 = add<T>(s0, g0)
     s1 = add<T>(s1, g1)
-    t0 = add<T>(t0, mul<T>(g0, sub<T>(get<T>(x), m)))
-    t1 = add<T>(t1, mul<T>(g1, sub<T>(get<T>(x + step), m)))
+    t0 = add<T>(t0, mul<T>(g0, sub<T>(read<T>(x), m)))
+    t1 = add<T>(t1, mul<T>(g1, sub<T>(read<T>(x + step), m)))
     x += 2 * step
     dy += 2 * step
   }
   if (i > 0) {
-    const g = get<T>(dy)
+    const g = read<T>(dy)
     s0 = add<T>(s0, g)
-    t0 = add<T>(t0, mul<T>(g, sub<T>(get<T>(x), m)))
+    t0 = add<T>(t0, mul<T>(g, sub<T>(read<T>(x), m)))
   }
-  put<T>(dgamma, add<T>(get<T>(dgamma), add<T>(t0, t1)))
-  put<T>(dbeta, add<T>(get<T>(dbeta), add<T>(s0, s1)))
+  write<T>(dgamma, add<T>(read<T>(dgamma), add<T>(t0, t1)))
+  write<T>(dbeta, add<T>(read<T>(dbeta), add<T>(s0, s1)))
 }
 
 /**
@@ -222,13 +222,13 @@ function back<T>(
   x: usize, gamma: usize, mean: usize, variance: usize, dy: usize, dgamma: usize, dbeta: usize, dx: usize,
   count: i32, step: usize, epsilon: f32, share: f32,
 ): void {
-  const m = get<T>(mean)
-  const deviation = sqrt<T>(add<T>(get<T>(variance), all<T>(epsilon)))
-  const scale = div<T>(get<T>(gamma), deviation)
-  const slope = div<T>(mul<T>(get<T>(dgamma), all<T>(share)), deviation)
-  const offset = mul<T>(get<T>(dbeta), all<T>(share))
+  const m = read<T>(mean)
+  const deviation = sqrt<T>(add<T>(read<T>(variance), splat<T>(epsilon)))
+  const scale = div<T>(read<T>(gamma), deviation)
+  const slope = div<T>(mul<T>(read<T>(dgamma), splat<T>(share)), deviation)
+  const offset = mul<T>(read<T>(dbeta), splat<T>(share))
   for (let i = 0; i < count; i++, x += step, dy += step, dx += step) {
-    const inner = sub<T>(sub<T>(get<T>(dy), offset), mul<T>(sub<T>(get<T>(x), m), slope))
-    put<T>(dx, add<T>(get<T>(dx), mul<T>(inner, scale)))
+    const inner = sub<T>(sub<T>(read<T>(dy), offset), mul<T>(sub<T>(read<T>(x), m), slope))
+    write<T>(dx, add<T>(read<T>(dx), mul<T>(inner, scale)))
   }
 }

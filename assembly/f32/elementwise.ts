@@ -31,6 +31,34 @@ export function add_f32(a: usize, b: usize, y: usize, n: i32, lo: f32, hi: f32):
   for (; a < end; a += 4, b += 4, y += 4) store<f32>(y, clamp1(load<f32>(a) + load<f32>(b), lo, hi))
 }
 
+/** y = a - b. y may be a. */
+export function sub_f32(a: usize, b: usize, y: usize, n: i32): void {
+  const end = a + (n << 2)
+  if (ASC_FEATURE_SIMD) {
+    for (; a + 16 <= end; a += 16, b += 16, y += 16) v128.store(y, f32x4.sub(v128.load(a), v128.load(b)))
+  }
+  for (; a < end; a += 4, b += 4, y += 4) store<f32>(y, load<f32>(a) - load<f32>(b))
+}
+
+/** y = a * b. */
+export function mul_f32(a: usize, b: usize, y: usize, n: i32): void {
+  const end = a + (n << 2)
+  if (ASC_FEATURE_SIMD) {
+    for (; a + 16 <= end; a += 16, b += 16, y += 16) v128.store(y, f32x4.mul(v128.load(a), v128.load(b)))
+  }
+  for (; a < end; a += 4, b += 4, y += 4) store<f32>(y, load<f32>(a) * load<f32>(b))
+}
+
+/** da += dy * b; for the other factor give a as b. */
+export function mul_f32_dx(b: usize, dy: usize, da: usize, n: i32): void {
+  const end = b + (n << 2)
+  if (ASC_FEATURE_SIMD) {
+    for (; b + 16 <= end; b += 16, dy += 16, da += 16)
+      v128.store(da, f32x4.add(v128.load(da), f32x4.mul(v128.load(dy), v128.load(b))))
+  }
+  for (; b < end; b += 4, dy += 4, da += 4) store<f32>(da, load<f32>(da) + load<f32>(dy) * load<f32>(b))
+}
+
 /** y = clamp(x, lo, hi): relu is [0, Infinity], relu6 [0, 6]. y may be x. */
 export function clamp_f32(x: usize, y: usize, n: i32, lo: f32, hi: f32): void {
   const end = x + (n << 2)

@@ -1,25 +1,27 @@
-// Arithmetic on T, which is v128 (4 lanes of f32) or f32: a loop over channels is written once and instantiated for the vectors and for
-// their tail, with the same operations in the same order.
+// Arithmetic on one f32 or on the four of a vector. A formula written with it over T serves a loop's vectors (T = v128) and its
+// tail and the scalar build (T = f32), by the same operations: the same bits.
+
+import { exp4, exp_f32, log4, log_f32, sigmoid1, sigmoid4, tanh1, tanh4 } from './math'
 
 // @ts-ignore: decorator
 @inline
-export function get<T>(p: usize): T {
+export function splat<T>(v: f32): T {
+  if (isVector<T>()) return f32x4.splat(v)
+  else return v
+}
+
+// @ts-ignore: decorator
+@inline
+export function read<T>(p: usize): T {
   if (isVector<T>()) return v128.load(p)
   else return load<f32>(p)
 }
 
 // @ts-ignore: decorator
 @inline
-export function put<T>(p: usize, v: T): void {
+export function write<T>(p: usize, v: T): void {
   if (isVector<T>()) v128.store(p, v)
   else store<f32>(p, v)
-}
-
-// @ts-ignore: decorator
-@inline
-export function all<T>(v: f32): T {
-  if (isVector<T>()) return f32x4.splat(v)
-  else return v
 }
 
 // @ts-ignore: decorator
@@ -55,4 +57,64 @@ export function div<T>(a: T, b: T): T {
 export function sqrt<T>(v: T): T {
   if (isVector<T>()) return f32x4.sqrt(v)
   else return f32.sqrt(v)
+}
+
+/** The smaller; NaN if one of them is. */
+// @ts-ignore: decorator
+@inline
+export function least<T>(a: T, b: T): T {
+  if (isVector<T>()) return f32x4.min(a, b)
+  else return min<f32>(a, b)
+}
+
+/** The larger; NaN if one of them is. */
+// @ts-ignore: decorator
+@inline
+export function most<T>(a: T, b: T): T {
+  if (isVector<T>()) return f32x4.max(a, b)
+  else return max<f32>(a, b)
+}
+
+/** -|a|. */
+// @ts-ignore: decorator
+@inline
+export function negative<T>(a: T): T {
+  if (isVector<T>()) return f32x4.neg(f32x4.abs(a))
+  else return -abs<f32>(a)
+}
+
+/** a < b ? yes : no. */
+// @ts-ignore: decorator
+@inline
+export function whenLess<T>(a: T, b: T, yes: T, no: T): T {
+  if (isVector<T>()) return v128.bitselect(yes, no, f32x4.lt(a, b))
+  else return a < b ? yes : no
+}
+
+// @ts-ignore: decorator
+@inline
+export function exp<T>(x: T): T {
+  if (isVector<T>()) return exp4(x)
+  else return exp_f32(x)
+}
+
+// @ts-ignore: decorator
+@inline
+export function log<T>(x: T): T {
+  if (isVector<T>()) return log4(x)
+  else return log_f32(x)
+}
+
+// @ts-ignore: decorator
+@inline
+export function sigmoid<T>(x: T): T {
+  if (isVector<T>()) return sigmoid4(x)
+  else return sigmoid1(x)
+}
+
+// @ts-ignore: decorator
+@inline
+export function tanh<T>(x: T): T {
+  if (isVector<T>()) return tanh4(x)
+  else return tanh1(x)
 }

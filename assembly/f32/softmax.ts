@@ -1,5 +1,5 @@
-// Softmax over the last axis, and softmax cross entropy from logits (the loss that a classifier is trained with). The largest
-// logit is subtracted first, so no exponent overflows.
+// Softmax over the last axis, its logarithm, and softmax cross entropy from logits (the loss that a classifier is trained with). The
+// largest logit is subtracted first, so no exponent overflows.
 
 import { exp_f32, log_f32 } from './math'
 
@@ -39,6 +39,34 @@ export function softmax_f32_dx(y: usize, dy: usize, dx: usize, rows: i32, n: i32
     for (let j = 0; j < n; j++) {
       const at = <usize>(j << 2)
       store<f32>(dx + at, load<f32>(dx + at) + load<f32>(y + at) * (load<f32>(dy + at) - dot))
+    }
+    y += n << 2
+    dy += n << 2
+    dx += n << 2
+  }
+}
+
+/** y = ln softmax(x) = x - top - ln(sum of e^(x - top)), row by row. x, y [rows][n]; y may be x. */
+export function logSoftmax_f32(x: usize, y: usize, rows: i32, n: i32): void {
+  for (let i = 0; i < rows; i++) {
+    const top = largest(x, n)
+    let sum: f32 = 0
+    for (let j = 0; j < n; j++) sum += exp_f32(load<f32>(x + (j << 2)) - top)
+    const mass = log_f32(sum)
+    for (let j = 0; j < n; j++) store<f32>(y + (j << 2), load<f32>(x + (j << 2)) - top - mass)
+    x += n << 2
+    y += n << 2
+  }
+}
+
+/** dx += dy - e^y * sum(dy), row by row. */
+export function logSoftmax_f32_dx(y: usize, dy: usize, dx: usize, rows: i32, n: i32): void {
+  for (let i = 0; i < rows; i++) {
+    let sum: f32 = 0
+    for (let j = 0; j < n; j++) sum += load<f32>(dy + (j << 2))
+    for (let j = 0; j < n; j++) {
+      const at = <usize>(j << 2)
+      store<f32>(dx + at, load<f32>(dx + at) + load<f32>(dy + at) - exp_f32(load<f32>(y + at)) * sum)
     }
     y += n << 2
     dy += n << 2

@@ -1,8 +1,9 @@
-// relu, relu6: clamps, element by element. softmax: over the last axis. (conv2d and dense fuse a relu given as `activation`.)
+// Activations. relu, relu6: clamps; leakyRelu ... mish: curves; both element by element. softmax, logSoftmax: over the last axis.
+// (conv2d and dense fuse a relu given as `activation`.)
 
 import type { Layer } from '../graph/node'
 import { softmaxScale } from './fixedPoint'
-import { type Activation, CLAMPS, expectInputs, makeNode, type Op, quantizedClamp, quantOf } from './op'
+import { type Activation, CLAMPS, expectFinite, expectInputs, makeNode, type Op, quantizedClamp, quantOf } from './op'
 
 /** max(x, 0). */
 export function relu(options: { name?: string } = {}): Layer {
@@ -14,9 +15,66 @@ export function relu6(options: { name?: string } = {}): Layer {
   return (x) => makeNode(relu6Op, { op: 'relu6', name: options.name ?? '', attrs: {}, inputs: [x] })
 }
 
+/** x where x > 0, else alpha x; default 0.01. */
+export function leakyRelu(options: { alpha?: number; name?: string } = {}): Layer {
+  const { alpha = 0.01, name = '' } = options
+  return (x) => makeNode(leakyReluOp, { op: 'leakyRelu', name, attrs: { alpha }, inputs: [x] })
+}
+
+/** x where x > 0, else alpha (exp(x) - 1); default 1 (Clevert et al. 2016). */
+export function elu(options: { alpha?: number; name?: string } = {}): Layer {
+  const { alpha = 1, name = '' } = options
+  return (x) => makeNode(eluOp, { op: 'elu', name, attrs: { alpha }, inputs: [x] })
+}
+
+/** x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))): x times the normal distribution (Hendrycks and Gimpel 2016), by tanh. */
+export function gelu(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(geluOp, { op: 'gelu', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** 1 / (1 + exp(-x)). */
+export function sigmoid(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(sigmoidOp, { op: 'sigmoid', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** The hyperbolic tangent. */
+export function tanh(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(tanhOp, { op: 'tanh', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** x / 6 + 1 / 2, between 0 and 1 (PyTorch's; Keras has another slope). */
+export function hardSigmoid(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(hardSigmoidOp, { op: 'hardSigmoid', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** x * hardSigmoid(x) (Howard et al. 2019). */
+export function hardSwish(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(hardSwishOp, { op: 'hardSwish', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** x * sigmoid(x), also called swish. */
+export function silu(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(siluOp, { op: 'silu', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** ln(1 + exp(x)). */
+export function softplus(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(softplusOp, { op: 'softplus', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** x * tanh(softplus(x)) (Misra 2019). */
+export function mish(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(mishOp, { op: 'mish', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
 /** exp(x) / sum of exp(x), over the last axis. For training leave it out: the loss `crossEntropy` takes logits. */
 export function softmax(options: { name?: string } = {}): Layer {
   return (x) => makeNode(softmaxOp, { op: 'softmax', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** ln softmax(x), over the last axis. */
+export function logSoftmax(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(logSoftmaxOp, { op: 'logSoftmax', name: options.name ?? '', attrs: {}, inputs: [x] })
 }
 
 const clamp = (activation: Activation): Op => ({
@@ -45,6 +103,57 @@ const clamp = (activation: Activation): Op => ({
 export const reluOp: Op = clamp('relu')
 export const relu6Op: Op = clamp('relu6')
 
+/** An op on single elements; `reads` is what its gradient is computed from. */
+const curve = (
+  name: 'gelu' | 'sigmoid' | 'tanh' | 'hardSigmoid' | 'hardSwish' | 'silu' | 'softplus' | 'mish',
+  reads: 'x' | 'y',
+): Op => ({
+  shape(node) {
+    expectInputs(node, 1, 'x')
+    return node.inputs[0].shape
+  },
+  forward(e, node) {
+    const y = e.value(node)
+    e.call(`${name}_f32`, e.value(node.inputs[0]), y, y.length)
+  },
+  backward(e, node) {
+    const [x] = node.inputs
+    const dy = e.grad(node)
+    const dx = e.grad(x)
+    if (dy && dx) e.call(`${name}_f32_dx`, e.value(reads === 'x' ? x : node), dy, dx, dy.length)
+  },
+})
+
+/** The same with a slope, or a depth, below 0. */
+const bent = (name: 'leakyRelu' | 'elu'): Op<{ alpha: number }> => ({
+  shape(node) {
+    expectInputs(node, 1, 'x')
+    expectFinite(node, 'alpha', node.attrs.alpha)
+    return node.inputs[0].shape
+  },
+  forward(e, node) {
+    const y = e.value(node)
+    e.call(`${name}_f32`, e.value(node.inputs[0]), y, y.length, node.attrs.alpha)
+  },
+  backward(e, node) {
+    const [x] = node.inputs
+    const dy = e.grad(node)
+    const dx = e.grad(x)
+    if (dy && dx) e.call(`${name}_f32_dx`, e.value(x), dy, dx, dy.length, node.attrs.alpha)
+  },
+})
+
+export const leakyReluOp = bent('leakyRelu')
+export const eluOp = bent('elu')
+export const geluOp = curve('gelu', 'x')
+export const sigmoidOp = curve('sigmoid', 'y')
+export const tanhOp = curve('tanh', 'y')
+export const hardSigmoidOp = curve('hardSigmoid', 'x')
+export const hardSwishOp = curve('hardSwish', 'x')
+export const siluOp = curve('silu', 'x')
+export const softplusOp = curve('softplus', 'x')
+export const mishOp = curve('mish', 'x')
+
 export const softmaxOp: Op = {
   shape(node) {
     expectInputs(node, 1, 'x')
@@ -69,5 +178,23 @@ export const softmaxOp: Op = {
       const { multiplier, shift, diffMin } = softmaxScale(quantOf(node.inputs[0]).scale[0])
       e.call('softmax_i8', e.value(node.inputs[0]), y, y.length / n, n, multiplier, shift, diffMin)
     },
+  },
+}
+
+export const logSoftmaxOp: Op = {
+  shape(node) {
+    expectInputs(node, 1, 'x')
+    return node.inputs[0].shape
+  },
+  forward(e, node) {
+    const y = e.value(node)
+    const n = node.shape[node.shape.length - 1]
+    e.call('logSoftmax_f32', e.value(node.inputs[0]), y, y.length / n, n)
+  },
+  backward(e, node) {
+    const dy = e.grad(node)
+    const dx = e.grad(node.inputs[0])
+    const n = node.shape[node.shape.length - 1]
+    if (dy && dx) e.call('logSoftmax_f32_dx', e.value(node), dy, dx, dy.length / n, n)
   },
 }

@@ -1,34 +1,75 @@
 // The table of ops: everything that dunlin can compute, one row each. Its key is the op's name everywhere: in the graph, in files, in
 // the table of test samples, in errors.
 
-import { relu6Op, reluOp, softmaxOp } from './activation'
-import { addOp } from './add'
+import {
+  eluOp,
+  geluOp,
+  hardSigmoidOp,
+  hardSwishOp,
+  leakyReluOp,
+  logSoftmaxOp,
+  mishOp,
+  relu6Op,
+  reluOp,
+  sigmoidOp,
+  siluOp,
+  softmaxOp,
+  softplusOp,
+  tanhOp,
+} from './activation'
+import { addOp, mulOp, subOp } from './add'
 import { batchNormOp } from './batchNorm'
+import { concatOp } from './concat'
 import { conv2dOp } from './conv2d'
 import { convTranspose2dOp } from './convTranspose2d'
 import { crossEntropyOp } from './crossEntropy'
 import { denseOp } from './dense'
 import { depthwiseConv2dOp } from './depthwiseConv2d'
+import { dropoutOp } from './dropout'
+import { embeddingOp } from './embedding'
 import { layerNormOp } from './layerNorm'
 import type { Op } from './op'
+import { permuteOp } from './permute'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
 import { reshapeOp } from './reshape'
+import { resizeOp } from './resize'
+import { padOp, sliceOp } from './slice'
 
 export const OPS = {
   add: addOp,
   avgPool2d: avgPool2dOp,
   batchNorm: batchNormOp,
+  concat: concatOp,
   conv2d: conv2dOp,
   convTranspose2d: convTranspose2dOp,
   crossEntropy: crossEntropyOp,
   dense: denseOp,
   depthwiseConv2d: depthwiseConv2dOp,
   layerNorm: layerNormOp,
+  dropout: dropoutOp,
+  elu: eluOp,
+  embedding: embeddingOp,
+  gelu: geluOp,
+  hardSigmoid: hardSigmoidOp,
+  hardSwish: hardSwishOp,
+  leakyRelu: leakyReluOp,
+  logSoftmax: logSoftmaxOp,
   maxPool2d: maxPool2dOp,
+  mish: mishOp,
+  mul: mulOp,
+  pad: padOp,
+  permute: permuteOp,
   relu: reluOp,
   relu6: relu6Op,
   reshape: reshapeOp,
+  resize: resizeOp,
+  sigmoid: sigmoidOp,
+  silu: siluOp,
+  slice: sliceOp,
   softmax: softmaxOp,
+  softplus: softplusOp,
+  sub: subOp,
+  tanh: tanhOp,
 } satisfies Record<string, Op<never>>
 
 export type OpName = keyof typeof OPS

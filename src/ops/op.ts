@@ -55,8 +55,10 @@ export interface Op<A = unknown> {
   macs?(node: Node<A>): number
   /** The value is one for the whole batch although its inputs are not (a loss). */
   reducesBatch?: true
-  /** The value is its first input, in the same memory (a reshape). */
-  alias?: true
+  /** The value is its first input, in the same memory: always (a reshape), or in inference only (a dropout). */
+  alias?: true | 'inference'
+  /** Dtypes of its inputs, where they are not the value's own. */
+  reads?: readonly Dtype[]
   forward?(e: Emit, node: Node<A>): void
   /** Adds into the gradients of its inputs. */
   backward?(e: Emit, node: Node<A>): void
@@ -127,6 +129,10 @@ export function expectShape(node: Unshaped, what: string, got: Shape, wanted: Sh
   if (got.length !== wanted.length || got.some((d, i) => d !== wanted[i])) {
     throw new DunlinError(`${where(node)}: ${what} has shape [${got}], wanted [${wanted}]. ${remedy}`)
   }
+}
+
+export function expectFinite(node: { op: string; name: string }, what: string, value: number): void {
+  if (!Number.isFinite(value)) throw new DunlinError(`${where(node)}: ${what} wants a finite number, got ${value}.`)
 }
 
 export function expectCount(node: { op: string; name: string }, what: string, count: number): void {

@@ -29,6 +29,11 @@ export function avgPool2d(options: PoolOptions): Layer {
   return (x) => makeNode(avgPool2dOp, { op: 'avgPool2d', name: options.name ?? '', attrs: attrsOf(options), inputs: [x] })
 }
 
+/** The largest value over all positions. x [height, width, channels] -> [1, 1, channels]. */
+export function globalMaxPool2d(options: { name?: string } = {}): Layer {
+  return (x) => maxPool2d({ ...options, kernel: [x.shape[0], x.shape[1]] })(x)
+}
+
 /** The mean over all positions. x [height, width, channels] -> [1, 1, channels]. */
 export function globalAvgPool2d(options: { name?: string } = {}): Layer {
   return (x) => avgPool2d({ ...options, kernel: [x.shape[0], x.shape[1]] })(x)

@@ -99,7 +99,7 @@ class Builder implements Emit {
       if (isInput(node) || isParam(node)) continue
       const row = opOf(node.op)
       if (!row) throw new DunlinError(`${where(node)}: there is no such op.`)
-      if (row.alias) continue
+      if (this.isAlias(node)) continue
       const why = node.dtype !== 'f32' && row.int8?.unsupported?.(node)
       if (why) throw new DunlinError(`${where(node)}: ${why}`)
       const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
@@ -119,7 +119,7 @@ class Builder implements Emit {
     for (const node of [...this.order].reverse()) {
       if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
       const row = opOf(node.op)
-      if (row?.alias) continue
+      if (this.isAlias(node)) continue
       if (!row?.backward) throw new DunlinError(`${where(node)}: has no gradient, so nothing before it can be trained.`)
       row.backward(this, node)
     }
@@ -202,8 +202,13 @@ class Builder implements Emit {
   /** A reshape's value and gradient are its input's. */
   private root(node: Node): Node {
     let of = node
-    while (opOf(of.op)?.alias) of = of.inputs[0]
+    while (this.isAlias(of)) of = of.inputs[0]
     return of
+  }
+
+  private isAlias(node: Node): boolean {
+    const alias = opOf(node.op)?.alias
+    return alias === true || (alias === 'inference' && !this.training)
   }
 
   private add(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {

@@ -2,7 +2,7 @@
 // Layouts are the graph's: images [height][width][channels], conv2d weights [oc][kh][kw][ic], depthwise [kh][kw][oc], dense
 // [out][in]; what depends on an input has a leading axis of samples. `expectNear` says how far from it a kernel may be.
 
-import type { Node } from '../../src/graph/node'
+import { type Node, type Shape, size } from '../../src/graph/node'
 import type { OpName } from '../../src/ops'
 import type { Activation } from '../../src/ops/op'
 import type { WindowAttrs } from '../../src/ops/window'
@@ -24,6 +24,23 @@ export const reference: Record<OpName, Definition> = {
     return Float64Array.from(x, (v, i) => {
       const normalized = (v - mean[i % c]) / Math.sqrt(variance[i % c] + epsilon)
       return activate(normalized * gamma[i % c] + beta[i % c], activation)
+    })
+  },
+
+  concat(node: Node<{ axis: number }>, ...inputs) {
+    const { axis } = node.attrs
+    return everywhere(node, inputs[0].length / size(node.inputs[0].shape), (index, sample) => {
+      let from = index[axis]
+      let i = 0
+      while (from >= node.inputs[i].shape[axis]) from -= node.inputs[i++].shape[axis]
+      const { shape } = node.inputs[i]
+      return inputs[i][
+        position(
+          shape,
+          index.map((v, j) => (j === axis ? from : v)),
+          sample,
+        )
+      ]
     })
   },
 
@@ -143,7 +160,64 @@ export const reference: Record<OpName, Definition> = {
     return y
   },
 
+  dropout: (_, x) => Float64Array.from(x),
+
+  elu: (node: Node<{ alpha: number }>, x) => Float64Array.from(x, (v) => (v > 0 ? v : node.attrs.alpha * Math.expm1(v))),
+
+  embedding(node, x, w) {
+    const [rows, units] = node.inputs[1].shape
+    return Float64Array.from({ length: x.length * units }, (_, at) => {
+      const row = Math.min(Math.max(x[Math.floor(at / units)], 0), rows - 1)
+      return w[row * units + (at % units)]
+    })
+  },
+
+  // (1 + tanh u) / 2 = sigmoid(2 u), whose digits do not cancel.
+  gelu: (_, x) => Float64Array.from(x, (v) => v * sigmoid(2 * Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3))),
+
+  hardSigmoid: (_, x) => Float64Array.from(x, hardSigmoid),
+
+  hardSwish: (_, x) => Float64Array.from(x, (v) => v * hardSigmoid(v)),
+
+  leakyRelu: (node: Node<{ alpha: number }>, x) => Float64Array.from(x, (v) => (v > 0 ? v : node.attrs.alpha * v)),
+
+  logSoftmax(node, x) {
+    const n = node.shape[node.shape.length - 1]
+    const y = new Float64Array(x.length)
+    for (let at = 0; at < x.length; at += n) {
+      const row = Array.from({ length: n }, (_, j) => x[at + j])
+      const top = Math.max(...row)
+      const mass = Math.log(row.reduce((sum, v) => sum + Math.exp(v - top), 0))
+      y.set(
+        row.map((v) => v - top - mass),
+        at,
+      )
+    }
+    return y
+  },
+
   maxPool2d: (node: Node<WindowAttrs>, x) => pool(node, x, (window) => Math.max(...window)),
+
+  mish: (_, x) => Float64Array.from(x, (v) => v * Math.tanh(Math.log1p(Math.exp(v)))),
+
+  mul: (_, a, b) => Float64Array.from(a, (v, i) => v * b[i]),
+
+  pad(node: Node<{ padding: [number, number][]; value: number }>, x) {
+    const { shape } = node.inputs[0]
+    return everywhere(node, x.length / size(shape), (index, sample) => {
+      const from = index.map((v, i) => v - node.attrs.padding[i][0])
+      return from.every((v, i) => v >= 0 && v < shape[i]) ? x[position(shape, from, sample)] : node.attrs.value
+    })
+  },
+
+  permute(node: Node<{ axes: number[] }>, x) {
+    const { shape } = node.inputs[0]
+    return everywhere(node, x.length / size(shape), (index, sample) => {
+      const from: number[] = []
+      for (const [i, axis] of node.attrs.axes.entries()) from[axis] = index[i]
+      return x[position(shape, from, sample)]
+    })
+  },
 
   relu: (_, x) => Float64Array.from(x, (v) => activate(v, 'relu')),
 
@@ -151,12 +225,53 @@ export const reference: Record<OpName, Definition> = {
 
   reshape: (_, x) => Float64Array.from(x),
 
+  resize(node: Node<{ size: [number, number]; method: string }>, x) {
+    const { shape } = node.inputs[0]
+    return everywhere(node, x.length / size(shape), ([oy, ox, c], sample) => {
+      const pixel = (iy: number, ix: number) => x[position(shape, [iy, ix, c], sample)]
+      if (node.attrs.method === 'nearest')
+        return pixel(Math.floor((oy * shape[0]) / node.shape[0]), Math.floor((ox * shape[1]) / node.shape[1]))
+      const [iy, ix] = [oy, ox].map((o, i) => Math.max(0, ((o + 0.5) * shape[i]) / node.shape[i] - 0.5))
+      const [y0, x0] = [Math.floor(iy), Math.floor(ix)]
+      const [y1, x1] = [Math.min(y0 + 1, shape[0] - 1), Math.min(x0 + 1, shape[1] - 1)]
+      const above = pixel(y0, x0) * (1 - ix + x0) + pixel(y0, x1) * (ix - x0)
+      const below = pixel(y1, x0) * (1 - ix + x0) + pixel(y1, x1) * (ix - x0)
+      return above * (1 - iy + y0) + below * (iy - y0)
+    })
+  },
+
+  sigmoid: (_, x) => Float64Array.from(x, sigmoid),
+
+  silu: (_, x) => Float64Array.from(x, (v) => v * sigmoid(v)),
+
+  slice: (node: Node<{ begin: number[] }>, x) => {
+    const { shape } = node.inputs[0]
+    return everywhere(
+      node,
+      x.length / size(shape),
+      (index, sample) =>
+        x[
+          position(
+            shape,
+            index.map((v, i) => v + node.attrs.begin[i]),
+            sample,
+          )
+        ],
+    )
+  },
+
   softmax(node, x) {
     const n = node.shape[node.shape.length - 1]
     const y = new Float64Array(x.length)
     for (let at = 0; at < x.length; at += n) y.set(softmax(Array.from({ length: n }, (_, j) => x[at + j])), at)
     return y
   },
+
+  softplus: (_, x) => Float64Array.from(x, (v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)))),
+
+  sub: (_, a, b) => Float64Array.from(a, (v, i) => v - b[i]),
+
+  tanh: (_, x) => Float64Array.from(x, Math.tanh),
 }
 
 /** Ops that compute something else in a training step. */
@@ -215,6 +330,28 @@ function softmax(x: number[]): number[] {
   const sum = e.reduce((a, b) => a + b, 0)
   return e.map((v) => v / sum)
 }
+
+const sigmoid = (v: number) => 1 / (1 + Math.exp(-v))
+
+const hardSigmoid = (v: number) => Math.min(Math.max(v / 6 + 1 / 2, 0), 1)
+
+/** The values of a node, each from its index on every axis and the number of its sample. */
+function everywhere(node: Node, batch: number, of: (index: number[], sample: number) => number): Float64Array {
+  const each = size(node.shape)
+  return Float64Array.from({ length: batch * each }, (_, at) => {
+    const index: number[] = []
+    let rest = at % each
+    for (const n of [...node.shape].reverse()) {
+      index.unshift(rest % n)
+      rest = Math.floor(rest / n)
+    }
+    return of(index, Math.floor(at / each))
+  })
+}
+
+/** Where an element lies in its tensor. */
+const position = (shape: Shape, index: readonly number[], sample: number) =>
+  shape.reduce((at, n, axis) => at * n + index[axis], sample)
 
 /** `of` is applied to the values of each window that lie in the image, channel by channel. */
 function pool(node: Node<WindowAttrs>, x: Numbers, of: (window: number[]) => number): Float64Array {

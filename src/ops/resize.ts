@@ -1,0 +1,66 @@
+// resize: an image to another height and width, by the nearest pixel or by the four around.
+
+import { DunlinError } from '../graph/error'
+import type { Layer, Node } from '../graph/node'
+import { type Emit, expectCount, expectInputs, makeNode, type Op, rows, where } from './op'
+import { type Pair, pair } from './window'
+
+export interface ResizeAttrs {
+  size: readonly [number, number]
+  method: 'nearest' | 'bilinear'
+}
+
+/**
+ * x [height, width, channels] -> [size, channels]. `size` is one number or [height, width]; `scale` instead gives floor(side * scale).
+ * 'nearest' (default) takes the pixel at floor(position * old / new); 'bilinear' puts the middles of pixels at halves. Both as PyTorch has
+ * them (align_corners = false).
+ */
+export function resize(
+  options: ({ size: Pair; scale?: undefined } | { scale: Pair; size?: undefined }) & {
+    method?: 'nearest' | 'bilinear'
+    name?: string
+  },
+): Layer {
+  const { method = 'nearest', name = '' } = options
+  return (x) => {
+    const [vertical, horizontal] = pair(options.scale ?? 1)
+    const size = options.size
+      ? pair(options.size)
+      : ([Math.floor(x.shape[0] * vertical), Math.floor(x.shape[1] * horizontal)] as const)
+    return makeNode(resizeOp, { op: 'resize', name, attrs: { size, method }, inputs: [x] })
+  }
+}
+
+const KERNELS = { nearest: 'resizeNearest_f32', bilinear: 'resizeBilinear_f32' } as const
+
+export const resizeOp: Op<ResizeAttrs> = {
+  shape(node) {
+    expectInputs(node, 1, 'x')
+    const { size, method } = node.attrs
+    const from = node.inputs[0].shape
+    if (from.length !== 3)
+      throw new DunlinError(`${where(node)}: wants an image [height, width, channels], got shape [${from}]. Reshape it first.`)
+    if (!Object.hasOwn(KERNELS, method))
+      throw new DunlinError(`${where(node)}: method wants "nearest" or "bilinear", got ${JSON.stringify(method)}.`)
+    if (!Array.isArray(size) || size.length !== 2)
+      throw new DunlinError(`${where(node)}: size wants [height, width], got ${JSON.stringify(size)}.`)
+    expectCount(node, 'height', size[0])
+    expectCount(node, 'width', size[1])
+    return [...size, from[2]]
+  },
+  forward(e, node) {
+    const [x] = node.inputs
+    e.call(KERNELS[node.attrs.method], e.value(x), e.value(node), ...sizes(e, node))
+  },
+  backward(e, node) {
+    const dy = e.grad(node)
+    const dx = e.grad(node.inputs[0])
+    if (dy && dx) e.call(`${KERNELS[node.attrs.method]}_dx`, dy, dx, ...sizes(e, node))
+  },
+}
+
+/** batch ih iw c oh ow */
+function sizes(e: Emit, node: Node<ResizeAttrs>) {
+  const [ih, iw, c] = node.inputs[0].shape
+  return [rows(e, node), ih, iw, c, ...node.attrs.size] as const
+}
