@@ -10,7 +10,11 @@ import { conv2d } from '../src/ops/conv2d'
 import { crossEntropy } from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
+import { gru } from '../src/ops/gru'
+import { lstm } from '../src/ops/lstm'
 import { avgPool2d, globalAvgPool2d, maxPool2d } from '../src/ops/pool2d'
+import type { Recurrent, RecurrentOptions } from '../src/ops/recurrent'
+import { simpleRnn } from '../src/ops/simpleRnn'
 import type { Padding, Pair } from '../src/ops/window'
 import { runNode } from './fenced'
 import { builds } from './harness'
@@ -32,10 +36,13 @@ interface Case {
   tensors: Record<string, { file: string; shape: number[] }>
 }
 
-/** How a case becomes an op: `inputs` names the tensors that its inputs are, or holds their values. */
+/**
+ * How a case becomes an op: `inputs` names the tensors that its inputs are, or holds their values. An input that is the sum of several
+ * tensors has the gradient of each.
+ */
 interface Runner {
   node: Node
-  inputs: (string | TypedArray)[]
+  inputs: (string | readonly string[] | TypedArray)[]
   /** Tensors whose layout is not ours, both ways: parameters in, their gradients out. */
   layout?: Record<string, (data: Float32Array) => Float32Array>
 }
@@ -69,6 +76,22 @@ function pool(c: Case, make: typeof maxPool2d): Runner {
   return { node: kernel === 'global' ? globalAvgPool2d()(x) : make({ kernel, strides: stride, padding: pad })(x), inputs: ['x'] }
 }
 
+/** PyTorch's layers have two biases; where both are added to the same sum, ours have one. */
+function sequence(
+  c: Case,
+  make: (options: RecurrentOptions) => Recurrent,
+  states: string[],
+  biases: (string | string[])[],
+): Runner {
+  const [, t, channels] = shapeOf(c, 'x')
+  const [, , units] = shapeOf(c, 'y')
+  const initial = states.filter((s) => s in c.tensors)
+  const nodes = initial.map((name) => input([units], { name }))
+  const node = make({ units, sequences: true })(input([t, channels]), undefined, nodes.length ? nodes : undefined)
+  return { node, inputs: ['x', 'weight_ih_l0', 'weight_hh_l0', ...biases, ...initial] }
+}
+const BIASES = ['bias_ih_l0', 'bias_hh_l0']
+
 const ACTIVATIONS = { relu, relu6, softmax_last: softmax, softmax_big: softmax }
 
 /** By kind: how a case is run, or undefined when there is no op for it yet. */
@@ -91,6 +114,15 @@ const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
     return make ? { node: make()(input(shape.length ? shape : [1])), inputs: ['x'] } : undefined
   },
 
+  rnn(c) {
+    const activation = c.name.includes('relu') ? 'relu' : 'tanh'
+    return sequence(c, (options) => simpleRnn({ ...options, activation }), ['h0'], [BIASES])
+  },
+
+  lstm: (c) => sequence(c, lstm, ['h0', 'c0'], [BIASES]),
+
+  gru: (c) => sequence(c, gru, ['h0'], BIASES),
+
   loss(c) {
     if (c.attrs.target !== 'int class' || c.attrs.reduction !== 'mean') return undefined
     const [batch, classes] = shapeOf(c, 'x')
@@ -111,7 +143,12 @@ describe.each(builds)('$name', (build) => {
     it(`${c.kind} ${c.name}`, () => {
       const { node, inputs, layout = {} } = runner
       const ours = (name: string, data: TypedArray) => layout[name]?.(data as Float32Array) ?? data
-      const values = inputs.map((v) => (typeof v === 'string' ? ours(v, tensor(c, v)) : v))
+      const namesOf = (v: Runner['inputs'][number]) => (typeof v === 'string' ? [v] : Array.isArray(v) ? (v as string[]) : [])
+      const values = inputs.map((v) => {
+        const [first, ...rest] = namesOf(v).map((name) => ours(name, tensor(c, name)))
+        if (!first) return v as TypedArray
+        return rest.length ? Float32Array.from(first, (e, i) => rest.reduce((sum, r) => sum + r[i], e)) : first
+      })
       const dy = 'dy' in c.tensors ? (tensor(c, 'dy') as Float32Array) : Float32Array.of(1)
       const { y, grads } = runNode(build, node, { batch: shapeOf(c, 'x')[0], inputs: values, dy })
       const compare = (name: string, of: string, got: Float32Array) => {
@@ -120,7 +157,9 @@ describe.each(builds)('$name', (build) => {
       }
       compare('y' in c.tensors ? 'y' : 'loss', 'y', y)
       const learning = inputs.filter((_, i) => node.inputs[i].dtype === 'f32')
-      for (const [i, v] of learning.entries()) if (typeof v === 'string') compare(`d${v}`, v, grads[i])
+      for (const [i, v] of learning.entries()) {
+        for (const name of namesOf(v)) compare(`d${name}` in c.tensors ? `d${name}` : `d_${name}`, name, grads[i])
+      }
     })
   }
 })

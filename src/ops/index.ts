@@ -7,9 +7,12 @@ import { conv2dOp } from './conv2d'
 import { crossEntropyOp } from './crossEntropy'
 import { denseOp } from './dense'
 import { depthwiseConv2dOp } from './depthwiseConv2d'
+import { gruOp } from './gru'
+import { lstmOp } from './lstm'
 import type { Op } from './op'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
 import { reshapeOp } from './reshape'
+import { simpleRnnOp } from './simpleRnn'
 
 export const OPS = {
   add: addOp,
@@ -18,10 +21,13 @@ export const OPS = {
   crossEntropy: crossEntropyOp,
   dense: denseOp,
   depthwiseConv2d: depthwiseConv2dOp,
+  gru: gruOp,
+  lstm: lstmOp,
   maxPool2d: maxPool2dOp,
   relu: reluOp,
   relu6: relu6Op,
   reshape: reshapeOp,
+  simpleRnn: simpleRnnOp,
   softmax: softmaxOp,
 } satisfies Record<string, Op<never>>
 
