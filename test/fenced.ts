@@ -22,6 +22,7 @@ export class Fenced implements Emit {
     readonly batch: number,
     readonly target: Target = 'session',
     readonly training = false,
+    private readonly backward = false,
   ) {
     this.arena = new Arena(build.memory)
   }
@@ -51,6 +52,10 @@ export class Fenced implements Emit {
 
   grad(node: Node): Placed | undefined {
     return this.grads.get(node)
+  }
+
+  learns(): boolean {
+    return this.backward
   }
 
   scratch(length: number): Placed {
@@ -109,7 +114,7 @@ export function runNode(
 ): { y: Float32Array; grads: Float32Array[]; after: TypedArray[] } {
   const row = opOf(node.op)
   if (!row?.forward || (dy && !row.backward)) throw new Error(`${node.op} has no f32 kernels to run.`)
-  const e = new Fenced(build, batch, 'session', training)
+  const e = new Fenced(build, batch, 'session', training, dy !== undefined)
   node.inputs.forEach((x, i) => {
     const written = training && isParam(x) && !x.attrs.trainable
     e.values.set(x, e.place(`input ${i}`, written ? inout(inputs[i]) : in_(inputs[i])))

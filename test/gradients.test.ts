@@ -29,9 +29,13 @@ import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
 import { dropout } from '../src/ops/dropout'
 import { embedding } from '../src/ops/embedding'
+import { gru } from '../src/ops/gru'
 import { layerNorm } from '../src/ops/layerNorm'
+import { lstm } from '../src/ops/lstm'
 import { avgPool2d, globalAvgPool2d, maxPool2d } from '../src/ops/pool2d'
+import type { Recurrent, RecurrentOptions } from '../src/ops/recurrent'
 import { resize } from '../src/ops/resize'
+import { simpleRnn } from '../src/ops/simpleRnn'
 import type { Padding, Pair } from '../src/ops/window'
 import { runNode } from './fenced'
 import { builds } from './harness'
@@ -53,10 +57,13 @@ interface Case {
   tensors: Record<string, { file: string; shape: number[] }>
 }
 
-/** How a case becomes an op: `inputs` names the tensors that its inputs are, or holds their values. */
+/**
+ * How a case becomes an op: `inputs` names the tensors that its inputs are, or holds their values. An input that is the sum of several
+ * tensors has the gradient of each.
+ */
 interface Runner {
   node: Node
-  inputs: (string | TypedArray)[]
+  inputs: (string | readonly string[] | TypedArray)[]
   /** Tensors whose layout is not ours, both ways: parameters in, their gradients out. */
   layout?: Record<string, (data: Float32Array) => Float32Array>
   training?: boolean
@@ -110,6 +117,21 @@ const ACTIVATIONS = {
   softplus,
   tanh,
 }
+/** PyTorch's layers have two biases; where both are added to the same sum, ours have one. */
+function sequence(
+  c: Case,
+  make: (options: RecurrentOptions) => Recurrent,
+  states: string[],
+  biases: (string | string[])[],
+): Runner {
+  const [, t, channels] = shapeOf(c, 'x')
+  const [, , units] = shapeOf(c, 'y')
+  const initial = states.filter((s) => s in c.tensors)
+  const nodes = initial.map((name) => input([units], { name }))
+  const node = make({ units, sequences: true })(input([t, channels]), undefined, nodes.length ? nodes : undefined)
+  return { node, inputs: ['x', 'weight_ih_l0', 'weight_hh_l0', ...biases, ...initial] }
+}
+const BIASES = ['bias_ih_l0', 'bias_hh_l0']
 
 /** By kind: how a case is run, or undefined when there is no op for it yet. */
 const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
@@ -167,6 +189,15 @@ const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
     return make && { node: make(input(shape)), inputs: ['x'] }
   },
 
+  rnn(c) {
+    const activation = c.name.includes('relu') ? 'relu' : 'tanh'
+    return sequence(c, (options) => simpleRnn({ ...options, activation }), ['h0'], [BIASES])
+  },
+
+  lstm: (c) => sequence(c, lstm, ['h0', 'c0'], [BIASES]),
+
+  gru: (c) => sequence(c, gru, ['h0'], BIASES),
+
   loss(c) {
     if (c.attrs.target !== 'int class' || c.attrs.reduction !== 'mean') return undefined
     const [batch, classes] = shapeOf(c, 'x')
@@ -187,7 +218,12 @@ describe.each(builds)('$name', (build) => {
     it(`${c.kind} ${c.name}`, () => {
       const { node, inputs, layout = {}, training, after = {} } = runner
       const ours = (name: string, data: TypedArray) => layout[name]?.(data as Float32Array) ?? data
-      const values = inputs.map((v) => (typeof v === 'string' ? ours(v, tensor(c, v)) : v))
+      const namesOf = (v: Runner['inputs'][number]) => (typeof v === 'string' ? [v] : Array.isArray(v) ? (v as string[]) : [])
+      const values = inputs.map((v) => {
+        const [first, ...rest] = namesOf(v).map((name) => ours(name, tensor(c, name)))
+        if (!first) return v as TypedArray
+        return rest.length ? Float32Array.from(first, (e, i) => rest.reduce((sum, r) => sum + r[i], e)) : first
+      })
       const dy = 'dy' in c.tensors ? (tensor(c, 'dy') as Float32Array) : Float32Array.of(1)
       const ran = runNode(build, node, { batch: shapeOf(c, 'x')[0], inputs: values, dy, training })
       const { y, grads } = ran
@@ -198,7 +234,9 @@ describe.each(builds)('$name', (build) => {
       compare('y' in c.tensors ? 'y' : 'loss', 'y', y)
       const learning = inputs.filter((_, i) => node.inputs[i].dtype === 'f32')
       for (const [i, v] of learning.entries()) {
-        if (typeof v === 'string' && !Object.hasOwn(after, v)) compare(`d${v}`, v, grads[i])
+        for (const name of namesOf(v)) {
+          if (!Object.hasOwn(after, name)) compare(`d${name}` in c.tensors ? `d${name}` : `d_${name}`, name, grads[i])
+        }
       }
       for (const [i, v] of inputs.entries()) {
         if (typeof v === 'string' && Object.hasOwn(after, v)) compare(after[v], v, ran.after[i] as Float32Array)

@@ -29,11 +29,15 @@ import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
 import { dropout } from '../src/ops/dropout'
 import { embedding } from '../src/ops/embedding'
+import { gru } from '../src/ops/gru'
 import { layerNorm } from '../src/ops/layerNorm'
+import { lstm } from '../src/ops/lstm'
 import { permute } from '../src/ops/permute'
 import { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from '../src/ops/pool2d'
+import type { Recurrent, RecurrentOptions } from '../src/ops/recurrent'
 import { flatten, reshape } from '../src/ops/reshape'
 import { resize } from '../src/ops/resize'
+import { simpleRnn } from '../src/ops/simpleRnn'
 import { pad, slice } from '../src/ops/slice'
 
 export interface Sample {
@@ -237,6 +241,41 @@ const resizes = (
 ).flatMap(([shape, options, batch]) =>
   (['nearest', 'bilinear'] as const).map((method): Row<typeof options> => [shape, { ...options, method }, batch]),
 )
+
+/** [steps, channels], options, batch, which optional inputs there are: a mask, the states before the first step. */
+type Sequence = readonly [readonly [number, number], RecurrentOptions, number, ('mask' | 'initial')[]?]
+const sequences: Sequence[] = [
+  [[1, 1], { units: 1 }, 1],
+  [[4, 3], { units: 2, sequences: true }, 3],
+  [[3, 2], { units: 3 }, 2],
+  [[5, 1], { units: 4, reverse: true }, 4],
+  [[4, 5], { units: 5, sequences: true, reverse: true }, 2],
+  [[3, 4], { units: 7, sequences: true }, 5, ['mask']],
+  [[4, 2], { units: 3, reverse: true }, 3, ['mask']],
+  [[3, 3], { units: 8 }, 2, ['initial']],
+  [[2, 9], { units: 9, sequences: true, reverse: true }, 1, ['initial']],
+  [[4, 2], { units: 2, sequences: true }, 3, ['mask', 'initial']],
+  [[3, 1], { units: 5 }, 2, ['mask', 'initial']],
+  [[2, 2], { units: 3, stateful: true }, 2],
+]
+
+/** Samples of a layer that carries `states` states and has `parameters` parameters. */
+const recurrent = (make: (options: RecurrentOptions) => Recurrent, parameters: number, states: number, rows: Sequence[]) =>
+  rows.map(([shape, options, batch, extras = []]): Sample => {
+    const [t] = shape
+    const mask = extras.includes('mask') ? input([t], { name: 'mask' }) : undefined
+    const initial = Array.from({ length: states }, (_, i) => input([options.units], { name: `state${i}` }))
+    // Steps are skipped at the beginning, in the middle and at the end, and in the last sample all.
+    const skips = Float32Array.from({ length: batch * t }, (_, i) => +(i < (batch - 1) * t && (i * 5) % 3 > 0))
+    return {
+      what: `${text(shape)} ${text(options)} ${extras.join(' ')} batch ${batch}`,
+      batch,
+      node: make(options)(input(shape), mask, extras.includes('initial') ? initial : undefined),
+      ...(mask && { given: { [1 + parameters]: skips } }),
+      // So that gates are not all open or shut.
+      range: 1,
+    }
+  })
 
 const shapes: Row<object>[] = [
   [[1], {}],
@@ -445,6 +484,15 @@ export const samples: Record<OpName, Sample[]> = {
   resize: resizes.map(layer(resize)),
   sigmoid: shapes.map(layer(sigmoid, { range: 4 })),
   silu: shapes.map(layer(silu, { range: 9 })),
+  gru: recurrent(gru, 4, 1, sequences),
+  lstm: recurrent(lstm, 3, 2, sequences),
+  simpleRnn: [
+    ...recurrent(simpleRnn, 3, 1, sequences),
+    ...recurrent((options) => simpleRnn({ ...options, activation: 'relu' }), 3, 1, sequences.slice(1, 6)).map((sample) => ({
+      ...sample,
+      what: `${sample.what} relu`,
+    })),
+  ],
   slice: (
     [
       [[1], { begin: [0], size: [1] }],

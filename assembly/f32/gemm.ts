@@ -73,18 +73,25 @@ export function gemm(
     let i = 0
     let p = a
     let y = c + (j << 2)
-    // One or no row left over after the tiles: the narrow tile; two or three: a tile with aliased rows.
-    for (; i + 1 < m; i += 4) {
-      const left = m - i
-      const p2 = left > 2 ? p + 2 * rowBytes : p + rowBytes
-      const y2 = left > 2 ? y + 2 * cBytes : y + cBytes
-      const p3 = left > 3 ? p + 3 * rowBytes : p2
-      const y3 = left > 3 ? y + 3 * cBytes : y2
-      tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, plain)
-      p += 4 * rowBytes
-      y += 4 * cBytes
+    // One or no row left over after the tiles: the narrow tile; two or three: a tile with aliased rows. Without vectors a tile of four
+    // rows is four narrow ones: one loop of them is less code.
+    if (ASC_FEATURE_SIMD) {
+      for (; i + 1 < m; i += 4) {
+        const left = m - i
+        const p2 = left > 2 ? p + 2 * rowBytes : p + rowBytes
+        const y2 = left > 2 ? y + 2 * cBytes : y + cBytes
+        const p3 = left > 3 ? p + 3 * rowBytes : p2
+        const y3 = left > 3 ? y + 3 * cBytes : y2
+        tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, plain)
+        p += 4 * rowBytes
+        y += 4 * cBytes
+      }
     }
-    if (i < m) tile1x8(p, step, 1, 0, 1, 0, k, b, y, width, lo, hi, add, plain)
+    for (; i < m; i++) {
+      tile1x8(p, step, 1, 0, 1, 0, k, b, y, width, lo, hi, add, plain)
+      p += rowBytes
+      y += cBytes
+    }
     b += (k + 1) << 5
   }
 }

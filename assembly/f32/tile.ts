@@ -29,9 +29,10 @@ export function clamp1(v: f32, lo: f32, hi: f32): f32 {
   return v < lo ? lo : hi < v ? hi : v
 }
 
+/** Stores the first `width` lanes; 4 and more are all. */
 // @ts-ignore: decorator
 @inline
-function storeLanes(c: usize, v: v128, width: i32): void {
+export function storeLanes(c: usize, v: v128, width: i32): void {
   if (width >= 4) {
     v128.store(c, v)
     return

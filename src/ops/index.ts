@@ -27,12 +27,15 @@ import { denseOp } from './dense'
 import { depthwiseConv2dOp } from './depthwiseConv2d'
 import { dropoutOp } from './dropout'
 import { embeddingOp } from './embedding'
+import { gruOp } from './gru'
 import { layerNormOp } from './layerNorm'
+import { lstmOp } from './lstm'
 import type { Op } from './op'
 import { permuteOp } from './permute'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
 import { reshapeOp } from './reshape'
 import { resizeOp } from './resize'
+import { simpleRnnOp } from './simpleRnn'
 import { padOp, sliceOp } from './slice'
 
 export const OPS = {
@@ -54,6 +57,8 @@ export const OPS = {
   hardSwish: hardSwishOp,
   leakyRelu: leakyReluOp,
   logSoftmax: logSoftmaxOp,
+  gru: gruOp,
+  lstm: lstmOp,
   maxPool2d: maxPool2dOp,
   mish: mishOp,
   mul: mulOp,
@@ -66,6 +71,7 @@ export const OPS = {
   sigmoid: sigmoidOp,
   silu: siluOp,
   slice: sliceOp,
+  simpleRnn: simpleRnnOp,
   softmax: softmaxOp,
   softplus: softplusOp,
   sub: subOp,

@@ -33,6 +33,8 @@ export interface Emit {
   value(node: Node): Buffer
   /** Where the gradient of the node's value is summed up; undefined when nothing before it learns. */
   grad(node: Node): Buffer | undefined
+  /** Whether a backward of the node follows: what its forward leaves is wanted. */
+  learns(node: Node): boolean
   /** `length` words of 4 bytes for one call. Their contents are undefined. */
   scratch(length: number): Buffer
   /** `length` words of 4 bytes that the node's forward leaves for its backward: the same buffer for the same name. */

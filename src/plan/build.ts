@@ -159,6 +159,10 @@ class Builder implements Emit {
     return buffer
   }
 
+  learns(node: Node): boolean {
+    return this.learning.has(this.root(node))
+  }
+
   scratch(length: number): Planned {
     return this.add('scratch', 'f32', length, 'arena')
   }

@@ -5,6 +5,7 @@
 import { type Node, type Shape, size } from '../../src/graph/node'
 import type { OpName } from '../../src/ops'
 import type { Activation } from '../../src/ops/op'
+import type { RecurrentAttrs } from '../../src/ops/recurrent'
 import type { WindowAttrs } from '../../src/ops/window'
 
 export type Numbers = ArrayLike<number>
@@ -196,6 +197,26 @@ export const reference: Record<OpName, Definition> = {
     return y
   },
 
+  gru: (node: Node<RecurrentAttrs>, ...inputs) =>
+    recurrent(node, inputs, 5, 1, (gates, products, [h]) => {
+      const units = h.length
+      const state = h.map((before, j) => {
+        const r = sigmoid(gates[j] + products[j])
+        const z = sigmoid(gates[units + j] + products[units + j])
+        const n = Math.tanh(gates[2 * units + j] + r * products[2 * units + j])
+        return (1 - z) * n + z * before
+      })
+      return [state]
+    }),
+
+  lstm: (node: Node<RecurrentAttrs>, ...inputs) =>
+    recurrent(node, inputs, 4, 2, (gates, products, [h, c]) => {
+      const units = h.length
+      const sums = gates.map((g, j) => g + products[j])
+      const cell = c.map((before, j) => sigmoid(sums[units + j]) * before + sigmoid(sums[j]) * Math.tanh(sums[2 * units + j]))
+      return [cell.map((v, j) => sigmoid(sums[3 * units + j]) * Math.tanh(v)), cell]
+    }),
+
   maxPool2d: (node: Node<WindowAttrs>, x) => pool(node, x, (window) => Math.max(...window)),
 
   mish: (_, x) => Float64Array.from(x, (v) => v * Math.tanh(Math.log1p(Math.exp(v)))),
@@ -259,6 +280,12 @@ export const reference: Record<OpName, Definition> = {
         ],
     )
   },
+
+  simpleRnn: (node: Node<RecurrentAttrs & { activation: string }>, ...inputs) =>
+    recurrent(node, inputs, 4, 1, (gates, products) => {
+      const sums = gates.map((g, j) => g + products[j])
+      return [sums.map((v) => (node.attrs.activation === 'relu' ? Math.max(v, 0) : Math.tanh(v)))]
+    }),
 
   softmax(node, x) {
     const n = node.shape[node.shape.length - 1]
@@ -352,6 +379,51 @@ function everywhere(node: Node, batch: number, of: (index: number[], sample: num
 /** Where an element lies in its tensor. */
 const position = (shape: Shape, index: readonly number[], sample: number) =>
   shape.reduce((at, n, axis) => at * n + index[axis], sample)
+
+/**
+ * Goes through the steps of each sample: `cell` makes the next states of w x + b, of u h + c and of the states before. Inputs are
+ * x, w, u, b, for gru c, then the mask and the first states where the attributes say so; `parameters` counts those before the mask.
+ */
+function recurrent(
+  { inputs: nodes, attrs }: Node<RecurrentAttrs>,
+  values: readonly Numbers[],
+  parameters: 4 | 5,
+  stateCount: number,
+  cell: (gates: number[], products: number[], states: number[][]) => number[][],
+): Float64Array {
+  const [x, w, u, b] = values
+  const [t, channels] = nodes[0].shape
+  const [columns, units] = nodes[2].shape
+  const mask = attrs.mask ? values[parameters] : undefined
+  const first = attrs.initial ? values.slice(parameters + (mask ? 1 : 0)) : []
+  const batch = x.length / (t * channels)
+  const y: number[] = []
+  const rows = (weights: Numbers, k: number, bias: Numbers | undefined, of: (i: number) => number) =>
+    Array.from({ length: columns }, (_, j) => {
+      let sum = bias ? bias[j] : 0
+      for (let i = 0; i < k; i++) sum += weights[j * k + i] * of(i)
+      return sum
+    })
+  for (let n = 0; n < batch; n++) {
+    let states = Array.from({ length: stateCount }, (_, s) =>
+      Array.from({ length: units }, (_, j) => first[s]?.[n * units + j] ?? 0),
+    )
+    const outputs: number[][] = []
+    for (let k = 0; k < t; k++) {
+      const step = attrs.reverse ? t - 1 - k : k
+      const [h] = states
+      const skipped = mask?.[n * t + step] === 0
+      if (!skipped) {
+        const gates = rows(w, channels, b, (i) => x[(n * t + step) * channels + i])
+        const products = rows(u, units, parameters === 5 ? values[4] : undefined, (i) => h[i])
+        states = cell(gates, products, states)
+      }
+      outputs[step] = states[0]
+    }
+    y.push(...(attrs.sequences ? outputs.flat() : states[0]))
+  }
+  return Float64Array.from(y)
+}
 
 /** `of` is applied to the values of each window that lie in the image, channel by channel. */
 function pool(node: Node<WindowAttrs>, x: Numbers, of: (window: number[]) => number): Float64Array {

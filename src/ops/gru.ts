@@ -1,0 +1,40 @@
+// gru: a state h that gates renew, step by step over a sequence; the reset acts after the product with the state, which has a bias of
+// its own (cuDNN, PyTorch, Keras' reset_after). recurrent.ts says how the work is divided.
+
+import type { Op } from './op'
+import {
+  backwardBuffers,
+  type Family,
+  forwardBuffers,
+  makeRecurrent,
+  type Recurrent,
+  type RecurrentAttrs,
+  type RecurrentOptions,
+  recurrentMacs,
+  recurrentShape,
+} from './recurrent'
+
+const FAMILY: Family = { op: 'gru', gates: 3, biases: ['b', 'c'], states: ['h'], allProducts: true }
+
+/**
+ * Gated recurrent unit (Cho et al. 2014). x [steps, channels] -> [units], or [steps, units] with `sequences`.
+ * r, z = sigmoid of w x + b + u h + c; n = tanh(w x + b + r (u h + c)); h = (1 - z) n + z h.
+ * Parameters, gates in the order r, z, n: w [3 * units, channels], u [3 * units, units], b and c [3 * units].
+ */
+export function gru(options: RecurrentOptions): Recurrent {
+  return makeRecurrent(gruOp, FAMILY, options, (common) => common)
+}
+
+export const gruOp: Op<RecurrentAttrs> = {
+  shape: (node) => recurrentShape(node, FAMILY),
+  macs: recurrentMacs,
+  forward(e, node) {
+    const { gates, mask, u, y, states, before, q, sizes } = forwardBuffers(e, node, FAMILY)
+    e.call('gru_f32', gates, mask, u, y, states[0], before[0], q, ...sizes)
+  },
+  backward(e, node) {
+    backwardBuffers(e, node, FAMILY, ({ gates, mask, u, before, q, dy, dstates, sizes }) => {
+      e.call('gru_f32_dx', gates, mask, u, before[0], dy, dstates[0], q, ...sizes)
+    })
+  },
+}
