@@ -35,6 +35,17 @@ export type { Values } from './session/door'
 export { type Build, bestBuild, provideKernels } from './session/kernels'
 export { Session } from './session/session'
 export type { Callback, EpochResult, Progress } from './train/callbacks'
+export {
+  binaryCrossEntropy,
+  categoricalCrossEntropy,
+  crossEntropy,
+  hinge,
+  huber,
+  klDivergence,
+  type Loss,
+  meanAbsoluteError,
+  meanSquaredError,
+} from './train/losses'
 export { adam, type Optimizer, sgd } from './train/optimizers'
 export { constant, oneCycle, type Schedule } from './train/schedules'
 export { Trainer, type TrainerOptions } from './train/trainer'

@@ -10,6 +10,14 @@ import { conv2d } from '../src/ops/conv2d'
 import { crossEntropy } from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
+import {
+  binaryCrossEntropy,
+  categoricalCrossEntropy,
+  huber,
+  klDivergence,
+  meanAbsoluteError,
+  meanSquaredError,
+} from '../src/ops/losses'
 import { avgPool2d, globalAvgPool2d, maxPool2d } from '../src/ops/pool2d'
 import type { Padding, Pair } from '../src/ops/window'
 import { runNode } from './fenced'
@@ -38,6 +46,8 @@ interface Runner {
   inputs: (string | TypedArray)[]
   /** Tensors whose layout is not ours, both ways: parameters in, their gradients out. */
   layout?: Record<string, (data: Float32Array) => Float32Array>
+  /** Gradient of the value when the case has none; default 1. */
+  dy?: Float32Array
 }
 
 const tensor = ({ tensors }: Case, name: string): TypedArray => readNpy(join(folder, tensors[name].file)).data
@@ -71,6 +81,24 @@ function pool(c: Case, make: typeof maxPool2d): Runner {
 
 const ACTIVATIONS = { relu, relu6, softmax_last: softmax, softmax_big: softmax }
 
+type MakeLoss = (x: Node, target: Node, weights: Node) => Node
+
+/** By how the name of a case begins. */
+const LOSSES: Record<string, (attrs: Case['attrs'], target: TypedArray) => MakeLoss> = {
+  softmax_ce(attrs, target) {
+    const make = target instanceof Int32Array ? crossEntropy : categoricalCrossEntropy
+    return (...nodes) => make(...nodes, { labelSmoothing: attrs.label_smoothing ?? 0 })
+  },
+  mse: () => meanSquaredError,
+  mae: () => meanAbsoluteError,
+  bce_logits: () => binaryCrossEntropy,
+  huber:
+    ({ delta }) =>
+    (...nodes) =>
+      huber(...nodes, { delta }),
+  kldiv: () => klDivergence,
+}
+
 /** By kind: how a case is run, or undefined when there is no op for it yet. */
 const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
   conv2d: convolution,
@@ -92,10 +120,17 @@ const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
   },
 
   loss(c) {
-    if (c.attrs.target !== 'int class' || c.attrs.reduction !== 'mean') return undefined
-    const [batch, classes] = shapeOf(c, 'x')
-    const node = crossEntropy(input([classes]), input([1], { dtype: 'i32' }), input([1]))
-    return { node, inputs: ['x', 'target', new Float32Array(batch).fill(1)] }
+    const kind = Object.keys(LOSSES).find((name) => c.name.startsWith(name))
+    if (!kind) return undefined
+    const [batch, ...shape] = shapeOf(c, 'x')
+    // No gradient flows into targets: they are values here, not names.
+    const target = tensor(c, 'target')
+    const inputs = ['x', target, new Float32Array(batch).fill(1)]
+    const make = LOSSES[kind](c.attrs, target)
+    const node = make(input(shape), target instanceof Int32Array ? input([1], { dtype: 'i32' }) : input(shape), input([1]))
+    // Ours is a mean: a sum is as many times that.
+    if (c.attrs.reduction !== 'sum') return { node, inputs }
+    return { node, inputs, dy: Float32Array.of(batch), layout: { y: (sum) => sum.map((v) => v / batch) } }
   },
 }
 
@@ -109,10 +144,10 @@ describe.each(builds)('$name', (build) => {
   for (const [c, runner] of runners) {
     if (!runner) continue
     it(`${c.kind} ${c.name}`, () => {
-      const { node, inputs, layout = {} } = runner
+      const { node, inputs, layout = {}, dy: own = Float32Array.of(1) } = runner
       const ours = (name: string, data: TypedArray) => layout[name]?.(data as Float32Array) ?? data
       const values = inputs.map((v) => (typeof v === 'string' ? ours(v, tensor(c, v)) : v))
-      const dy = 'dy' in c.tensors ? (tensor(c, 'dy') as Float32Array) : Float32Array.of(1)
+      const dy = 'dy' in c.tensors ? (tensor(c, 'dy') as Float32Array) : own
       const { y, grads } = runNode(build, node, { batch: shapeOf(c, 'x')[0], inputs: values, dy })
       const compare = (name: string, of: string, got: Float32Array) => {
         const want = ours(of, tensor(c, name))

@@ -27,7 +27,7 @@ const H = 2 ** -17
  * Roundings of a value or gradient beside one for each term of its sum: product, bias, clamp, scale, the addition into a gradient.
  * exp and log are good to 2^-22, four roundings, and enter through a sum, a quotient and 1 - y, which cancels.
  */
-const roundings = (op: string) => (op === 'softmax' || op === 'crossEntropy' ? 64 : 8)
+const roundings = (op: string) => (/softmax|crossEntropy|klDivergence/i.test(op) ? 64 : 8)
 
 const OP_NAMES = Object.keys(OPS) as OpName[]
 

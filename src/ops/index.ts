@@ -7,6 +7,15 @@ import { conv2dOp } from './conv2d'
 import { crossEntropyOp } from './crossEntropy'
 import { denseOp } from './dense'
 import { depthwiseConv2dOp } from './depthwiseConv2d'
+import {
+  binaryCrossEntropyOp,
+  categoricalCrossEntropyOp,
+  hingeOp,
+  huberOp,
+  klDivergenceOp,
+  meanAbsoluteErrorOp,
+  meanSquaredErrorOp,
+} from './losses'
 import type { Op } from './op'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
 import { reshapeOp } from './reshape'
@@ -14,11 +23,18 @@ import { reshapeOp } from './reshape'
 export const OPS = {
   add: addOp,
   avgPool2d: avgPool2dOp,
+  binaryCrossEntropy: binaryCrossEntropyOp,
+  categoricalCrossEntropy: categoricalCrossEntropyOp,
   conv2d: conv2dOp,
   crossEntropy: crossEntropyOp,
   dense: denseOp,
   depthwiseConv2d: depthwiseConv2dOp,
+  hinge: hingeOp,
+  huber: huberOp,
+  klDivergence: klDivergenceOp,
   maxPool2d: maxPool2dOp,
+  meanAbsoluteError: meanAbsoluteErrorOp,
+  meanSquaredError: meanSquaredErrorOp,
   relu: reluOp,
   relu6: relu6Op,
   reshape: reshapeOp,
