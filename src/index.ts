@@ -46,7 +46,18 @@ export {
   meanAbsoluteError,
   meanSquaredError,
 } from './train/losses'
-export { adam, type Optimizer, sgd } from './train/optimizers'
+export {
+  adagrad,
+  adam,
+  adamW,
+  nadam,
+  type Optimizer,
+  type OptimizerOptions,
+  type ParameterGroup,
+  radam,
+  rmsprop,
+  sgd,
+} from './train/optimizers'
 export { constant, oneCycle, type Schedule } from './train/schedules'
 export { Trainer, type TrainerOptions } from './train/trainer'
 export { tinyCnn } from './zoo/tinyCnn'

@@ -221,7 +221,9 @@ describe('a network with fan-out', () => {
 
   it.each(builds)('$name: loss and all gradients are those of the float64 network', async ({ name }) => {
     // The update of this plan keeps the parameters and copies their gradients out.
-    const update: Update = (e, { g, n, state }) => e.call('accumulate_f32', g, state('g'), n)
+    const update: Update = (e, params) => {
+      for (const { g, n, state } of params) e.call('accumulate_f32', g, state('g'), n)
+    }
     const plan = planTraining(loss, [logits], { batch, update, hyperLength: 1 })
     const session = await Session.create(plan, { build: name as BuildName })
     for (const [node, data] of fed) session.feed(plan.inputs.find((p) => p.name === node.name)!, data)

@@ -112,7 +112,7 @@ describe('plans as text', () => {
       constant out/b f32[2] @112
       constant hidden/w/mask u8[12] @128
       constant out/w/mask u8[6] @144
-      state hyper f32[1] @160
+      state hyper f32[2] @160
       state hidden/w/velocity f32[12] @176
       state hidden/b/velocity f32[3] @224
       state out/w/velocity f32[6] @240
@@ -147,12 +147,12 @@ describe('plans as text', () => {
         fill_f32(560, 12, 0)
         pack_f32(480, 0, 288, 4, 5, 1, 4)
         gemm_f32(624, 288, 560, 3, 4, 5, 1, 3, 4, -Infinity, Infinity, 1)
-        sgd_f32(16, 560, 176, 160, 12, 0.900000, 0, 0, 0)
+        sgd_f32(16, 560, 176, 160, 12, 1, 0.900000, 0, 0, 0)
+        sgd_f32(64, 608, 224, 160, 3, 1, 0.900000, 0, 0, 0)
+        sgd_f32(80, 784, 240, 160, 6, 1, 0.900000, 0, 0, 0)
+        sgd_f32(112, 816, 272, 160, 2, 1, 0.900000, 0, 0, 0)
         mask_f32(16, 128, 12)
-        sgd_f32(64, 608, 224, 160, 3, 0.900000, 0, 0, 0)
-        sgd_f32(80, 784, 240, 160, 6, 0.900000, 0, 0, 0)
-        mask_f32(80, 144, 6)
-        sgd_f32(112, 816, 272, 160, 2, 0.900000, 0, 0, 0)"
+        mask_f32(80, 144, 6)"
     `)
   })
 
