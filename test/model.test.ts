@@ -260,7 +260,7 @@ describe('files', () => {
       `[DunlinError: m.safetensors: the graph in its metadata is not valid: version 2, this dunlin reads version 1.]`,
     )
     load((g) => void (node(g, 'dense').op = 'densest')).toThrowErrorMatchingInlineSnapshot(
-      `[DunlinError: m.safetensors: the graph in its metadata is not valid: there is no op "densest"; this dunlin has add, avgPool2d, conv2d, crossEntropy, dense, depthwiseConv2d, maxPool2d, relu, relu6, reshape, softmax.]`,
+      `[DunlinError: m.safetensors: the graph in its metadata is not valid: there is no op "densest"; this dunlin has add, avgPool2d, binaryCrossEntropy, categoricalCrossEntropy, conv2d, crossEntropy, dense, depthwiseConv2d, hinge, huber, klDivergence, maxPool2d, meanAbsoluteError, meanSquaredError, relu, relu6, reshape, softmax.]`,
     )
     load((g) => void (node(g, 'stem').attrs.kernel = [5, 3])).toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: m.safetensors: not a valid model: conv2d "stem": w has shape [4,3,3,2], wanted [4,5,3,2]. Weights are [filters, kernel height, kernel width, input channels]; a layer applied twice shares them.]`,
