@@ -1,6 +1,7 @@
 // conv2d: x [ih, iw, ic] -> [oh, ow, oc], weights OHWI. Bias and relu are fused into the kernel.
 
 import { type Layer, type Node, type Param, param } from '../graph/node'
+import { initializerOf, type WeightInitializer } from './initializer'
 import { int8Args, packedArgs } from './int8'
 import {
   type Activation,
@@ -24,7 +25,7 @@ export interface Conv2dAttrs extends WindowAttrs {
 
 /**
  * 2-D convolution. x [height, width, channels] -> [oh, ow, filters].
- * Parameters: w [filters, kh, kw, channels] (He uniform), b [filters] (zeros; none with `bias: false`).
+ * Parameters: w [filters, kh, kw, channels] (`initializer`, default He uniform), b [filters] (zeros; none with `bias: false`).
  */
 export function conv2d(options: {
   filters: number
@@ -34,9 +35,11 @@ export function conv2d(options: {
   padding?: Padding
   activation?: Activation
   bias?: boolean
+  initializer?: WeightInitializer
   name?: string
 }): Layer {
   const { filters, kernel, strides = 1, dilation = 1, padding = 'valid', activation, bias = true, name = '' } = options
+  const { initializer = 'heUniform' } = options
   const attrs = {
     kernel: pair(kernel),
     strides: pair(strides),
@@ -50,8 +53,9 @@ export function conv2d(options: {
     windowOf({ op: 'conv2d', name, attrs, inputs: [x] })
     const taps = kh * kw
     expectCount({ op: 'conv2d', name }, 'filters', filters)
+    const fans = { fanIn: taps * x.shape[2], fanOut: taps * filters, rows: filters }
     params ??= [
-      param('w', [filters, kh, kw, x.shape[2]], { kind: 'heUniform', fanIn: taps * x.shape[2], fanOut: taps * filters }),
+      param('w', [filters, kh, kw, x.shape[2]], initializerOf({ op: 'conv2d', name }, initializer, fans)),
       ...(bias ? [param('b', [filters], { kind: 'zeros' })] : []),
     ]
     return makeNode(conv2dOp, { op: 'conv2d', name, attrs, inputs: [x, ...params] })
