@@ -59,6 +59,6 @@ export {
   rmsprop,
   sgd,
 } from './train/optimizers'
-export { constant, oneCycle, type Schedule } from './train/schedules'
+export { constant, cosine, oneCycle, type Plateau, reduceOnPlateau, type Schedule, step, warmUp } from './train/schedules'
 export { Trainer, type TrainerOptions } from './train/trainer'
 export { tinyCnn } from './zoo/tinyCnn'
