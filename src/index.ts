@@ -47,6 +47,8 @@ export {
   meanAbsoluteError,
   meanSquaredError,
 } from './train/losses'
+export type { Metric } from './train/metrics'
+export * as metrics from './train/metrics'
 export {
   adagrad,
   adam,
