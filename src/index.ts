@@ -50,6 +50,7 @@ export { depthwiseConv2d } from './ops/depthwiseConv2d'
 export { dropout } from './ops/dropout'
 export { embedding } from './ops/embedding'
 export { gru } from './ops/gru'
+export type { WeightInitializer } from './ops/initializer'
 export { layerNorm } from './ops/layerNorm'
 export { lstm } from './ops/lstm'
 export { channelShuffle, permute } from './ops/permute'
@@ -68,7 +69,31 @@ export type { Values } from './session/door'
 export { type Build, bestBuild, provideKernels } from './session/kernels'
 export { Session } from './session/session'
 export type { Callback, EpochResult, Progress } from './train/callbacks'
-export { adam, type Optimizer, sgd } from './train/optimizers'
-export { constant, oneCycle, type Schedule } from './train/schedules'
+export {
+  binaryCrossEntropy,
+  categoricalCrossEntropy,
+  crossEntropy,
+  hinge,
+  huber,
+  klDivergence,
+  type Loss,
+  meanAbsoluteError,
+  meanSquaredError,
+} from './train/losses'
+export type { Metric } from './train/metrics'
+export * as metrics from './train/metrics'
+export {
+  adagrad,
+  adam,
+  adamW,
+  nadam,
+  type Optimizer,
+  type OptimizerOptions,
+  type ParameterGroup,
+  radam,
+  rmsprop,
+  sgd,
+} from './train/optimizers'
+export { constant, cosine, oneCycle, type Plateau, reduceOnPlateau, type Schedule, step, warmUp } from './train/schedules'
 export { Trainer, type TrainerOptions } from './train/trainer'
 export { tinyCnn } from './zoo/tinyCnn'

@@ -118,7 +118,9 @@ describe('in a network', () => {
     const [out] = model.outputs
     const dropped = out.inputs[0]
     const loss = crossEntropy(out, input([1], { name: 'labels', dtype: 'i32' }), input([1], { name: 'weights' }))
-    const update: Update = (e, { g, n, state }) => e.call('accumulate_f32', g, state('g'), n)
+    const update: Update = (e, params) => {
+      for (const { g, n, state } of params) e.call('accumulate_f32', g, state('g'), n)
+    }
     const batch = 5
     const plan = planTraining(loss, [dropped, dropped.inputs[0]], { batch, update, hyperLength: 1 })
     expect(plan.calls.filter((c) => c.kernel.startsWith('dropout'))).toHaveLength(2)

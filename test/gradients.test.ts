@@ -31,6 +31,14 @@ import { dropout } from '../src/ops/dropout'
 import { embedding } from '../src/ops/embedding'
 import { gru } from '../src/ops/gru'
 import { layerNorm } from '../src/ops/layerNorm'
+import {
+  binaryCrossEntropy,
+  categoricalCrossEntropy,
+  huber,
+  klDivergence,
+  meanAbsoluteError,
+  meanSquaredError,
+} from '../src/ops/losses'
 import { lstm } from '../src/ops/lstm'
 import { avgPool2d, globalAvgPool2d, maxPool2d } from '../src/ops/pool2d'
 import type { Recurrent, RecurrentOptions } from '../src/ops/recurrent'
@@ -69,6 +77,8 @@ interface Runner {
   training?: boolean
   /** Tensors that inputs have become in the end, by their names. */
   after?: Record<string, string>
+  /** Gradient of the value when the case has none; default 1. */
+  dy?: Float32Array
 }
 
 const tensor = ({ tensors }: Case, name: string): TypedArray => readNpy(join(folder, tensors[name].file)).data
@@ -132,6 +142,24 @@ function sequence(
   return { node, inputs: ['x', 'weight_ih_l0', 'weight_hh_l0', ...biases, ...initial] }
 }
 const BIASES = ['bias_ih_l0', 'bias_hh_l0']
+
+type MakeLoss = (x: Node, target: Node, weights: Node) => Node
+
+/** By how the name of a case begins. */
+const LOSSES: Record<string, (attrs: Case['attrs'], target: TypedArray) => MakeLoss> = {
+  softmax_ce(attrs, target) {
+    const make = target instanceof Int32Array ? crossEntropy : categoricalCrossEntropy
+    return (...nodes) => make(...nodes, { labelSmoothing: attrs.label_smoothing ?? 0 })
+  },
+  mse: () => meanSquaredError,
+  mae: () => meanAbsoluteError,
+  bce_logits: () => binaryCrossEntropy,
+  huber:
+    ({ delta }) =>
+    (...nodes) =>
+      huber(...nodes, { delta }),
+  kldiv: () => klDivergence,
+}
 
 /** By kind: how a case is run, or undefined when there is no op for it yet. */
 const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
@@ -199,10 +227,17 @@ const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
   gru: (c) => sequence(c, gru, ['h0'], BIASES),
 
   loss(c) {
-    if (c.attrs.target !== 'int class' || c.attrs.reduction !== 'mean') return undefined
-    const [batch, classes] = shapeOf(c, 'x')
-    const node = crossEntropy(input([classes]), input([1], { dtype: 'i32' }), input([1]))
-    return { node, inputs: ['x', 'target', new Float32Array(batch).fill(1)] }
+    const kind = Object.keys(LOSSES).find((name) => c.name.startsWith(name))
+    if (!kind) return undefined
+    const [batch, ...shape] = shapeOf(c, 'x')
+    // No gradient flows into targets: they are values here, not names.
+    const target = tensor(c, 'target')
+    const inputs = ['x', target, new Float32Array(batch).fill(1)]
+    const make = LOSSES[kind](c.attrs, target)
+    const node = make(input(shape), target instanceof Int32Array ? input([1], { dtype: 'i32' }) : input(shape), input([1]))
+    // Ours is a mean: a sum is as many times that.
+    if (c.attrs.reduction !== 'sum') return { node, inputs }
+    return { node, inputs, dy: Float32Array.of(batch), layout: { y: (sum) => sum.map((v) => v / batch) } }
   },
 }
 
@@ -216,7 +251,7 @@ describe.each(builds)('$name', (build) => {
   for (const [c, runner] of runners) {
     if (!runner) continue
     it(`${c.kind} ${c.name}`, () => {
-      const { node, inputs, layout = {}, training, after = {} } = runner
+      const { node, inputs, layout = {}, dy: own = Float32Array.of(1), training, after = {} } = runner
       const ours = (name: string, data: TypedArray) => layout[name]?.(data as Float32Array) ?? data
       const namesOf = (v: Runner['inputs'][number]) => (typeof v === 'string' ? [v] : Array.isArray(v) ? (v as string[]) : [])
       const values = inputs.map((v) => {
@@ -224,7 +259,7 @@ describe.each(builds)('$name', (build) => {
         if (!first) return v as TypedArray
         return rest.length ? Float32Array.from(first, (e, i) => rest.reduce((sum, r) => sum + r[i], e)) : first
       })
-      const dy = 'dy' in c.tensors ? (tensor(c, 'dy') as Float32Array) : Float32Array.of(1)
+      const dy = 'dy' in c.tensors ? (tensor(c, 'dy') as Float32Array) : own
       const ran = runNode(build, node, { batch: shapeOf(c, 'x')[0], inputs: values, dy, training })
       const { y, grads } = ran
       const compare = (name: string, of: string, got: Float32Array) => {

@@ -307,7 +307,7 @@ describe.each(builds)('$name', (build) => {
       const arrays = [in_(x), in_(labels), in_(weights)]
       const node = { op: 'crossEntropy', inputs: [image(n)] } as unknown as Node<never>
       const want = reference.crossEntropy(node, x, labels, weights)
-      const [loss] = run(build, 'crossEntropy_f32', [...arrays, out('f32', 1), rows, n])
+      const [loss] = run(build, 'crossEntropy_f32', [...arrays, out('f32', 1), rows, n, 0])
       expectNear(loss, want, EXP_ROUNDINGS * EPSILON * 400, 'loss (seed 31)')
       const [dx] = run(build, 'crossEntropy_f32_dx', [
         ...arrays,
@@ -315,6 +315,7 @@ describe.each(builds)('$name', (build) => {
         inout(new Float32Array(rows * n)),
         rows,
         n,
+        0,
       ])
       for (let i = 0; i < rows; i++) {
         const sum = Array.from(dx.subarray(i * n, (i + 1) * n)).reduce((a, b) => a + b, 0)
@@ -322,14 +323,66 @@ describe.each(builds)('$name', (build) => {
       }
       const sure = Float32Array.from({ length: n }, (_, j) => (j === 2 ? 500 : -500))
       const one = [in_(sure), in_(Int32Array.of(2)), in_(Float32Array.of(1))]
-      expect(run(build, 'crossEntropy_f32', [...one, out('f32', 1), 1, n])[0][0]).toBe(0)
+      expect(run(build, 'crossEntropy_f32', [...one, out('f32', 1), 1, n, 0])[0][0]).toBe(0)
     })
 
     it('crossEntropy_f32 of nothing but weights of 0 is 0, with no gradient', () => {
       const arrays = [in_(Float32Array.of(1, 2)), in_(Int32Array.of(1)), in_(Float32Array.of(0))]
-      expect(run(build, 'crossEntropy_f32', [...arrays, out('f32', 1), 1, 2])).toEqual([Float32Array.of(0)])
-      const dx = run(build, 'crossEntropy_f32_dx', [...arrays, in_(Float32Array.of(1)), inout(Float32Array.of(5, 6)), 1, 2])
+      expect(run(build, 'crossEntropy_f32', [...arrays, out('f32', 1), 1, 2, 0])).toEqual([Float32Array.of(0)])
+      const dx = run(build, 'crossEntropy_f32_dx', [...arrays, in_(Float32Array.of(1)), inout(Float32Array.of(5, 6)), 1, 2, 0])
       expect(dx).toEqual([Float32Array.of(5, 6)])
+    })
+
+    it('crossEntropy_f32 gives a label that is no class no weight, and reads nothing outside of the row', () => {
+      // Between the fences a step outside would read -2.7e7.
+      const x = Float32Array.of(1, 2)
+      for (const label of [-1, 2, 3, -2, 2 ** 30, 2 ** 31 - 1, -(2 ** 31)]) {
+        const two = [in_(Float32Array.of(...x, ...x)), in_(Int32Array.of(label, 0)), in_(Float32Array.of(5, 1))]
+        const one = [in_(x), in_(Int32Array.of(0)), in_(Float32Array.of(1))]
+        const [loss] = run(build, 'crossEntropy_f32', [...two, out('f32', 1), 2, 2, 0.1])
+        expect(loss, `${label}`).toEqual(run(build, 'crossEntropy_f32', [...one, out('f32', 1), 1, 2, 0.1])[0])
+        const dloss = in_(Float32Array.of(1))
+        const [dx] = run(build, 'crossEntropy_f32_dx', [...two, dloss, inout(new Float32Array(4)), 2, 2, 0.1])
+        const [alone] = run(build, 'crossEntropy_f32_dx', [...one, dloss, inout(new Float32Array(2)), 1, 2, 0.1])
+        expect([...dx], `${label}`).toEqual([0, 0, ...alone])
+      }
+    })
+
+    it('losses show a NaN in the value and in the gradient', () => {
+      const weights = in_(Float32Array.of(1))
+      for (const kernel of ['meanSquaredError', 'meanAbsoluteError', 'huber', 'binaryCrossEntropy', 'hinge', 'klDivergence']) {
+        const numbers = kernel === 'huber' ? [1] : []
+        for (const [x, target] of [
+          [NaN, 0.5],
+          [0.5, NaN],
+        ]) {
+          const arrays = [in_(Float32Array.of(x, 1)), in_(Float32Array.of(target, 0.5)), weights]
+          const [loss] = run(build, `${kernel}_f32`, [...arrays, out('f32', 1), 1, 2, ...numbers])
+          expect(loss[0], `${kernel} of ${x}, ${target}`).toBeNaN()
+          if (kernel === 'klDivergence') continue
+          const gradient = [...arrays, in_(Float32Array.of(1)), inout(new Float32Array(2)), 1, 2, ...numbers]
+          expect(run(build, `${kernel}_f32_dx`, gradient)[0][0], `gradient of ${kernel} of ${x}, ${target}`).toBeNaN()
+        }
+      }
+    })
+
+    it('losses have the slope 0 at their kinks, and large errors do not overflow', () => {
+      const dx = (kernel: string, x: number, target: number, ...numbers: number[]) => {
+        const arrays = [in_(Float32Array.of(x)), in_(Float32Array.of(target)), in_(Float32Array.of(1))]
+        return run(build, `${kernel}_f32_dx`, [
+          ...arrays,
+          in_(Float32Array.of(1)),
+          inout(Float32Array.of(0)),
+          1,
+          1,
+          ...numbers,
+        ])[0][0]
+      }
+      expect([dx('meanAbsoluteError', 2, 2), dx('hinge', 1, 1), dx('hinge', -1, -1)]).toEqual([0, 0, 0])
+      expect([dx('huber', 3, 2, 1), dx('huber', 9, 2, 1), dx('huber', -9, 2, 0.5)]).toEqual([1, 1, -0.5])
+      expect([dx('binaryCrossEntropy', 1e4, 1), dx('binaryCrossEntropy', 1e4, 0), dx('binaryCrossEntropy', -1e4, 1)]).toEqual([
+        0, 1, -1,
+      ])
     })
   })
 

@@ -94,4 +94,12 @@ describe.each(builds)('$name', (build) => {
       expectNear(map(kernel, x) as Float32Array, alone, 0, kernel)
     }
   })
+
+  it('log1p: relative error at most 2^-21 on [0, 4], also where 1 + x is 1', () => {
+    const small = Float32Array.from({ length: 4000 }, (_, i) => 2 ** (-126 + i / 32))
+    for (const x of [sweep(0, 4, 400_000), sweep(0, 1e-3, 100_000), small]) {
+      const { error, at } = worst(x, map('log1p_f32_map', x), Math.log1p)
+      expect(error, `at x = ${at}`).toBeLessThanOrEqual(2 * BOUND)
+    }
+  })
 })

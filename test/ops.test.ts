@@ -29,7 +29,19 @@ const H = 2 ** -17
  * each step; a normalization has a root, a quotient and differences from a mean.
  */
 const LONG: readonly string[] = [
-  ...['batchNorm', 'layerNorm', 'crossEntropy', 'softmax', 'logSoftmax', 'gru', 'lstm', 'simpleRnn'],
+  ...[
+    'batchNorm',
+    'layerNorm',
+    'crossEntropy',
+    'categoricalCrossEntropy',
+    'binaryCrossEntropy',
+    'klDivergence',
+    'softmax',
+    'logSoftmax',
+    'gru',
+    'lstm',
+    'simpleRnn',
+  ],
   ...['elu', 'gelu', 'mish', 'sigmoid', 'silu', 'softplus', 'tanh'],
 ]
 const roundings = (op: string) => (LONG.includes(op) ? 64 : 8)
@@ -230,7 +242,9 @@ describe('a network with fan-out', () => {
 
   it.each(builds)('$name: loss and all gradients are those of the float64 network', async ({ name }) => {
     // The update of this plan keeps the parameters and copies their gradients out.
-    const update: Update = (e, { g, n, state }) => e.call('accumulate_f32', g, state('g'), n)
+    const update: Update = (e, params) => {
+      for (const { g, n, state } of params) e.call('accumulate_f32', g, state('g'), n)
+    }
     const plan = planTraining(loss, [logits], { batch, update, hyperLength: 1 })
     const session = await Session.create(plan, { build: name as BuildName })
     for (const [node, data] of fed) session.feed(plan.inputs.find((p) => p.name === node.name)!, data)

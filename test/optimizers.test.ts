@@ -2,13 +2,24 @@
 // against the formula in double precision. The gradients are computed in the test in double precision, so that only the updates differ.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Random } from '../src/graph/random'
-import { adam, type Optimizer, sgd } from '../src/train/optimizers'
+import {
+  adagrad,
+  adam,
+  adamW,
+  nadam,
+  type Optimizer,
+  type OptimizerOptions,
+  type ParameterGroup,
+  radam,
+  rmsprop,
+  sgd,
+} from '../src/train/optimizers'
 import { Fenced } from './fenced'
 import { type Build, builds, in_, inout } from './harness'
 import { readNpy } from './npy'
-import { expectNear, largest } from './reference/f32'
+import { EPSILON, expectNear, largest } from './reference/f32'
 
 const folder = process.env.DUNLIN_CASES
   ? join(process.env.DUNLIN_CASES, 'optimizers')
@@ -19,7 +30,8 @@ const { optimizers } = JSON.parse(readFileSync(join(folder, 'manifest.json'), 'u
 
 interface Case {
   torch_class: string
-  kwargs: { lr: number; weight_decay?: number; momentum?: number; nesterov?: boolean; betas?: [number, number]; eps?: number }
+  /** In torch's words; what is left out has the same default there and here. */
+  kwargs: Record<string, unknown>
 }
 
 /**
@@ -30,18 +42,40 @@ const TOLERANCE = 1e-5
 
 /** The optimizer of a case; undefined when it has an option or a class that ours have not. */
 function optimizerOf({ torch_class, kwargs }: Case): Optimizer | undefined {
-  const {
-    lr,
-    weight_decay: weightDecay = 0,
-    momentum = 0,
-    nesterov = false,
-    betas = [0.9, 0.999],
-    eps: epsilon = 1e-8,
-    ...others
-  } = kwargs
-  if (Object.keys(others).length) return undefined
-  if (torch_class === 'SGD') return sgd({ lr, weightDecay, momentum, nesterov })
-  return torch_class === 'Adam' ? adam({ lr, weightDecay, beta1: betas[0], beta2: betas[1], epsilon }) : undefined
+  const make = Object.hasOwn(CLASSES, torch_class) && CLASSES[torch_class]
+  if (!make) return undefined
+  const known = Object.entries(kwargs).map(([name, value]): [string, unknown][] | undefined => {
+    if (name === 'betas') return ['beta1', 'beta2'].map((beta, i) => [beta, (value as number[])[i]])
+    return Object.hasOwn(OPTIONS, name) ? [[OPTIONS[name], value]] : undefined
+  })
+  return known.includes(undefined) ? undefined : make(Object.fromEntries(known.flatMap((pairs) => pairs ?? [])))
+}
+
+const CLASSES: Record<string, (options: object) => Optimizer> = {
+  ...{ SGD: sgd, Adam: adam, AdamW: adamW, NAdam: nadam113, RAdam: radam, RMSprop: rmsprop, Adagrad: adagrad },
+}
+
+/**
+ * The case of NAdam has a mistake of PyTorch 1.13, repaired in 2.0 (pytorch/pytorch#92699): it multiplies the product of the momentums
+ * up to the next step by this step's momentum twice. Ours is the right one (its formula is tested below); here it makes the mistake.
+ */
+function nadam113(options: { beta1?: number }): Optimizer {
+  const ours = nadam(options)
+  const mu = (t: number) => (options.beta1 ?? 0.9) * (1 - 0.5 * 0.96 ** (0.004 * t))
+  const product = (t: number): number => (t ? mu(t) * product(t - 1) : 1)
+  return {
+    ...ours,
+    hyper(t, lr) {
+      const [rate, a, ...rest] = ours.hyper(t, lr)
+      return [rate, (a * (1 - product(t + 1))) / (1 - product(t + 1) * mu(t)), ...rest]
+    },
+  }
+}
+
+/** Ours for torch's words. */
+const OPTIONS: Record<string, string> = {
+  ...{ lr: 'lr', momentum: 'momentum', nesterov: 'nesterov', dampening: 'dampening', amsgrad: 'amsgrad', centered: 'centered' },
+  ...{ weight_decay: 'weightDecay', eps: 'epsilon', alpha: 'decay' },
 }
 
 /** Parameters after each step, row 0 the first ones; `gradient` is asked before each step. */
@@ -51,6 +85,7 @@ function trajectory(
   first: Float32Array,
   steps: number,
   gradient: (w: Float32Array) => Float64Array,
+  name = 'w',
 ): Float32Array[] {
   const rows = [first]
   const state = new Map<string, Float32Array>()
@@ -61,14 +96,12 @@ function trajectory(
     const g = e.place('g', in_(Float32Array.from(gradient(now))))
     const h = e.place('hyper', in_(Float32Array.from(hyper(t, lr))))
     const kept = new Map<string, ReturnType<Fenced['place']>>()
-    update(e, {
-      ...{ w, g, n: now.length, hyper: h },
-      state: (name) => {
-        const buffer = e.place(name, inout(state.get(name) ?? new Float32Array(now.length)))
-        kept.set(name, buffer)
-        return buffer
-      },
-    })
+    const place = (name: string) => {
+      const buffer = e.place(name, inout(state.get(name) ?? new Float32Array(now.length)))
+      kept.set(name, buffer)
+      return buffer
+    }
+    update(e, [{ name, w, g, n: now.length, state: place }], h)
     e.check(`step ${t}`)
     for (const [name, buffer] of kept) state.set(name, e.read(buffer) as Float32Array)
     rows.push(e.read(w) as Float32Array)
@@ -133,36 +166,256 @@ describe.each(builds)('$name', (build) => {
     return Float32Array.from({ length: n }, (_, i) => (i % 5 === 3 ? 0 : random.uniform(-2, 2)))
   }
   const gradient = (w: ArrayLike<number>) => Float64Array.from(w, (v, i) => 0.3 * v + 0.1 * (i % 3))
-  const regularized = (w: Float64Array) => gradient(w).map((g, i) => g + weightDecay * w[i] + l1 * Math.sign(w[i]))
   const lengths = [1, 3, 4, 5, 8, 11]
 
-  it.each(lengths)('sgd with Nesterov, L1 and L2 on %d parameters is its formula', (n) => {
-    const momentum = 0.9
-    const w = Float64Array.from(first(n))
-    const v = new Float64Array(n)
-    const got = trajectory(build, sgd({ lr, momentum, nesterov: true, l1, weightDecay }), first(n), 5, gradient)
-    for (let t = 1; t <= 5; t++) {
-      regularized(w).forEach((g, i) => {
-        v[i] = momentum * v[i] + g
-        w[i] -= lr * (g + momentum * v[i])
+  for (const { what, optimizer, update } of formulas({ lr, l1, weightDecay })) {
+    it.each(lengths)(`${what} is its formula, on %d parameters`, (n) => {
+      const w = Float64Array.from(first(n))
+      const kept = Array.from(w, () => [0, 0, 0])
+      const got = trajectory(build, optimizer, first(n), 8, gradient)
+      for (let t = 1; t <= 8; t++) {
+        gradient(w).forEach((g, i) => {
+          w[i] = update(t, w[i], g, kept[i])
+        })
+        expectNear(got[t], w, TOLERANCE * largest(w), `step ${t} (seed ${seed})`)
+      }
+    })
+  }
+
+  describe('clipping', () => {
+    /** Gradients as an optimizer with lr 1 and nothing else takes them off. */
+    function clipped(options: OptimizerOptions, gradients: Float32Array[]): Float32Array[] {
+      const e = new Fenced(build, 1)
+      const { update, hyper } = sgd({ lr: 1, ...options })
+      const params = gradients.map((data, i) => {
+        const [w, g] = [e.place(`w${i}`, inout(new Float32Array(data.length))), e.place(`g${i}`, inout(data))]
+        return { name: `layer${i}/w`, w, g, n: data.length, state: (name: string) => e.state(name, data.length) }
       })
-      expectNear(got[t], w, TOLERANCE * largest(w), `step ${t} (seed ${seed})`)
+      update(e, params, e.place('hyper', in_(Float32Array.from(hyper(1, 1)))))
+      e.check('update')
+      return params.map(({ w }) => (e.read(w) as Float32Array).map((v) => -v))
     }
+    const random = new Random(seed, 99)
+    const gradients = [1, 3, 4, 7, 16, 33].map((n) => Float32Array.from({ length: n }, () => random.uniform(-3, 3)))
+    const norm = Math.sqrt(gradients.flatMap((g) => [...g]).reduce((sum, v) => sum + v * v, 0))
+
+    it('by value clamps every element', () => {
+      const got = clipped({ clipValue: 1.25 }, gradients)
+      expect(got).toEqual(gradients.map((g) => g.map((v) => Math.max(-1.25, Math.min(1.25, v)))))
+    })
+
+    it('by norm scales all gradients by one factor, to the norm of all together', () => {
+      for (const limit of [0.01, 1, norm * 0.999]) {
+        const got = clipped({ clipNorm: limit }, gradients)
+        for (const [i, g] of got.entries()) {
+          const want = Float64Array.from(gradients[i], (v) => (v * limit) / norm)
+          expectNear(
+            g,
+            want,
+            want.map((v) => 4 * EPSILON * Math.abs(v)),
+            `gradient ${i}, limit ${limit}`,
+          )
+        }
+      }
+    })
+
+    it('by norm leaves smaller gradients as they are, bit for bit, and zeros', () => {
+      expect(clipped({ clipNorm: norm * 1.001 }, gradients)).toEqual(gradients)
+      const zeros = gradients.map((g) => new Float32Array(g.length))
+      expect(clipped({ clipNorm: 1 }, zeros).every((g) => g.every((v) => v === 0))).toBe(true)
+    })
+
+    it('by value comes before by norm', () => {
+      const [got] = clipped({ clipValue: 3, clipNorm: 2.5 }, [Float32Array.of(100, -4)])
+      expectNear(got, [2.5 * Math.SQRT1_2, -2.5 * Math.SQRT1_2], 1e-6, 'a gradient of 100 and -4')
+    })
+
+    it('shows a gradient that is not finite, and squares that a float32 does not hold', () => {
+      for (const bad of [NaN, Infinity]) {
+        const [got] = clipped({ clipNorm: 1 }, [Float32Array.of(bad, 1)])
+        expect(got.some(Number.isNaN), `${bad}`).toBe(true)
+      }
+      const [got] = clipped({ clipNorm: 5 }, [Float32Array.of(3e30, 4e30)])
+      expectNear(got, [3, 4], 1e-5, 'a gradient of norm 5e30')
+    })
+
+    it('does not count the gradients of parameters that stay as they are', () => {
+      const groups = [{ match: (name: string) => name === 'layer1/w', lr: 0 }]
+      const got = clipped({ clipNorm: 5, groups }, [Float32Array.of(3, 4), Float32Array.of(1e6)])
+      expect(got).toEqual([Float32Array.of(3, 4), Float32Array.of(-0)])
+    })
   })
 
-  it.each(lengths)('adam with L1 and L2 on %d parameters is its formula', (n) => {
-    const [b1, b2, epsilon] = [0.8, 0.99, 1e-6]
-    const w = Float64Array.from(first(n))
-    const m = new Float64Array(n)
-    const v = new Float64Array(n)
-    const got = trajectory(build, adam({ lr, beta1: b1, beta2: b2, epsilon, l1, weightDecay }), first(n), 5, gradient)
-    for (let t = 1; t <= 5; t++) {
-      regularized(w).forEach((g, i) => {
-        m[i] = b1 * m[i] + (1 - b1) * g
-        v[i] = b2 * v[i] + (1 - b2) * g * g
-        w[i] -= (lr * m[i]) / (1 - b1 ** t) / (Math.sqrt(v[i] / (1 - b2 ** t)) + epsilon)
-      })
-      expectNear(got[t], w, TOLERANCE * largest(w), `step ${t} (seed ${seed})`)
-    }
+  it('groups have factors of their own on learning rate, decay and L1; the first that matches counts', () => {
+    const groups: ParameterGroup[] = [
+      { match: (name) => name.endsWith('/b'), weightDecay: 0, l1: 0 },
+      { match: (name) => name.startsWith('head/'), lr: 0.1, l1: 2 },
+      { match: () => true, weightDecay: 3 },
+    ]
+    const w = first(5)
+    const settings = { 'conv/b': [1, 0, 0], 'head/w': [0.1, 1, 2], 'conv/w': [1, 3, 1] }
+    for (const make of [sgd, adam, adamW, nadam, radam, rmsprop, adagrad])
+      for (const [name, [rate, onDecay, onL1]] of Object.entries(settings)) {
+        const own = make({ lr: lr * rate, weightDecay: weightDecay * onDecay, l1: l1 * onL1 })
+        const of = make({ lr, weightDecay, l1, groups })
+        const [got, want] = [of, own].map((optimizer) => trajectory(build, optimizer, w, 3, gradient, name)[3])
+        expectNear(got, want, 8 * EPSILON * largest(w), `${make.name}, ${name}`)
+      }
   })
 })
+
+const [scalar, simd] = ['scalar', 'simd'].map((name) => builds.find((b) => b.name === name))
+
+it.skipIf(!scalar || !simd)('scalar = simd, bit for bit', () => {
+  const random = new Random(21)
+  const first = Float32Array.from({ length: 43 }, () => random.uniform(-1, 1))
+  for (const { what, optimizer } of formulas({ lr: 0.1, l1: 0.05, weightDecay: 0.01, clipValue: 0.4, clipNorm: 1 })) {
+    const [a, b] = [scalar, simd].map((build) => trajectory(build!, optimizer, first, 5, problemGradient))
+    expect(b, what).toEqual(a)
+  }
+})
+
+it('options that make no sense are refused, with what is wanted', () => {
+  const message = (make: () => Optimizer) => {
+    try {
+      make()
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  expect([
+    message(() => adamW({ clipNorm: 0 })),
+    message(() => rmsprop({ clipValue: -1 })),
+    message(() => rmsprop({ decay: 1 })),
+    message(() => adagrad({ epsilon: -1 })),
+    message(() => sgd({ momentum: 0.9, nesterov: true, dampening: 0.1 })),
+    message(() => radam({ groups: [{ match: () => true, lr: -1 }] })),
+    message(() => nadam({ l1: Number.NaN })),
+  ]).toMatchInlineSnapshot(`
+    [
+      "adamW: clipNorm wants a number above 0, got 0.",
+      "rmsprop: clipValue wants a number above 0, got -1.",
+      "rmsprop: decay wants a number in [0, 1), got 1.",
+      "adagrad: epsilon wants a number from 0 on, got -1.",
+      "sgd: nesterov wants no dampening, got 0.1. Leave one of them out.",
+      "radam: a group: lr wants a number from 0 on, got -1.",
+      "nadam: l1 wants a number from 0 on, got NaN.",
+    ]
+  `)
+  expect(adam({ lr: undefined }).lr).toBe(1e-3)
+})
+
+interface Formula {
+  what: string
+  optimizer: Optimizer
+  /** The weight after step t, from the weight, the gradient and three numbers that are kept, zeros at first. */
+  update: (t: number, w: number, g: number, kept: number[]) => number
+}
+
+/** Every optimizer in plain numbers, with options that the cases of torch have not. */
+function formulas(options: OptimizerOptions & { lr: number; l1: number; weightDecay: number }): Formula[] {
+  const { lr, l1, weightDecay } = options
+  const pulled = (w: number, g: number) => g + weightDecay * w + l1 * Math.sign(w)
+  const [beta1, beta2, epsilon] = [0.8, 0.99, 1e-6]
+  const betas = { beta1, beta2, epsilon }
+  const moments = (g: number, kept: number[]) => {
+    kept[0] = beta1 * kept[0] + (1 - beta1) * g
+    kept[1] = beta2 * kept[1] + (1 - beta2) * g * g
+    return kept
+  }
+  const adamStep = (t: number, g: number, kept: number[]) => {
+    const [m, v] = moments(g, kept)
+    return (lr * m) / (1 - beta1 ** t) / (Math.sqrt(v / (1 - beta2 ** t)) + epsilon)
+  }
+  const mu = (t: number) => beta1 * (1 - 0.5 * 0.96 ** (0.004 * t))
+  const product = (t: number): number => (t ? mu(t) * product(t - 1) : 1)
+  return [
+    {
+      what: "sgd with Nesterov's momentum",
+      optimizer: sgd({ ...options, momentum: 0.9, nesterov: true }),
+      update(_, w, g, kept) {
+        kept[0] = 0.9 * kept[0] + pulled(w, g)
+        return w - lr * (pulled(w, g) + 0.9 * kept[0])
+      },
+    },
+    {
+      what: 'sgd with dampened momentum',
+      optimizer: sgd({ ...options, momentum: 0.8, dampening: 0.3 }),
+      update(t, w, g, kept) {
+        kept[0] = 0.8 * kept[0] + (t === 1 ? 1 : 0.7) * pulled(w, g)
+        return w - lr * kept[0]
+      },
+    },
+    { what: 'sgd without momentum', optimizer: sgd(options), update: (_, w, g) => w - lr * pulled(w, g) },
+    {
+      what: 'adam',
+      optimizer: adam({ ...options, ...betas }),
+      update: (t, w, g, kept) => w - adamStep(t, pulled(w, g), kept),
+    },
+    {
+      what: 'adamW',
+      optimizer: adamW({ ...options, ...betas }),
+      update: (t, w, g, kept) => w * (1 - lr * weightDecay) - adamStep(t, g + l1 * Math.sign(w), kept),
+    },
+    {
+      what: 'adam with amsgrad',
+      optimizer: adam({ ...options, ...betas, amsgrad: true }),
+      update(t, w, g, kept) {
+        const [m, v, top] = moments(pulled(w, g), kept)
+        kept[2] = Math.max(top, v)
+        return w - (lr * m) / (1 - beta1 ** t) / (Math.sqrt(kept[2] / (1 - beta2 ** t)) + epsilon)
+      },
+    },
+    {
+      what: 'nadam',
+      optimizer: nadam({ ...options, ...betas }),
+      update(t, w, g, kept) {
+        const gi = pulled(w, g)
+        const [m, v] = moments(gi, kept)
+        const direction = (mu(t + 1) * m) / (1 - product(t + 1)) + ((1 - mu(t)) * gi) / (1 - product(t))
+        return w - (lr * direction) / (Math.sqrt(v / (1 - beta2 ** t)) + epsilon)
+      },
+    },
+    {
+      what: 'radam',
+      optimizer: radam({ ...options, ...betas }),
+      update(t, w, g, kept) {
+        const [m, v] = moments(pulled(w, g), kept)
+        const most = 2 / (1 - beta2) - 1
+        const length = most - (2 * t * beta2 ** t) / (1 - beta2 ** t)
+        const mean = (lr * m) / (1 - beta1 ** t)
+        if (length <= 5) return w - mean
+        const rectified = Math.sqrt(((length - 4) * (length - 2) * most) / ((most - 4) * (most - 2) * length))
+        return w - (mean * rectified * Math.sqrt(1 - beta2 ** t)) / (Math.sqrt(v) + epsilon)
+      },
+    },
+    {
+      what: 'rmsprop, centered, with momentum',
+      optimizer: rmsprop({ ...options, decay: 0.9, momentum: 0.7, centered: true, epsilon: 1e-4 }),
+      update(_, w, g, kept) {
+        const gi = pulled(w, g)
+        kept[0] = 0.9 * kept[0] + 0.1 * gi * gi
+        kept[1] = 0.9 * kept[1] + 0.1 * gi
+        kept[2] = 0.7 * kept[2] + gi / (Math.sqrt(kept[0] - kept[1] ** 2) + 1e-4)
+        return w - lr * kept[2]
+      },
+    },
+    {
+      what: 'rmsprop',
+      optimizer: rmsprop({ ...options, decay: 0.9, epsilon }),
+      update(_, w, g, kept) {
+        const gi = pulled(w, g)
+        kept[0] = 0.9 * kept[0] + 0.1 * gi * gi
+        return w - (lr * gi) / (Math.sqrt(kept[0]) + epsilon)
+      },
+    },
+    {
+      what: 'adagrad',
+      optimizer: adagrad(options),
+      update(_, w, g, kept) {
+        kept[0] += pulled(w, g) ** 2
+        return w - (lr * pulled(w, g)) / (Math.sqrt(kept[0]) + 1e-10)
+      },
+    },
+  ]
+}

@@ -112,7 +112,7 @@ describe('plans as text', () => {
       constant out/b f32[2] @112
       constant hidden/w/mask u8[12] @128
       constant out/w/mask u8[6] @144
-      state hyper f32[1] @160
+      state hyper f32[2] @160
       state hidden/w/velocity f32[12] @176
       state hidden/b/velocity f32[3] @224
       state out/w/velocity f32[6] @240
@@ -128,11 +128,11 @@ describe('plans as text', () => {
         gemm_f32(480, 288, 560, 5, 3, 4, 4, 1, 3, 0, Infinity, 0)
         pack_f32(80, 112, 288, 2, 3, 3, 1)
         gemm_f32(560, 288, 688, 5, 2, 3, 3, 1, 2, -Infinity, Infinity, 0)
-        crossEntropy_f32(688, 448, 624, 832, 5, 2)
+        crossEntropy_f32(688, 448, 624, 832, 5, 2, 0)
         fill_f32(288, 1, 0)
         fill_f32(288, 1, 1)
         fill_f32(736, 10, 0)
-        crossEntropy_f32_dx(688, 448, 624, 288, 736, 5, 2)
+        crossEntropy_f32_dx(688, 448, 624, 288, 736, 5, 2, 0)
         fill_f32(816, 2, 0)
         sumRows_f32(736, 816, 5, 2)
         fill_f32(784, 6, 0)
@@ -147,12 +147,12 @@ describe('plans as text', () => {
         fill_f32(560, 12, 0)
         pack_f32(480, 0, 288, 4, 5, 1, 4)
         gemm_f32(624, 288, 560, 3, 4, 5, 1, 3, 4, -Infinity, Infinity, 1)
-        sgd_f32(16, 560, 176, 160, 12, 0.900000, 0, 0, 0)
+        sgd_f32(16, 560, 176, 160, 12, 1, 0.900000, 0, 0, 0)
+        sgd_f32(64, 608, 224, 160, 3, 1, 0.900000, 0, 0, 0)
+        sgd_f32(80, 784, 240, 160, 6, 1, 0.900000, 0, 0, 0)
+        sgd_f32(112, 816, 272, 160, 2, 1, 0.900000, 0, 0, 0)
         mask_f32(16, 128, 12)
-        sgd_f32(64, 608, 224, 160, 3, 0.900000, 0, 0, 0)
-        sgd_f32(80, 784, 240, 160, 6, 0.900000, 0, 0, 0)
-        mask_f32(80, 144, 6)
-        sgd_f32(112, 816, 272, 160, 2, 0.900000, 0, 0, 0)"
+        mask_f32(80, 144, 6)"
     `)
   })
 

@@ -114,7 +114,7 @@ describe.each(LAYERS)('%s', (op, make) => {
         new Float32Array(build.memory.buffer, buffer.address, buffer.length).set(data)
       }
     }
-    const e = new Kept(build, batch, 'session', true)
+    const e = new Kept(build, batch, 'session', true, true)
     const row = opOf(op)!
     const buffers = kept.inputs.map((node, i) => {
       const value = e.place(node.op, in_(values[i]))

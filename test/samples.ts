@@ -1,7 +1,8 @@
 // Small graphs for every op, which the tests of ops run forward and backward on every build. Sizes are ragged on purpose:
 // channels round the tiles of 4 and 8, odd images, windows that hang over the border. An op without samples does not compile.
 
-import { input, type Node, type TypedArray } from '../src/graph/node'
+import { input, type Node, size, type TypedArray } from '../src/graph/node'
+import { Random } from '../src/graph/random'
 import type { OpName } from '../src/ops'
 import {
   elu,
@@ -31,6 +32,15 @@ import { dropout } from '../src/ops/dropout'
 import { embedding } from '../src/ops/embedding'
 import { gru } from '../src/ops/gru'
 import { layerNorm } from '../src/ops/layerNorm'
+import {
+  binaryCrossEntropy,
+  categoricalCrossEntropy,
+  hinge,
+  huber,
+  klDivergence,
+  meanAbsoluteError,
+  meanSquaredError,
+} from '../src/ops/losses'
 import { lstm } from '../src/ops/lstm'
 import { permute } from '../src/ops/permute'
 import { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from '../src/ops/pool2d'
@@ -197,10 +207,15 @@ const normalized = (
   }
 }
 
-const loss = (classes: number, labels: number[], weights: number[], range = 2): Sample => ({
-  what: `${classes} classes, labels ${labels}, weights ${weights}, logits within ${range}`,
+const loss = (classes: number, labels: number[], weights: number[], range = 2, labelSmoothing?: number): Sample => ({
+  what: `${classes} classes, labels ${labels}, weights ${weights}, logits within ${range}, smoothing ${labelSmoothing ?? 0}`,
   batch: labels.length,
-  node: crossEntropy(input([classes]), input([1], { name: 'labels', dtype: 'i32' }), input([1], { name: 'weights' })),
+  node: crossEntropy(
+    input([classes]),
+    input([1], { name: 'labels', dtype: 'i32' }),
+    input([1], { name: 'weights' }),
+    labelSmoothing === undefined ? {} : { labelSmoothing },
+  ),
   given: { 1: Int32Array.from(labels), 2: Float32Array.from(weights) },
   range,
 })
@@ -276,6 +291,55 @@ const recurrent = (make: (options: RecurrentOptions) => Recurrent, parameters: n
       range: 1,
     }
   })
+
+type MakeLoss<O> = (prediction: Node, target: Node, weights: Node, options?: O) => Node
+
+/** Samples of a loss with a target of the prediction's shape: [shape, weights, options]; `target` draws the targets. */
+const lossLike =
+  <O>(make: MakeLoss<O>, target: (random: Random, shape: readonly number[], count: number) => number[], range = 2) =>
+  ([shape, weights, options]: readonly [readonly number[], number[], O?]): Sample => ({
+    what: `${text(shape)} weights ${weights} ${options ? text(options) : ''}`,
+    batch: weights.length,
+    node: make(input(shape), input(shape, { name: 'target' }), input([1], { name: 'weights' }), options),
+    given: { 1: Float32Array.from(target(new Random(size(shape)), shape, weights.length)), 2: Float32Array.from(weights) },
+    range,
+  })
+
+const drawn =
+  (low: number, high: number) =>
+  (random: Random, shape: readonly number[], count: number): number[] =>
+    Array.from({ length: count * size(shape) }, () => random.uniform(low, high))
+const signs = (random: Random, shape: readonly number[], count: number): number[] =>
+  Array.from({ length: count * size(shape) }, () => random.integer(2) * 2 - 1)
+/** Probabilities of the classes, a third of them 0. */
+const probabilities = (random: Random, [classes]: readonly number[], count: number): number[] =>
+  Array.from({ length: count }, () => {
+    const row = Array.from({ length: classes }, (_, j) => (j % 3 === 1 ? 0 : random.uniform(0.01, 1)))
+    const sum = row.reduce((a, b) => a + b, 0)
+    return row.map((v) => v / sum)
+  }).flat()
+
+const lossShapes: [number[], number[]][] = [
+  [[1], [1]],
+  [[1], [1, 2, 0.5]],
+  [[5], [1, 0, 2]],
+  [
+    [2, 3],
+    [1, 1],
+  ],
+  [[3, 2, 4], [0.5]],
+  [[17], [3, 1]],
+  [[4], [0, 0]],
+]
+const lossRows: [number[], number[]][] = [
+  [[1], [1]],
+  [[2], [1, 2, 0.5]],
+  [[5], [1, 0, 2]],
+  [[10], [1, 1]],
+  [[17], [0.25]],
+  [[33], [3, 1]],
+  [[4], [0, 0]],
+]
 
 const shapes: Row<object>[] = [
   [[1], {}],
@@ -367,6 +431,11 @@ export const samples: Record<OpName, Sample[]> = {
       2,
     ),
   ],
+  binaryCrossEntropy: lossShapes.map(lossLike(binaryCrossEntropy, drawn(0, 1), 3)),
+  categoricalCrossEntropy: [
+    ...lossRows.map(lossLike(categoricalCrossEntropy, probabilities)),
+    ...[0.1, 0.5].map((labelSmoothing) => lossLike(categoricalCrossEntropy, probabilities)([[7], [1, 2], { labelSmoothing }])),
+  ],
   conv2d: [
     ...convolutions.map(([[h, w], options, batch], i) =>
       layer(conv2d)([[h, w, CHANNELS[i][0]], { filters: CHANNELS[i][1], ...options }, batch]),
@@ -382,6 +451,11 @@ export const samples: Record<OpName, Sample[]> = {
     loss(17, [16, 5, 7], [1, 0.25, 0]),
     loss(33, [32], [3]),
     loss(4, [0, 3], [0, 0]),
+    loss(5, [-1, 2, 5, 4], [1, 0.5, 1, 1]),
+    loss(3, [2 ** 31 - 1, -(2 ** 31)], [1, 1]),
+    loss(2, [0, 1], [1, 3], 2, 0.5),
+    loss(10, [3, 0, 9], [1, 0, 2], 2, 0.1),
+    loss(17, [16, -7], [1, 1], 2, 0.2),
   ],
   dense: (
     [
@@ -478,6 +552,14 @@ export const samples: Record<OpName, Sample[]> = {
       [[2, 7, 3], { axes: [2, 1, 0] }, 2],
     ] as Row<Parameters<typeof permute>[0]>[]
   ).map(layer(permute)),
+  hinge: lossShapes.map(lossLike(hinge, signs)),
+  huber: [
+    ...lossShapes.map(lossLike(huber, drawn(-2, 2))),
+    ...[0.25, 3].map((delta) => lossLike(huber, drawn(-2, 2))([[9], [1, 2], { delta }])),
+  ],
+  klDivergence: lossRows.map(lossLike(klDivergence, probabilities)),
+  meanAbsoluteError: lossShapes.map(lossLike(meanAbsoluteError, drawn(-2, 2))),
+  meanSquaredError: lossShapes.map(lossLike(meanSquaredError, drawn(-2, 2))),
   relu: shapes.map(layer(relu)),
   relu6: shapes.map(layer(relu6, { range: 9 })),
   reshape: [layer(flatten)([[2, 3, 4], {}, 3]), layer(reshape)([[6], { shape: [1, 2, 3] }])],

@@ -15,7 +15,7 @@ import { dense } from '../src/ops/dense'
 import { flatten } from '../src/ops/reshape'
 import { BUILDS, kernelBytes } from '../src/session/kernels'
 import type { Callback } from '../src/train/callbacks'
-import { adam, sgd } from '../src/train/optimizers'
+import { adagrad, adam, adamW, nadam, radam, rmsprop, sgd } from '../src/train/optimizers'
 import { constant, oneCycle } from '../src/train/schedules'
 import { Trainer, type TrainerOptions } from '../src/train/trainer'
 import { tinyCnn } from '../src/zoo/tinyCnn'
@@ -145,6 +145,21 @@ describe('optimizers and schedules', () => {
     ['sgd with momentum', { optimizer: sgd({ lr: 0.05, momentum: 0.9 }) }],
     ["sgd with Nesterov's momentum", { optimizer: sgd({ lr: 0.05, momentum: 0.9, nesterov: true }), schedule: oneCycle() }],
     ['adam', { optimizer: adam({ lr: 0.02 }) }],
+    ['adam with amsgrad, gradients clipped by value', { optimizer: adam({ lr: 0.02, amsgrad: true, clipValue: 0.1 }) }],
+    [
+      'adamW with groups, gradients clipped by norm',
+      {
+        optimizer: adamW({
+          lr: 0.02,
+          clipNorm: 0.5,
+          groups: [{ match: (name) => name.endsWith('/b'), lr: 2, weightDecay: 0 }],
+        }),
+      },
+    ],
+    ['nadam', { optimizer: nadam({ lr: 0.02 }) }],
+    ['radam', { optimizer: radam({ lr: 0.05 }) }],
+    ['rmsprop', { optimizer: rmsprop({ lr: 0.01, centered: true, momentum: 0.5 }) }],
+    ['adagrad', { optimizer: adagrad({ lr: 0.1 }) }],
   ])('%s lowers the loss', async (_, options) => {
     const data = quadrants(3, 200)
     const history = await new Trainer(small(1), options).fit(data, { epochs: 30 })

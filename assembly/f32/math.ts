@@ -138,6 +138,14 @@ export function log4(x: v128): v128 {
   return f32x4.add(sum, f32x4.mul(n, f32x4.splat(0.693359375)))
 }
 
+/** ln(1 + x) for x >= 0: the rounding of 1 + x is made good by what it did to x (W. Kahan). Relative error at most 2^-21. */
+// @ts-ignore: decorator
+@inline
+export function log1p_f32(x: f32): f32 {
+  const u = x + 1
+  return u == 1 ? x : log_f32(u) * (x / (u - 1))
+}
+
 /** y = e^x, ln x, sigmoid x, tanh x over n elements: for the test of the bounds, of the lanes and of the scalar form. */
 export function exp_f32_map(x: usize, y: usize, n: i32): void {
   let i = 0
@@ -161,4 +169,8 @@ export function tanh_f32_map(x: usize, y: usize, n: i32): void {
   let i = 0
   if (ASC_FEATURE_SIMD) for (; i + 4 <= n; i += 4) v128.store(y + (i << 2), tanh4(v128.load(x + (i << 2))))
   for (; i < n; i++) store<f32>(y + (i << 2), tanh1(load<f32>(x + (i << 2))))
+}
+
+export function log1p_f32_map(x: usize, y: usize, n: i32): void {
+  for (let i = 0; i < n; i++) store<f32>(y + (i << 2), log1p_f32(load<f32>(x + (i << 2))))
 }

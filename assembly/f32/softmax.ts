@@ -5,13 +5,29 @@ import { exp_f32, log_f32 } from './math'
 
 // @ts-ignore: decorator
 @inline
-function largest(x: usize, n: i32): f32 {
+export function largest(x: usize, n: i32): f32 {
   let top = load<f32>(x)
   for (let j = 1; j < n; j++) {
     const v = load<f32>(x + (j << 2))
     top = v > top || v != v ? v : top
   }
   return top
+}
+
+/** Sum of e^(x - top) over a row. */
+// @ts-ignore: decorator
+@inline
+export function expSum(x: usize, n: i32, top: f32): f32 {
+  let sum: f32 = 0
+  for (let j = 0; j < n; j++) sum += exp_f32(load<f32>(x + (j << 2)) - top)
+  return sum
+}
+
+/** ln of that: log(softmax(x))[j] is x[j] - top - logSum. */
+// @ts-ignore: decorator
+@inline
+export function logSum(x: usize, n: i32, top: f32): f32 {
+  return log_f32(expSum(x, n, top))
 }
 
 /** y = softmax(x), row by row. x, y [rows][n]; y may be x. */
@@ -75,20 +91,29 @@ export function logSoftmax_f32_dx(y: usize, dy: usize, dx: usize, rows: i32, n: 
 }
 
 /**
- * loss[0] = sum of weight * -ln softmax(x)[label] over the rows / sum of the weights (0 when they are all 0).
+ * loss[0] = sum of weight * loss of the row / sum of the weights (0 unless that is above 0). The loss of a row is
+ * (1 - smoothing) * -ln p[label] + smoothing * mean of -ln p, with p = softmax(x). A row whose label is no class has weight 0.
  *
- * x [rows][n] logits, labels i32 [rows] in 0..n-1, weights [rows]
+ * x [rows][n] logits, labels i32 [rows], weights [rows]
  */
-export function crossEntropy_f32(x: usize, labels: usize, weights: usize, loss: usize, rows: i32, n: i32): void {
+export function crossEntropy_f32(
+  x: usize, labels: usize, weights: usize, loss: usize, rows: i32, n: i32, smoothing: f32,
+): void {
   let total: f32 = 0
   let mass: f32 = 0
   for (let i = 0; i < rows; i++) {
-    const weight = load<f32>(weights + (i << 2))
+    const label = load<i32>(labels + (i << 2))
+    const weight = weightOf(weights + (i << 2), label, n)
     if (weight != 0) {
       const top = largest(x, n)
-      let sum: f32 = 0
-      for (let j = 0; j < n; j++) sum += exp_f32(load<f32>(x + (j << 2)) - top)
-      total += weight * (log_f32(sum) + top - load<f32>(x + (load<i32>(labels + (i << 2)) << 2)))
+      const log = logSum(x, n, top)
+      let value = log + (top - load<f32>(x + (label << 2)))
+      if (smoothing != 0) {
+        let sum: f32 = 0
+        for (let j = 0; j < n; j++) sum += log + (top - load<f32>(x + (j << 2)))
+        value = (<f32>1 - smoothing) * value + smoothing * (sum / <f32>n)
+      }
+      total += weight * value
       mass += weight
     }
     x += n << 2
@@ -96,27 +121,36 @@ export function crossEntropy_f32(x: usize, labels: usize, weights: usize, loss: 
   store<f32>(loss, mass > 0 ? total / mass : 0)
 }
 
-/** dx += dloss[0] * weight / (sum of the weights) * (softmax(x) - onehot(label)). */
+/** dx += dloss[0] * weight / (sum of the weights) * (softmax(x) - (1 - smoothing) * onehot(label) - smoothing / n). */
 export function crossEntropy_f32_dx(
-  x: usize, labels: usize, weights: usize, dloss: usize, dx: usize, rows: i32, n: i32,
+  x: usize, labels: usize, weights: usize, dloss: usize, dx: usize, rows: i32, n: i32, smoothing: f32,
 ): void {
   let mass: f32 = 0
-  for (let i = 0; i < rows; i++) mass += load<f32>(weights + (i << 2))
+  for (let i = 0; i < rows; i++) mass += weightOf(weights + (i << 2), load<i32>(labels + (i << 2)), n)
+  if (!(mass > 0)) return
+  const on = <f32>1 - smoothing
+  const rest = smoothing / <f32>n
   for (let i = 0; i < rows; i++) {
-    const weight = load<f32>(weights + (i << 2))
+    const label = load<i32>(labels + (i << 2))
+    const weight = weightOf(weights + (i << 2), label, n)
     if (weight != 0) {
       const scale = (load<f32>(dloss) * weight) / mass
       const top = largest(x, n)
-      let sum: f32 = 0
-      for (let j = 0; j < n; j++) sum += exp_f32(load<f32>(x + (j << 2)) - top)
-      const label = load<i32>(labels + (i << 2))
+      const sum = expSum(x, n, top)
       for (let j = 0; j < n; j++) {
         const at = <usize>(j << 2)
         const p = exp_f32(load<f32>(x + at) - top) / sum
-        store<f32>(dx + at, load<f32>(dx + at) + scale * (p - (j == label ? <f32>1 : <f32>0)))
+        store<f32>(dx + at, load<f32>(dx + at) + scale * (p - (j == label ? on : <f32>0) - rest))
       }
     }
     x += n << 2
     dx += n << 2
   }
+}
+
+/** The weight of a row, 0 if its label is no class: -1 is the usual mark of "unknown", and no label reads outside of the row. */
+// @ts-ignore: decorator
+@inline
+function weightOf(weight: usize, label: i32, n: i32): f32 {
+  return <u32>label < <u32>n ? load<f32>(weight) : 0
 }

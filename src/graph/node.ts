@@ -14,11 +14,18 @@ export interface Quant {
   zeroPoint: number
 }
 
-/** How a parameter's first values are drawn: `fanIn` and `fanOut` count connections of one unit. */
+/** Draws whose variance depends on how many connections a unit has: 2 / fanIn, 2 / (fanIn + fanOut), 1 / fanIn. */
+export type ScaledDraw = 'heUniform' | 'heNormal' | 'glorotUniform' | 'glorotNormal' | 'lecunUniform' | 'lecunNormal'
+
+/**
+ * A parameter's first values: `fanIn` and `fanOut` count connections of one unit; `orthogonal` takes the values as a matrix of so many
+ * rows.
+ */
 export type Initializer =
-  | { kind: 'zeros' }
-  | { kind: 'ones' }
-  | { kind: 'heUniform' | 'glorotUniform'; fanIn: number; fanOut: number }
+  | { kind: 'zeros' | 'ones' }
+  | { kind: 'constant'; value: number }
+  | { kind: 'orthogonal'; rows: number }
+  | { kind: ScaledDraw; fanIn: number; fanOut: number }
 
 export interface Node<A = unknown> {
   readonly op: string

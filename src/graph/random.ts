@@ -1,5 +1,7 @@
 // Seeded random numbers: sfc32 (Chris Doty-Humphrey, PractRand), integer arithmetic only, so that a seed gives the same
-// bits on every engine. Nothing in dunlin calls Math.random.
+// bits on every engine; so do normal draws, whose logarithm is our own. Nothing in dunlin calls Math.random.
+
+import { log } from './arithmetic'
 
 export class Random {
   private a: number
@@ -28,6 +30,17 @@ export class Random {
   /** Uniform in [low, high), 32 bits of resolution. */
   uniform(low = 0, high = 1): number {
     return low + (this.next() / 2 ** 32) * (high - low)
+  }
+
+  /** Of mean 0 and variance 1, normally distributed, by the polar method (Marsaglia and Bray, 1964). */
+  normal(): number {
+    for (;;) {
+      // A point in the unit disc; the second number that it would give is let go, so that there is no state to keep.
+      const u = this.uniform(-1, 1)
+      const v = this.uniform(-1, 1)
+      const s = u * u + v * v
+      if (s > 0 && s < 1) return u * Math.sqrt((-2 * log(s)) / s)
+    }
   }
 
   /** A uniform integer in [0, n). Without the modulo's bias: values past the largest multiple of n are drawn again. */

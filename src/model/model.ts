@@ -13,6 +13,7 @@ import type { Values } from '../session/door'
 import type { Build } from '../session/kernels'
 import { Session } from '../session/session'
 import { deserialize, serialize } from './file'
+import { initialize } from './initialize'
 import { formatTable, thousands } from './table'
 
 export interface ModelOptions {
@@ -44,7 +45,7 @@ export class Model {
     if (!this.nodes.some(isInput))
       throw new DunlinError(`model "${name}": its output depends on no input. Start with input(shape).`)
     nameNodes(this.nodes)
-    for (const [i, p] of this.params.entries()) draw(p, new Random(seed, i + 1))
+    for (const [i, p] of this.params.entries()) initialize(p, new Random(seed, i + 1))
   }
 
   get params(): Param[] {
@@ -210,18 +211,4 @@ function nameNodes(nodes: readonly Node[]): void {
       p.name = unique(p.name.includes('/') ? p.name : `${node.name}/${p.name}`)
     }
   }
-}
-
-/** First values of a parameter that has none. Uniform draws only: they take no function that engines may round differently. */
-function draw(param: Param, random: Random): void {
-  const { init } = param.attrs
-  if (param.data.length || !init) return
-  const data = new Float32Array(size(param.shape))
-  if (init.kind === 'ones') data.fill(1)
-  else if (init.kind !== 'zeros') {
-    // He et al. 2015: variance 2 / fanIn; Glorot and Bengio 2010: 2 / (fanIn + fanOut). A uniform in [-a, a] has variance a^2 / 3.
-    const a = Math.sqrt(6 / (init.kind === 'heUniform' ? init.fanIn : init.fanIn + init.fanOut))
-    for (let i = 0; i < data.length; i++) data[i] = random.uniform(-a, a)
-  }
-  param.data = data
 }

@@ -4,6 +4,7 @@
 import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Param, param } from '../graph/node'
 import { type Convolution, convolve, convolveDw, convolveDx, WINOGRAD_BLOCK, winogradTile } from './convolution'
+import { initializerOf, type WeightInitializer } from './initializer'
 import { int8Args, packedArgs, packedScratch, winogradArgs } from './int8'
 import {
   type Activation,
@@ -31,7 +32,7 @@ export interface Conv2dAttrs extends WindowAttrs {
  * 2-D convolution. x [height, width, channels] -> [oh, ow, filters].
  * With `groups`, the i-th share of the filters sees only the i-th share of the channels; a filter for each channel is faster as a
  * depthwiseConv2d.
- * Parameters: w [filters, kh, kw, channels / groups] (He uniform), b [filters] (zeros; none with `bias: false`).
+ * Parameters: w [filters, kh, kw, channels / groups] (`initializer`, default He uniform), b [filters] (zeros; none with `bias: false`).
  */
 export function conv2d(options: {
   filters: number
@@ -42,6 +43,7 @@ export function conv2d(options: {
   groups?: number
   activation?: Activation
   bias?: boolean
+  initializer?: WeightInitializer
   name?: string
 }): Layer {
   const {
@@ -54,6 +56,7 @@ export function conv2d(options: {
     activation,
     bias = true,
     name = '',
+    initializer = 'heUniform',
   } = options
   const attrs = {
     kernel: pair(kernel),
@@ -71,7 +74,11 @@ export function conv2d(options: {
     const channels = channelsOfGroup({ op: 'conv2d', name, attrs, inputs: [x] }, filters)
     const [fanIn, fanOut] = [kh * kw * channels, (kh * kw * filters) / groups]
     params ??= [
-      param('w', [filters, kh, kw, channels], { kind: 'heUniform', fanIn, fanOut }),
+      param(
+        'w',
+        [filters, kh, kw, channels],
+        initializerOf({ op: 'conv2d', name }, initializer, { fanIn, fanOut, rows: filters }),
+      ),
       ...(bias ? [param('b', [filters], { kind: 'zeros' })] : []),
     ]
     return makeNode(conv2dOp, { op: 'conv2d', name, attrs, inputs: [x, ...params] })

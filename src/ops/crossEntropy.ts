@@ -2,36 +2,47 @@
 
 import { DunlinError } from '../graph/error'
 import type { Node } from '../graph/node'
+import { expectLogits, expectSamples, expectShare } from './losses'
 import { expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 
-/** Softmax cross entropy. logits [classes], labels i32 [1], weights [1] -> one number for the whole batch. */
-export function crossEntropy(logits: Node, labels: Node, weights: Node): Node {
-  return makeNode(crossEntropyOp, { op: 'crossEntropy', name: 'loss', attrs: {}, inputs: [logits, labels, weights] })
+export interface CrossEntropyAttrs {
+  labelSmoothing?: number
 }
 
-export const crossEntropyOp: Op = {
+/**
+ * Softmax cross entropy. logits [classes], labels i32 [1], weights [1] -> one number for the whole batch. With `labelSmoothing` s in
+ * [0, 1) the label has the probability 1 - s + s / classes and every other class s / classes (Szegedy et al., 2016). A sample whose
+ * label is no class, such as -1, counts as one of weight 0.
+ */
+export function crossEntropy(logits: Node, labels: Node, weights: Node, options: { labelSmoothing?: number } = {}): Node {
+  const attrs = { ...(options.labelSmoothing && { labelSmoothing: options.labelSmoothing }) }
+  return makeNode(crossEntropyOp, { op: 'crossEntropy', name: 'loss', attrs, inputs: [logits, labels, weights] })
+}
+
+export const crossEntropyOp: Op<CrossEntropyAttrs> = {
   reducesBatch: true,
   shape(node) {
     expectInputs(node, 3, 'logits, labels, weights')
-    const [x, labels, weights] = node.inputs
-    if (x.shape.length !== 1) {
-      throw new DunlinError(
-        `${where(node)}: wants logits [classes], got shape [${x.shape}]. End the network with flatten() or dense().`,
-      )
-    }
+    const [, labels] = node.inputs
+    expectLogits(node)
     if (labels.dtype !== 'i32') throw new DunlinError(`${where(node)}: labels are ${labels.dtype}, wanted i32 class indices.`)
     expectShape(node, 'labels', labels.shape, [1], 'There is one class index for each sample.')
-    expectShape(node, 'weights', weights.shape, [1], 'There is one weight for each sample.')
+    expectSamples(node)
+    expectShare(node, 'labelSmoothing', node.attrs.labelSmoothing)
     return [1]
   },
   forward(e, node) {
     const [x, labels, weights] = node.inputs
-    e.call('crossEntropy_f32', e.value(x), e.value(labels), e.value(weights), e.value(node), rows(e, x), x.shape[0])
+    const { labelSmoothing = 0 } = node.attrs
+    const sizes = [rows(e, x), x.shape[0]] as const
+    e.call('crossEntropy_f32', e.value(x), e.value(labels), e.value(weights), e.value(node), ...sizes, labelSmoothing)
   },
   backward(e, node) {
     const [x, labels, weights] = node.inputs
+    const { labelSmoothing = 0 } = node.attrs
     const dy = e.grad(node)
     const dx = e.grad(x)
-    if (dy && dx) e.call('crossEntropy_f32_dx', e.value(x), e.value(labels), e.value(weights), dy, dx, rows(e, x), x.shape[0])
+    const sizes = [rows(e, x), x.shape[0]] as const
+    if (dy && dx) e.call('crossEntropy_f32_dx', e.value(x), e.value(labels), e.value(weights), dy, dx, ...sizes, labelSmoothing)
   },
 }

@@ -2,6 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param, size } from '../graph/node'
+import { initializerOf, type WeightInitializer } from './initializer'
 import { int8Args, packedArgs, packedScratch } from './int8'
 import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 
@@ -11,20 +12,24 @@ export interface DenseAttrs {
 
 /**
  * Fully connected layer. x [inputs] -> [units].
- * Parameters: w [units, inputs] (He uniform before relu, else Glorot uniform), b [units] (zeros; none with `bias: false`).
+ * Parameters: w [units, inputs] (`initializer`, default He uniform before relu, else Glorot uniform), b [units] (zeros; none with
+ * `bias: false`).
  */
-export function dense(options: { units: number; activation?: Activation; bias?: boolean; name?: string }): Layer {
-  const { units, activation, bias = true, name = '' } = options
+export function dense(options: {
+  units: number
+  activation?: Activation
+  bias?: boolean
+  initializer?: WeightInitializer
+  name?: string
+}): Layer {
+  const { units, activation, bias = true, initializer = activation ? 'heUniform' : 'glorotUniform', name = '' } = options
   const attrs = { ...(activation && { activation }) }
   let params: Param[] | undefined
   return (x) => {
     expectVector(x.shape, { op: 'dense', name })
-    const kind = activation ? 'heUniform' : 'glorotUniform'
     expectCount({ op: 'dense', name }, 'units', units)
-    params ??= [
-      param('w', [units, x.shape[0]], { kind, fanIn: x.shape[0], fanOut: units }),
-      ...(bias ? [param('b', [units], { kind: 'zeros' })] : []),
-    ]
+    const init = initializerOf({ op: 'dense', name }, initializer, { fanIn: x.shape[0], fanOut: units, rows: units })
+    params ??= [param('w', [units, x.shape[0]], init), ...(bias ? [param('b', [units], { kind: 'zeros' })] : [])]
     return makeNode(denseOp, { op: 'dense', name, attrs, inputs: [x, ...params] })
   }
 }

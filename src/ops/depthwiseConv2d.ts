@@ -2,6 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param } from '../graph/node'
+import { initializerOf, type WeightInitializer } from './initializer'
 import { int8Args, packedArgs } from './int8'
 import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 import { convSizes, type Padding, type Pair, pair, type WindowAttrs, windowOf } from './window'
@@ -12,7 +13,8 @@ export interface DepthwiseConv2dAttrs extends WindowAttrs {
 
 /**
  * Depthwise 2-D convolution. x [height, width, channels] -> [oh, ow, channels * multiplier].
- * Parameters: w [kh, kw, channels * multiplier] (He uniform), b [channels * multiplier] (zeros; none with `bias: false`).
+ * Parameters: w [kh, kw, channels * multiplier] (`initializer`, default He uniform), b [channels * multiplier] (zeros; none with
+ * `bias: false`).
  */
 export function depthwiseConv2d(options: {
   kernel: Pair
@@ -22,9 +24,11 @@ export function depthwiseConv2d(options: {
   padding?: Padding
   activation?: Activation
   bias?: boolean
+  initializer?: WeightInitializer
   name?: string
 }): Layer {
   const { kernel, multiplier = 1, strides = 1, dilation = 1, padding = 'valid', activation, bias = true, name = '' } = options
+  const { initializer = 'heUniform' } = options
   const attrs = {
     kernel: pair(kernel),
     strides: pair(strides),
@@ -38,8 +42,9 @@ export function depthwiseConv2d(options: {
     windowOf({ op: 'depthwiseConv2d', name, attrs, inputs: [x] })
     expectCount({ op: 'depthwiseConv2d', name }, 'multiplier', multiplier)
     const oc = x.shape[2] * multiplier
+    const fans = { fanIn: kh * kw, fanOut: kh * kw * multiplier, rows: kh * kw }
     params ??= [
-      param('w', [kh, kw, oc], { kind: 'heUniform', fanIn: kh * kw, fanOut: kh * kw * multiplier }),
+      param('w', [kh, kw, oc], initializerOf({ op: 'depthwiseConv2d', name }, initializer, fans)),
       ...(bias ? [param('b', [oc], { kind: 'zeros' })] : []),
     ]
     return makeNode(depthwiseConv2dOp, { op: 'depthwiseConv2d', name, attrs, inputs: [x, ...params] })

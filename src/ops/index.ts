@@ -29,6 +29,15 @@ import { dropoutOp } from './dropout'
 import { embeddingOp } from './embedding'
 import { gruOp } from './gru'
 import { layerNormOp } from './layerNorm'
+import {
+  binaryCrossEntropyOp,
+  categoricalCrossEntropyOp,
+  hingeOp,
+  huberOp,
+  klDivergenceOp,
+  meanAbsoluteErrorOp,
+  meanSquaredErrorOp,
+} from './losses'
 import { lstmOp } from './lstm'
 import type { Op } from './op'
 import { permuteOp } from './permute'
@@ -43,6 +52,8 @@ export const OPS = {
   avgPool2d: avgPool2dOp,
   batchNorm: batchNormOp,
   concat: concatOp,
+  binaryCrossEntropy: binaryCrossEntropyOp,
+  categoricalCrossEntropy: categoricalCrossEntropyOp,
   conv2d: conv2dOp,
   convTranspose2d: convTranspose2dOp,
   crossEntropy: crossEntropyOp,
@@ -64,6 +75,11 @@ export const OPS = {
   mul: mulOp,
   pad: padOp,
   permute: permuteOp,
+  hinge: hingeOp,
+  huber: huberOp,
+  klDivergence: klDivergenceOp,
+  meanAbsoluteError: meanAbsoluteErrorOp,
+  meanSquaredError: meanSquaredErrorOp,
   relu: reluOp,
   relu6: relu6Op,
   reshape: reshapeOp,

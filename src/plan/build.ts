@@ -27,8 +27,18 @@ const OVERREAD = 16
 /** WebAssembly's limit for a 32-bit memory. */
 const MAX_MEMORY = 2 ** 32 - 65536
 
-/** The update of one parameter: state arrays are zero at first and as long as the parameter. */
-export type Update = (e: Emit, p: { w: Buffer; g: Buffer; n: number; hyper: Buffer; state: (name: string) => Buffer }) => void
+/** A parameter that a training step updates: its `n` values, their gradients, and arrays that the optimizer keeps beside them. */
+export interface Updated {
+  name: string
+  w: Buffer
+  g: Buffer
+  n: number
+  /** Zero at first, as long as the parameter. */
+  state: (name: string) => Buffer
+}
+
+/** Writes the updates of all parameters, whose gradients are complete. */
+export type Update = (e: Emit, params: readonly Updated[], hyper: Buffer) => void
 
 interface Planned extends Buffer {
   address: number
@@ -124,11 +134,15 @@ class Builder implements Emit {
       row.backward(this, node)
     }
     const hyper = this.state('hyper', hyperLength)
-    for (const node of this.order) {
+    const updated = this.order.filter(isParam).flatMap((node) => {
       const g = this.grads.get(node)
-      if (!isParam(node) || !g) continue
-      const w = this.value(node)
-      update(this, { w, g, n: w.length, hyper, state: (name) => this.state(`${node.name}/${name}`, w.length) })
+      return g ? [{ node, w: this.value(node), g }] : []
+    })
+    const params = updated.map(({ node: { name }, w, g }): Updated => {
+      return { name, w, g, n: w.length, state: (array) => this.state(`${name}/${array}`, w.length) }
+    })
+    update(this, params, hyper)
+    for (const { node, w } of updated) {
       if (node.mask) this.call('mask_f32', w, this.constant(`${node.name}/mask`, node.mask), w.length)
     }
   }

@@ -45,6 +45,21 @@ export const reference: Record<OpName, Definition> = {
     })
   },
 
+  binaryCrossEntropy: (_, x, target, weights) =>
+    meanLoss(x, target, weights, (z, t) => {
+      // ln(1 + e^z) - t z, from the side that does not overflow.
+      return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - t * z
+    }),
+
+  categoricalCrossEntropy(node: Node<Smoothed>, x, target, weights) {
+    const classes = node.inputs[0].shape[0]
+    const smoothing = node.attrs.labelSmoothing ?? 0
+    return rowLoss(weights, (i) => {
+      const p = logSoftmax(Array.from({ length: classes }, (_, j) => x[i * classes + j]))
+      return p.reduce((sum, v, j) => sum - ((1 - smoothing) * target[i * classes + j] + smoothing / classes) * v, 0)
+    })
+  },
+
   conv2d(node: Node<WindowAttrs & Fused & { groups?: number }>, x, w, b) {
     const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = geometry(node)
     const { groups = 1 } = node.attrs
@@ -103,16 +118,14 @@ export const reference: Record<OpName, Definition> = {
     return y.map((v) => activate(v, node.attrs.activation))
   },
 
-  crossEntropy(node, x, labels, weights) {
+  crossEntropy(node: Node<Smoothed>, x, labels, weights) {
     const classes = node.inputs[0].shape[0]
-    let total = 0
-    let mass = 0
-    for (let i = 0; i < labels.length; i++) {
-      const p = softmax(Array.from({ length: classes }, (_, j) => x[i * classes + j]))
-      total -= weights[i] * Math.log(p[labels[i]])
-      mass += weights[i]
-    }
-    return Float64Array.of(mass > 0 ? total / mass : 0)
+    const smoothing = node.attrs?.labelSmoothing ?? 0
+    const known = Float64Array.from(weights, (w, i) => (labels[i] >= 0 && labels[i] < classes ? w : 0))
+    return rowLoss(known, (i) => {
+      const p = logSoftmax(Array.from({ length: classes }, (_, j) => x[i * classes + j]))
+      return -(1 - smoothing) * p[labels[i]] - smoothing * (p.reduce((sum, v) => sum + v, 0) / classes)
+    })
   },
 
   dense(node: Node<Fused>, x, w, b) {
@@ -184,17 +197,7 @@ export const reference: Record<OpName, Definition> = {
 
   logSoftmax(node, x) {
     const n = node.shape[node.shape.length - 1]
-    const y = new Float64Array(x.length)
-    for (let at = 0; at < x.length; at += n) {
-      const row = Array.from({ length: n }, (_, j) => x[at + j])
-      const top = Math.max(...row)
-      const mass = Math.log(row.reduce((sum, v) => sum + Math.exp(v - top), 0))
-      y.set(
-        row.map((v) => v - top - mass),
-        at,
-      )
-    }
-    return y
+    return Float64Array.from(x, (_, i) => logSoftmax(Array.from({ length: n }, (_, j) => x[i - (i % n) + j]))[i % n])
   },
 
   gru: (node: Node<RecurrentAttrs>, ...inputs) =>
@@ -239,6 +242,29 @@ export const reference: Record<OpName, Definition> = {
       return x[position(shape, from, sample)]
     })
   },
+
+  hinge: (_, x, target, weights) => meanLoss(x, target, weights, (v, t) => Math.max(0, 1 - t * v)),
+
+  huber: (node: Node<{ delta: number }>, x, target, weights) =>
+    meanLoss(x, target, weights, (v, t) => {
+      const [d, { delta }] = [Math.abs(v - t), node.attrs]
+      return d <= delta ? (d * d) / 2 : delta * (d - delta / 2)
+    }),
+
+  klDivergence(node, x, target, weights) {
+    const classes = node.inputs[0].shape[0]
+    return rowLoss(weights, (i) => {
+      const p = logSoftmax(Array.from({ length: classes }, (_, j) => x[i * classes + j]))
+      return p.reduce((sum, v, j) => {
+        const t = target[i * classes + j]
+        return t > 0 ? sum + t * (Math.log(t) - v) : sum
+      }, 0)
+    })
+  },
+
+  meanAbsoluteError: (_, x, target, weights) => meanLoss(x, target, weights, (v, t) => Math.abs(v - t)),
+
+  meanSquaredError: (_, x, target, weights) => meanLoss(x, target, weights, (v, t) => (v - t) ** 2),
 
   relu: (_, x) => Float64Array.from(x, (v) => activate(v, 'relu')),
 
@@ -344,6 +370,38 @@ interface Normalized extends Fused {
 function moments(values: readonly number[]): [number, number] {
   const mean = values.reduce((sum, v) => sum + v, 0) / values.length
   return [mean, values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length]
+}
+
+interface Smoothed {
+  labelSmoothing?: number
+}
+
+/** The rule of all losses: the weighted mean of the losses of the samples that weigh something; 0 of none. */
+function rowLoss(weights: Numbers, lossOf: (sample: number) => number): Float64Array {
+  let total = 0
+  let mass = 0
+  for (let i = 0; i < weights.length; i++) {
+    if (!weights[i]) continue
+    total += weights[i] * lossOf(i)
+    mass += weights[i]
+  }
+  return Float64Array.of(mass > 0 ? total / mass : 0)
+}
+
+/** The loss of a sample is the mean of its elements'. */
+function meanLoss(x: Numbers, target: Numbers, weights: Numbers, of: (x: number, target: number) => number): Float64Array {
+  const n = x.length / weights.length
+  return rowLoss(weights, (i) => {
+    let sum = 0
+    for (let j = i * n; j < (i + 1) * n; j++) sum += of(x[j], target[j])
+    return sum / n
+  })
+}
+
+function logSoftmax(x: number[]): number[] {
+  const top = Math.max(...x)
+  const log = Math.log(x.reduce((sum, v) => sum + Math.exp(v - top), 0))
+  return x.map((v) => v - top - log)
 }
 
 function activate(v: number, activation?: Activation): number {

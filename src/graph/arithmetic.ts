@@ -1,0 +1,33 @@
+// Functions of + - * / only: Math.pow, Math.log and Math.cos may round differently from engine to engine, these do not. What is drawn
+// and trained from a seed has the same bits everywhere.
+
+/** x^n for an integer n from 0 on, by squaring. */
+export function power(x: number, n: number): number {
+  let y = 1
+  for (let square = x; n > 0; n = Math.floor(n / 2), square *= square) if (n % 2) y *= square
+  return y
+}
+
+/** ln x for a normal x > 0: relative error below 2^-50. */
+export function log(x: number): number {
+  // x = m 2^e with m in [sqrt(1/2), sqrt(2)]; then ln m = 2 artanh z = 2 (z + z^3 / 3 + z^5 / 5 ...), |z| <= 0.172.
+  let m = x
+  let e = 0
+  for (; m < Math.SQRT1_2; m *= 2) e--
+  for (; m > Math.SQRT2; m /= 2) e++
+  const z = (m - 1) / (m + 1)
+  let sum = 0
+  for (let k = 25; k >= 1; k -= 2) sum = sum * z * z + 1 / k
+  return 2 * z * sum + e * Math.LN2
+}
+
+/** cos(pi x) for x in [0, 1]: absolute error below 2^-50. */
+export function cosPi(x: number): number {
+  // Of the half of the range where the series is short: cos(pi - t) = -cos t.
+  if (x > 0.5) return -cosPi(1 - x)
+  const t = Math.PI * x
+  // 1 - t^2 / 2! + t^4 / 4! ..., from the last term on: t^24 / 24! is 10^-19.
+  let sum = 1
+  for (let k = 22; k >= 2; k -= 2) sum = 1 - (sum * t * t) / (k * (k - 1))
+  return sum
+}

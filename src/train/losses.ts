@@ -1,0 +1,74 @@
+// What a trainer minimizes. A `Loss` says which value of the model it judges, what the target of a sample looks like, and makes the node.
+// Every one is, over a batch, the sum of weight * loss of the sample over the sum of the weights.
+
+import type { Dtype, Node, Shape } from '../graph/node'
+import * as cross from '../ops/crossEntropy'
+import * as ops from '../ops/losses'
+
+export interface Loss {
+  /** The op's name. */
+  readonly name: string
+  /** The value that the loss judges for an output of the model: what goes into a last softmax or sigmoid that the loss has in itself. */
+  prediction(output: Node): Node
+  /** Of one sample, for a value of `prediction`. Class indices are i32 [1]. */
+  target(prediction: Node): { dtype: Dtype; shape: Shape }
+  /** The loss of the batch: one number. `target` as said above, `weights` [1]: how much a sample counts. */
+  node(prediction: Node, target: Node, weights: Node): Node
+}
+
+/**
+ * Of a classifier with one right class: -ln of its probability. Targets are class indices; a sample with an index that is no class, such
+ * as -1, does not count. `labelSmoothing` in [0, 1): the share of the probability that is spread over all classes.
+ */
+export function crossEntropy(options: { labelSmoothing?: number } = {}): Loss {
+  return {
+    name: 'crossEntropy',
+    prediction: before('softmax', 'logSoftmax'),
+    target: () => ({ dtype: 'i32', shape: [1] }),
+    node: (x, target, weights) => cross.crossEntropy(x, target, weights, options),
+  }
+}
+
+/** Of a classifier with a probability of every class as target (soft labels, mixed images). */
+export function categoricalCrossEntropy(options: { labelSmoothing?: number } = {}): Loss {
+  const node: Loss['node'] = (x, target, weights) => ops.categoricalCrossEntropy(x, target, weights, options)
+  return { name: 'categoricalCrossEntropy', prediction: before('softmax', 'logSoftmax'), target: alike, node }
+}
+
+/** Of independent yes-or-no answers: each target in [0, 1]. The model ends in logits or in a sigmoid. */
+export function binaryCrossEntropy(): Loss {
+  return { name: 'binaryCrossEntropy', prediction: before('sigmoid'), target: alike, node: ops.binaryCrossEntropy }
+}
+
+/** Mean of the squared errors. */
+export function meanSquaredError(): Loss {
+  return { name: 'meanSquaredError', prediction: before(), target: alike, node: ops.meanSquaredError }
+}
+
+/** Mean of the absolute errors. */
+export function meanAbsoluteError(): Loss {
+  return { name: 'meanAbsoluteError', prediction: before(), target: alike, node: ops.meanAbsoluteError }
+}
+
+/** Squared for errors up to `delta` (default 1), absolute beyond: outliers pull no harder than an error of `delta`. */
+export function huber(options: { delta?: number } = {}): Loss {
+  const node: Loss['node'] = (x, target, weights) => ops.huber(x, target, weights, options)
+  return { name: 'huber', prediction: before(), target: alike, node }
+}
+
+/** Kullback-Leibler divergence of the model's probabilities from those of the target: to learn from another model's answers. */
+export function klDivergence(): Loss {
+  return { name: 'klDivergence', prediction: before('softmax', 'logSoftmax'), target: alike, node: ops.klDivergence }
+}
+
+/** Of a classifier that keeps a margin of 1 between its answers: targets are -1 or 1. */
+export function hinge(): Loss {
+  return { name: 'hinge', prediction: before(), target: alike, node: ops.hinge }
+}
+
+/** What goes into an output that one of these ops makes; any other output as it is. */
+function before(...ops: string[]): Loss['prediction'] {
+  return (output) => (ops.includes(output.op) ? output.inputs[0] : output)
+}
+
+const alike: Loss['target'] = ({ shape }) => ({ dtype: 'f32', shape })
