@@ -14,6 +14,7 @@
 // fraction is 4 bits or more its integer part is the answer; the others, one in four thousand, are computed in integers, and so
 // are channels with a shift to the left, whose factor is NaN. Beyond |z| = 256 the bits still grow with z, and the answer saturates.
 
+import { madd } from '../f32/tile'
 import { requantize } from './requantize'
 
 /** Bytes of a panel before its weights. */
@@ -268,10 +269,10 @@ export function begin(sums: usize, yZero: i32, lo: i32, hi: i32): void {
 // @ts-ignore: decorator
 @inline
 function scaled(sum: v128, factor: v128, nudge: v128, base: v128, positive: bool): v128 {
-  const z = f32x4.mul(f32x4.convert_i32x4_s(sum), factor)
-  if (positive) return f32x4.add(z, base)
-  // -0.0 has the sign bit alone.
-  return f32x4.add(f32x4.add(z, v128.or(v128.and(sum, f32x4.splat(-0.0)), nudge)), base)
+  const v = f32x4.convert_i32x4_s(sum)
+  if (positive) return madd(v, factor, base)
+  // -0.0 has the sign bit alone. A fused product has a rounding less.
+  return f32x4.add(madd(v, factor, v128.or(v128.and(sum, f32x4.splat(-0.0)), nudge)), base)
 }
 
 /** The integer parts of two vectors, moved to the zero point, as i16. */
