@@ -177,14 +177,14 @@ export const conv2dOp: Op<Conv2dAttrs> = {
         const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
         const block = Math.min(WINOGRAD_BLOCK, 4 * Math.ceil((down * across) / 4))
         const { before, after } = winogradArgs(e, node)
-        const scratch = e.scratch(48 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128))
+        const scratch = e.scratch(56 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128))
         const sizes = [rows(e, node), ih, iw, ic, oh, ow, node.shape[2], pt, pl] as const
         e.call('packedConv2d_i8_winograd', ...before, scratch, block, ...sizes, ...after)
         return
       }
       // A kernel row is contiguous in x and in w, unless it is dilated.
       const [segments, chunk] = dw === 1 ? [kh, kw * ic] : [kh * kw, ic]
-      const layout = { segments, chunk, channelStep: kh * kw * ic, segmentStep: chunk, step: 1 }
+      const layout = { segments, chunk, channelStep: kh * kw * ic, segmentStep: chunk, step: 1, four: 1 } as const
       const { before, after } = packedArgs(e, node, layout)
       const image = ((oh - 1) * sh + (kh - 1) * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1) * ic
       e.call('packedConv2d_i8', ...before, e.scratch(packedScratch(kh * kw + oh * ow, image)), ...convSizes(e, node), ...after)

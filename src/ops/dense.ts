@@ -98,7 +98,7 @@ export const denseOp: Op<DenseAttrs> = {
         e.call('dense_i8', ...before, m, n, k, ...after)
         return
       }
-      const { before, after } = packedArgs(e, node, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1 })
+      const { before, after } = packedArgs(e, node, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1, four: 1 })
       // A 1x1 convolution on an image of one row, a pixel for each sample.
       const sizes = [1, 1, m, k, 1, m, n, 1, 1, 1, 1, 1, 1, 0, 0] as const
       e.call('packedConv2d_i8', ...before, e.scratch(packedScratch(1 + m, m * k)), ...sizes, ...after)

@@ -120,10 +120,10 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
       }
       const { ow, kh, kw, sw, dh, dw } = windowOf(node)
       const oc = node.shape[2]
-      const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc }
+      const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc, four: 0 } as const
       const { before, after } = packedArgs(e, node, layout)
       const lines = (((kh - 1) >> 1) * 2 * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1)
-      e.call('packedDepthwiseConv2d_i8', ...before, e.scratch(48 + 8 * lines), ...convSizes(e, node), ...after)
+      e.call('packedDepthwiseConv2d_i8', ...before, e.scratch(56 + 8 * lines), ...convSizes(e, node), ...after)
     },
   },
 }
