@@ -11,7 +11,7 @@
 
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { adam, conv2d, input, Model, Random, Session, Trainer, tinyCnn } from '../dist/index.js'
+import { adam, conv2d, input, Model, quantize, Random, Session, Trainer, tinyCnn } from '../dist/index.js'
 
 const ROUNDS = 15
 /** Each measurement repeats its call for about this long, in milliseconds. */
@@ -78,8 +78,9 @@ function peakI8(host) {
  * A packed int8 kernel, one image, stride 1, padding "same": gemm is a 1x1 window on a row of pixels. Results are compared with the
  * kernel of the standalone module, which the tests compare with exact integers.
  */
-function packed(host, kind, name, { h, w, ic, oc, window }) {
+function packed(host, kind, name, { h, w, ic, oc, window, variant = 'direct' }) {
   const depthwise = kind === 'depthwise_i8'
+  const winograd = variant === 'winograd2'
   const taps = window * window
   const k = depthwise ? taps : taps * ic
   const bytes = (n) => Int8Array.from({ length: n }, () => random.integer(255) - 127)
@@ -95,13 +96,23 @@ function packed(host, kind, name, { h, w, ic, oc, window }) {
   const sizes = [1, h, w, ic, h, w, oc, window, window, 1, 1, 1, 1, (window - 1) >> 1, (window - 1) >> 1]
   const numbers = [3, -5, -128, 127]
   const [leaf, kernel] = depthwise ? ['depthwiseConv2d_i8', 'packedDepthwiseConv2d_i8'] : ['conv2d_i8', 'packedConv2d_i8']
-  host.kernels.pack_i8(weights, bias, multiplier, shift, panels, oc, ...layout)
-  const run = () => host.kernels[kernel](x, panels, y, scratch, ...sizes, ...numbers)
+  let run
+  if (winograd) {
+    const [u, block] = [host.alloc(Math.ceil(oc / 8) * (56 + 64 * ic)), 16]
+    const room = host.alloc(56 + ((h + 3) * (w + 3) * ic) / 2 + block * (8 * ic + 128))
+    const geometry = [1, h, w, ic, h, w, oc, 1, 1]
+    host.kernels.pack_i8_winograd(weights, bias, multiplier, shift, u, oc, ic)
+    run = () => host.kernels.packedConv2d_i8_winograd(x, u, y, room, block, ...geometry, ...numbers)
+  } else {
+    host.kernels.pack_i8(weights, bias, multiplier, shift, panels, oc, ...layout)
+    run = () => host.kernels[kernel](x, panels, y, scratch, ...sizes, ...numbers)
+  }
   run()
   host.kernels[leaf](x, weights, bias, multiplier, shift, exact, ...sizes, ...numbers)
   if (Buffer.compare(host.bytes(y, h * w * oc), host.bytes(exact, h * w * oc)))
     throw new Error(`${kind} ${name}: the packed kernel and the module's differ`)
-  return { kind, name, build: host.build, flops: 2 * h * w * oc * k, run }
+  const shape = { h, ic, oc, variant }
+  return { kind, name, ...(kind === 'conv_i8' && { shape }), build: host.build, flops: 2 * h * w * oc * k, run }
 }
 
 function gemm(host, m, n, k) {
@@ -231,12 +242,13 @@ function depthwise(host, h, c, kind) {
 async function step(build) {
   const batch = 64
   const model = tinyCnn({ shape: [28, 28, 1], classes: 10, normalize: { mean: 0.5, std: 0.5 } })
-  const trainer = new Trainer(model, { batch, optimizer: adam(), build })
+  const optimizer = adam()
+  const trainer = new Trainer(model, { batch, optimizer, build })
   const session = await Session.create(trainer.plan(), { build })
   const [x, labels, weights] = ['input', 'labels', 'weights'].map((n) => session.plan.inputs.find((p) => p.name === n))
   const images = floats(batch * 784)
   const [classes, ones] = [Int32Array.from({ length: batch }, (_, i) => i % 10), new Float32Array(batch).fill(1)]
-  session.view(session.plan.state.find((r) => r.name === 'hyper')).set([1e-3, 1])
+  session.view(session.plan.state.find((r) => r.name === 'hyper')).set(optimizer.hyper(1000, optimizer.lr))
   const run = () => {
     session.feed(x, images)
     session.feed(labels, classes)
@@ -269,6 +281,7 @@ for (const host of hosts) {
     [8, 64, 64],
   ]) {
     rows.push(packed(host, 'conv_i8', `${h}x${ic}->${oc}`, { h, w: h, ic, oc, window: 3 }))
+    rows.push(packed(host, 'conv_i8', `${h}x${ic}->${oc} winograd2`, { h, w: h, ic, oc, window: 3, variant: 'winograd2' }))
   }
   for (const [h, c] of [
     [48, 32],
@@ -348,23 +361,30 @@ const result = {
 }
 
 /** The variant that the table picks for a shape: what a plan of such a layer calls. */
-function picked({ h, ic, oc }) {
-  const plan = new Model(conv2d({ filters: oc, kernel: 3, padding: 'same' })(input([h, h, ic]))).plan()
-  const call = plan.calls.find((c) => c.kernel === 'conv2d_f32_winograd')
+async function picked({ h, ic, oc }, kind) {
+  const model = new Model(conv2d({ filters: oc, kernel: 3, padding: 'same' })(input([h, h, ic])))
+  const { calls } = (kind === 'conv_i8' ? await quantize(model, { x: floats(h * h * ic) }) : model).plan()
+  if (calls.some((c) => c.kernel === 'packedConv2d_i8_winograd')) return 'winograd2'
+  const call = calls.find((c) => c.kernel === 'conv2d_f32_winograd')
   return call ? `winograd${call.args[5]}` : 'direct'
 }
 
 if (json) console.log(JSON.stringify(result, null, 2))
 else if (explain) {
-  console.log('build    shape           direct  winograd2  winograd4   table picks   fastest')
+  console.log('build    kernel   shape           direct  winograd2  winograd4   table picks   fastest')
   for (const direct of rows.filter((r) => r.shape?.variant === 'direct')) {
     const { h, ic, oc } = direct.shape
     const same = rows.filter(
-      (r) => r.build === direct.build && r.shape && r.shape.h === h && r.shape.ic === ic && r.shape.oc === oc,
+      (r) => r.build === direct.build && r.kind === direct.kind && r.shape?.h === h && r.shape.ic === ic && r.shape.oc === oc,
     )
     const fastest = same.reduce((a, b) => (b.gflops > a.gflops ? b : a)).shape.variant
-    const speeds = same.map((r) => r.gflops.toFixed(1).padStart(9)).join('  ')
-    console.log(`${direct.build.padEnd(8)} ${direct.name.padEnd(12)} ${speeds}   ${picked(direct.shape).padEnd(12)}  ${fastest}`)
+    const speeds = ['direct', 'winograd2', 'winograd4'].map((variant) =>
+      (same.find((r) => r.shape.variant === variant)?.gflops.toFixed(1) ?? '').padStart(9),
+    )
+    const choice = await picked(direct.shape, direct.kind)
+    console.log(
+      `${direct.build.padEnd(8)} ${direct.kind.padEnd(8)} ${direct.name.padEnd(12)} ${speeds.join('  ')}   ${choice.padEnd(12)}  ${fastest}`,
+    )
   }
 } else {
   const peaks = `128-bit peak ${result.peak.muladd.toFixed(1)} GFLOP/s multiply + add, ${result.peak.fma?.toFixed(1) ?? 'not available'} fused, ${result.peak.i8.toFixed(1)} GOP/s int8`
