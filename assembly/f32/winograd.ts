@@ -16,14 +16,14 @@ import { clamp1, clamp4, madd } from './tile'
 
 // @ts-ignore: decorator
 @inline
-function plus<T>(a: T, b: T): T {
+export function plus<T>(a: T, b: T): T {
   if (isVector<T>()) return f32x4.add(a, b)
   return a + b
 }
 
 // @ts-ignore: decorator
 @inline
-function minus<T>(a: T, b: T): T {
+export function minus<T>(a: T, b: T): T {
   if (isVector<T>()) return f32x4.sub(a, b)
   return a - b
 }
@@ -38,7 +38,7 @@ function clamped<T>(v: T, lo: T, hi: T): T {
 /** a * b + c. */
 // @ts-ignore: decorator
 @inline
-function scaled<T>(a: T, b: T, c: T): T {
+export function scaled<T>(a: T, b: T, c: T): T {
   if (isVector<T>()) return madd(a, b, c)
   return a * b + c
 }
@@ -46,7 +46,7 @@ function scaled<T>(a: T, b: T, c: T): T {
 /** A constant. V8 builds one anew wherever it is written, so the loops keep theirs in variables. */
 // @ts-ignore: decorator
 @inline
-function constant<T>(v: f32): T {
+export function constant<T>(v: f32): T {
   if (isVector<T>()) return f32x4.splat(v)
   return v
 }
@@ -54,7 +54,7 @@ function constant<T>(v: f32): T {
 /** One column (or row) of B^T x: n + 2 values, `from` bytes apart, to as many `to` bytes apart. p4, n4, n5: 4, -4, -5. */
 // @ts-ignore: decorator
 @inline
-function enterLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, n4: T, n5: T): void {
+export function enterLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, n4: T, n5: T): void {
   const d0 = load<T>(x)
   const d1 = load<T>(x + from)
   const d2 = load<T>(x + 2 * from)

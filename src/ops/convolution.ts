@@ -45,6 +45,17 @@ export function convolve(
 
 /** dw += the gradient by the weights. */
 export function convolveDw(e: Emit, g: Convolution, x: Buffer, dy: Buffer, dw: Buffer): void {
+  const tile = winogradTile(e, 'f32', g)
+  if (tile) {
+    const { batch, ih, iw, ic, oh, ow, oc, pt, pl } = g
+    const [down, across] = [Math.ceil(oh / tile), Math.ceil(ow / tile)]
+    const four = (n: number) => Math.ceil(n / 4) * 4
+    const block = Math.min(WINOGRAD_BLOCK_DW, batch * down * across)
+    const images = four((tile * down + 2) * (tile * across + 2) * ic) + four(tile * down * tile * across * oc)
+    const scratch = e.scratch(images + (tile + 2) ** 2 * (4 + block * (four(ic) + four(oc)) + oc * four(ic)))
+    e.call('conv2d_f32_dw_winograd', x, dy, dw, scratch, tile, block, batch, ih, iw, ic, oh, ow, oc, pt, pl)
+    return
+  }
   e.call('conv2d_f32_dw', x, dy, dw, padded(e, g), ...sizesOf(g))
 }
 
@@ -109,6 +120,8 @@ export function winogradTile(
 
 /** Tiles transformed at once: their transforms stay in the second-level cache. */
 export const WINOGRAD_BLOCK = 16
+/** The same for the gradient by the weights, whose sums are loaded and stored once for each block. */
+const WINOGRAD_BLOCK_DW = 32
 
 /** `strides`: first, wo, wi, wr, ws of conv2d_f32_winograd_pack; `sizes`: batch ih iw ic oh ow oc pt pl of the convolution. */
 function winograd(
