@@ -150,7 +150,7 @@ function conv(host, h, ic, oc, kind) {
   })
   if (kind === 'dw') return row(() => host.kernels.conv2d_f32_dw(at.x, at.dy, dw, scratch, ...sizes))
   if (kind === 'dx') {
-    host.kernels.conv2d_f32_dx_pack(at.w, 0, packed, oc, 3, 3, ic)
+    host.kernels.conv2d_f32_dx_pack(at.w, 0, packed, oc, 3, 3, ic, 1, 1, 1, 1)
     return row(() => host.kernels.conv2d_f32_dx(at.dy, packed, at.dx, scratch, ...sizes, -Infinity, Infinity, 1))
   }
   let run

@@ -113,7 +113,19 @@ describe.each(builds)('$name', (build) => {
       const length = Math.ceil(ic / 8) * 8 * (taps * oc + 1)
       const flipped = (j: number, i: number) => w[((i % oc) * taps + taps - 1 - Math.floor(i / oc)) * ic + j]
       for (const bias of [undefined, floats(random, ic)]) {
-        const got = run(build, 'conv2d_f32_dx_pack', [in_(w), bias ? in_(bias) : 0, out('f32', length), oc, kh, kw, ic])
+        const got = run(build, 'conv2d_f32_dx_pack', [
+          in_(w),
+          bias ? in_(bias) : 0,
+          out('f32', length),
+          oc,
+          kh,
+          kw,
+          ic,
+          1,
+          1,
+          1,
+          1,
+        ])
         expect(got, `${[oc, kh, kw, ic]}`).toEqual([packed(ic, taps * oc, flipped, bias)])
       }
     }

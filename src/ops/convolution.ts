@@ -70,7 +70,7 @@ export function convolveDx(e: Emit, name: string, g: Convolution, dy: Buffer, w:
     return
   }
   const packed = e.scratch(transposedLength(g))
-  e.call('conv2d_f32_dx_pack', w(), 0, packed, g.oc, g.kh, g.kw, g.ic)
+  e.call('conv2d_f32_dx_pack', w(), 0, packed, g.oc, g.kh, g.kw, g.ic, g.sh, g.sw, g.dh, g.dw)
   e.call('conv2d_f32_dx', dy, packed, dx, e.scratch(spreadLength(g)), ...sizesOf(g), ...CLAMPS.none, 1)
 }
 
@@ -86,16 +86,20 @@ export function convolveTransposed(
   clamp: readonly [number, number],
 ): void {
   const packed = e.prepared(`${name}/packed`, transposedLength(g), (to) =>
-    e.call('conv2d_f32_dx_pack', w(), bias, to, g.oc, g.kh, g.kw, g.ic),
+    e.call('conv2d_f32_dx_pack', w(), bias, to, g.oc, g.kh, g.kw, g.ic, g.sh, g.sw, g.dh, g.dw),
   )
   e.call('conv2d_f32_dx', y, packed, x, e.scratch(spreadLength(g)), ...sizesOf(g), ...clamp, 0)
 }
 
 /** Elements of conv2d_f32_dx's packed weights. */
-const transposedLength = ({ ic, oc, kh, kw }: Convolution): number => Math.ceil(ic / 8) * 8 * (kh * kw * oc + 1)
+const transposedLength = ({ ic, oc, kh, kw, sh, sw }: Convolution): number => Math.ceil(ic / 8) * 8 * (kh * kw * oc + sh * sw)
 
-/** Elements of conv2d_f32_dx's scratch: dy of one image, spread by the stride. */
-const spreadLength = ({ ih, iw, oc, kh, kw, dh, dw }: Convolution): number => (ih + (kh - 1) * dh) * (iw + (kw - 1) * dw) * oc
+/** Elements of conv2d_f32_dx's scratch: dy of one image with a border of zeros. */
+function spreadLength({ ih, iw, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl }: Convolution): number {
+  const side = (taps: number, dilation: number, stride: number, out: number, size: number, before: number) =>
+    Math.floor(((taps - 1) * dilation) / stride) + Math.max(out, Math.floor((size - 1 + before) / stride) + 1)
+  return side(kh, dh, sh, oh, ih, pt) * side(kw, dw, sw, ow, iw, pl) * oc
+}
 
 /** Scratch for one image with its padding made real; none when the window never leaves the image. */
 function padded(e: Emit, { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl }: Convolution): Buffer | 0 {
