@@ -157,7 +157,7 @@ function conv(host, h, ic, oc, kind) {
   if (kind) {
     const tiles = Math.ceil(h / kind) ** 2
     const block = Math.min(16, tiles)
-    const space = (kind * Math.ceil(h / kind) + 2) ** 2 * ic + 4 + (kind + 2) ** 2 * (4 + block * (ic + oc + 8))
+    const space = (kind * Math.ceil(h / kind) + 2) ** 2 * ic + 4 + 144 + (kind + 2) ** 2 * (block * (ic + oc + 8) + 32)
     const [u, room] = [host.alloc((kind + 2) ** 2 * (oc + 8) * (ic + 1)), host.alloc(space)]
     host.kernels.conv2d_f32_winograd_pack(at.w, u, room, kind, oc, ic, 0, 9 * ic, 1, 3 * ic, ic)
     run = () =>

@@ -71,7 +71,7 @@ describe.each(builds)('$name', (build) => {
       const pack = [in_(w), out('f32', packed), scratch('f32', 72), tile, oc, ic, 0, 9 * ic, 1, 3 * ic, ic]
       const [u] = run(build, 'conv2d_f32_winograd_pack', pack)
       const space =
-        four(group * (tile * down + 2) * (tile * across + 2) * ic) + positions * 4 + positions * block * (four(ic) + four(oc))
+        four(group * (tile * down + 2) * (tile * across + 2) * ic) + 144 + positions * (block * (four(ic) + four(oc)) + 32)
       const sizes = [tile, block, group, batch, ih, iw, ic, oh, ow, oc, c.pt, c.pl, c.relu ? 0 : -Infinity, Infinity]
       const buffers = [in_(x), in_(u), in_(b)]
       const [y] = run(build, 'conv2d_f32_winograd', [

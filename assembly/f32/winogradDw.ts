@@ -11,32 +11,42 @@
 
 import { outer } from './outer'
 import { spread } from './spread'
-import { constant, enterLine, minus, plus, scaled } from './winograd'
+import { APART, COLUMN, constant, enterLine, minus, plus, ROW, scaled } from './winograd'
 
 /** One column (or row) of A dy: n values, `from` bytes apart, to n + 2. */
 // @ts-ignore: decorator
 @inline
 function gradientLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T): void {
   const d0 = load<T>(x)
-  const d1 = load<T>(x + from)
+  x += from
+  const d1 = load<T>(x)
   store<T>(y, d0)
+  y += to
   if (n == 2) {
-    store<T>(y + to, plus<T>(d0, d1))
-    store<T>(y + 2 * to, minus<T>(d0, d1))
-    store<T>(y + 3 * to, minus<T>(minus<T>(d1, d1), d1))
+    store<T>(y, plus<T>(d0, d1))
+    y += to
+    store<T>(y, minus<T>(d0, d1))
+    y += to
+    store<T>(y, minus<T>(minus<T>(d1, d1), d1))
   } else {
-    const d2 = load<T>(x + 2 * from)
-    const d3 = load<T>(x + 3 * from)
+    x += from
+    const d2 = load<T>(x)
+    x += from
+    const d3 = load<T>(x)
     const even = plus<T>(d0, d2)
     const odd = plus<T>(d1, d3)
-    store<T>(y + to, plus<T>(even, odd))
-    store<T>(y + 2 * to, minus<T>(even, odd))
+    store<T>(y, plus<T>(even, odd))
+    y += to
+    store<T>(y, minus<T>(even, odd))
+    y += to
     const far = scaled<T>(d2, p4, d0)
     const half = scaled<T>(d3, p4, d1)
     const twice = plus<T>(half, half)
-    store<T>(y + 3 * to, plus<T>(far, twice))
-    store<T>(y + 4 * to, minus<T>(far, twice))
-    store<T>(y + 5 * to, d3)
+    store<T>(y, plus<T>(far, twice))
+    y += to
+    store<T>(y, minus<T>(far, twice))
+    y += to
+    store<T>(y, d3)
   }
 }
 
@@ -72,14 +82,16 @@ function weightLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, zero:
  * n        2 or 4: the pixels of dy that a tile has in each direction
  * block    tiles transformed before their products are summed up
  * scratch  elements, with th = ceil(oh / n), tw = ceil(ow / n), ceil4 rounding up to 4: (n * th + 2) * (n * tw + 2) * ic and
- *          n * th * n * tw * oc, each rounded up to 4; then (n + 2)^2 * (4 + block * (ceil4(ic) + ceil4(oc)) + oc * ceil4(ic))
+ *          n * th * n * tw * oc, each rounded up to 4; then 144 + (n + 2)^2 * (block * (ceil4(ic) + ceil4(oc)) + oc * ceil4(ic) + 48)
  */
 export function conv2d_f32_dw_winograd(
   x: usize, dy: usize, dw: usize, scratch: usize,
   n: i32, block: i32, batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32,
 ): void {
-  if (ASC_FEATURE_SIMD) gradient<v128>(x, dy, dw, scratch, n, block, batch, ih, iw, ic, oh, ow, oc, pt, pl)
-  else gradient<f32>(x, dy, dw, scratch, n, block, batch, ih, iw, ic, oh, ow, oc, pt, pl)
+  if (ASC_FEATURE_SIMD) {
+    if (n == 2) gradient<v128>(x, dy, dw, scratch, 2, block, batch, ih, iw, ic, oh, ow, oc, pt, pl)
+    else gradient<v128>(x, dy, dw, scratch, 4, block, batch, ih, iw, ic, oh, ow, oc, pt, pl)
+  } else gradient<f32>(x, dy, dw, scratch, n, block, batch, ih, iw, ic, oh, ow, oc, pt, pl)
 }
 
 // @ts-ignore: decorator
@@ -94,7 +106,6 @@ function gradient<T>(
   const ph = n * down + 2
   const pw = n * across + 2
   const lanes = isVector<T>() ? 4 : 1
-  const vector = lanes << 2
   const p4 = constant<T>(4)
   const n4 = constant<T>(-4)
   const n5 = constant<T>(-5)
@@ -107,12 +118,12 @@ function gradient<T>(
   const patch = g + ((n * down * gLine + 15) & -16)
   const vRow = ((ic + 3) & -4) << 2
   const sRow = ((oc + 3) & -4) << 2
-  const v = patch + ((t * t) << 4)
-  const vPosition = block * vRow
+  const v = patch + 6 * ROW
+  const vPosition = block * vRow + APART
   const s = v + t * t * vPosition
-  const sPosition = block * sRow
+  const sPosition = block * sRow + APART
   const u = s + t * t * sPosition
-  const uPosition = oc * vRow
+  const uPosition = oc * vRow + APART
   memory.fill(u, 0, t * t * uPosition)
   let q = 0
   for (let b = 0; b < batch; b++) {
@@ -124,18 +135,18 @@ function gradient<T>(
           const from = scratch + (ty * n * line + tx * n * pixel + (c << 2))
           const to = v + q * vRow + (c << 2)
           for (let j = 0; j < t; j++) {
-            enterLine<T>(from + j * pixel, line, patch + j * vector, t * vector, n, p4, n4, n5)
+            enterLine<T>(from + j * pixel, line, patch + j * COLUMN, ROW, n, p4, n4, n5)
           }
           for (let i = 0; i < t; i++) {
-            enterLine<T>(patch + i * t * vector, vector, to + i * t * vPosition, vPosition, n, p4, n4, n5)
+            enterLine<T>(patch + i * ROW, COLUMN, to + i * t * vPosition, vPosition, n, p4, n4, n5)
           }
         }
         for (let c = 0; c < oc; c += lanes) {
           const from = g + (ty * n * gLine + tx * n * gPixel + (c << 2))
           const to = s + q * sRow + (c << 2)
-          for (let j = 0; j < n; j++) gradientLine<T>(from + j * gPixel, gLine, patch + j * vector, n * vector, n, p4)
+          for (let j = 0; j < n; j++) gradientLine<T>(from + j * gPixel, gLine, patch + j * COLUMN, ROW, n, p4)
           for (let i = 0; i < t; i++) {
-            gradientLine<T>(patch + i * n * vector, vector, to + i * t * sPosition, sPosition, n, p4)
+            gradientLine<T>(patch + i * ROW, COLUMN, to + i * t * sPosition, sPosition, n, p4)
           }
         }
         q++
@@ -154,19 +165,19 @@ function gradient<T>(
     for (let c = 0; c < ic; c += lanes) {
       const from = u + (o * vRow + (c << 2))
       for (let j = 0; j < t; j++) {
-        weightLine<T>(from + j * uPosition, t * uPosition, patch + j * vector, t * vector, n, zero)
+        weightLine<T>(from + j * uPosition, t * uPosition, patch + j * COLUMN, ROW, n, zero)
       }
       for (let i = 0; i < 3; i++) {
         // In place: the 3 results of a row go where its first values were.
-        const row = patch + i * t * vector
-        weightLine<T>(row, vector, row, vector, n, zero)
+        const row = patch + i * ROW
+        weightLine<T>(row, COLUMN, row, COLUMN, n, zero)
         for (let j = 0; j < 3; j++) {
           const to = dw + (((o * 9 + i * 3 + j) * ic + c) << 2)
-          if (c + lanes <= ic) store<T>(to, plus<T>(load<T>(to), load<T>(row + j * vector)))
+          if (c + lanes <= ic) store<T>(to, plus<T>(load<T>(to), load<T>(row + j * COLUMN)))
           else {
             for (let l = 0; c + l < ic; l++) {
               const at = to + (l << 2)
-              store<f32>(at, load<f32>(at) + load<f32>(row + j * vector + (l << 2)))
+              store<f32>(at, load<f32>(at) + load<f32>(row + j * COLUMN + (l << 2)))
             }
           }
         }

@@ -52,7 +52,7 @@ export function convolveDw(e: Emit, g: Convolution, x: Buffer, dy: Buffer, dw: B
     const four = (n: number) => Math.ceil(n / 4) * 4
     const block = Math.min(WINOGRAD_BLOCK_DW, batch * down * across)
     const images = four((tile * down + 2) * (tile * across + 2) * ic) + four(tile * down * tile * across * oc)
-    const scratch = e.scratch(images + (tile + 2) ** 2 * (4 + block * (four(ic) + four(oc)) + oc * four(ic)))
+    const scratch = e.scratch(images + 144 + (tile + 2) ** 2 * (block * (four(ic) + four(oc)) + oc * four(ic) + 48))
     e.call('conv2d_f32_dw_winograd', x, dy, dw, scratch, tile, block, batch, ih, iw, ic, oh, ow, oc, pt, pl)
     return
   }
@@ -151,6 +151,6 @@ function winograd(
     e.call('conv2d_f32_winograd_pack', w(), to, e.scratch(72), tile, oc, ic, ...strides),
   )
   const images = four(group * (tile * down + 2) * (tile * across + 2) * ic)
-  const scratch = e.scratch(images + positions * 4 + positions * block * (four(ic) + four(oc)))
+  const scratch = e.scratch(images + 144 + positions * (block * (four(ic) + four(oc)) + 32))
   e.call('conv2d_f32_winograd', x, packed, bias, y, scratch, tile, block, group, ...sizes, ...clamp, add)
 }
