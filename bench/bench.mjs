@@ -99,7 +99,7 @@ function packed(host, kind, name, { h, w, ic, oc, window, variant = 'direct' }) 
   let run
   if (winograd) {
     const [u, block] = [host.alloc(Math.ceil(oc / 8) * (56 + 64 * ic)), 16]
-    const room = host.alloc(56 + ((h + 3) * (w + 3) * ic) / 2 + block * (8 * ic + 128))
+    const room = host.alloc(56 + ((h + 3) * (w + 3) * ic) / 2 + block * (8 * ic + 128) + 512)
     const geometry = [1, h, w, ic, h, w, oc, 1, 1]
     host.kernels.pack_i8_winograd(weights, bias, multiplier, shift, u, oc, ic)
     run = () => host.kernels.packedConv2d_i8_winograd(x, u, y, room, block, ...geometry, ...numbers)

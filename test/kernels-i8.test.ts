@@ -159,7 +159,7 @@ function winograd(
   const [panels] = run(build, 'pack_i8_winograd', [in_(w), ...fences(channels), out('i8', bytes), oc, ic])
   const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
   const [y, whole] = [4, 4 * Math.ceil((down * across) / 4)].map((block) => {
-    const room = scratch('i8', 224 + (2 * down + 2) * (2 * across + 2) * ic * 2 + block * (32 * ic + 512))
+    const room = scratch('i8', 224 + (2 * down + 2) * (2 * across + 2) * ic * 2 + block * (32 * ic + 512) + 2048)
     const sizes = [batch, ih, iw, ic, oh, ow, oc, pt, pl]
     const buffers = [in_(x), in_(panels), out('i8', outputs(s)), room]
     return run(build, 'packedConv2d_i8_winograd', [...buffers, block, ...sizes, ...ranges(range)])[0]

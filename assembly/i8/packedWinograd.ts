@@ -155,7 +155,7 @@ function below<T>(m: usize, position: i32): T {
  * u        packed by pack_i8_winograd
  * y        i8 [batch][oh][ow][oc]
  * scratch  bytes: 224, then one padded image in i16, (2 * th + 2) * (2 * tw + 2) * ic of them with th = ceil(oh / 2), tw = ceil(ow / 2);
- *          then 32 * block * ic, then 512 * block
+ *          then 32 * block * ic, then 512 * block, then 2048
  * block    tiles of 2x2 outputs transformed at once, a multiple of 4
  * Zero points, lo and hi in [-128, 127].
  */
@@ -184,9 +184,10 @@ function convolve(
   const line = pw * pixel
   const image = scratch + TILE
   const v = image + ph * line
-  const vPosition = block * pixel
+  // Apart, so that positions do not share the same few sets of the first-level cache.
+  const vPosition = block * pixel + 64
   const m = v + POSITIONS * vPosition
-  const mPosition = block << 5
+  const mPosition = (block << 5) + 64
   const pairs = ic >> 1
   const position = pairs << 5
   const panel = HEAD + POSITIONS * position

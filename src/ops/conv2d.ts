@@ -177,7 +177,7 @@ export const conv2dOp: Op<Conv2dAttrs> = {
         const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
         const block = Math.min(WINOGRAD_BLOCK, 4 * Math.ceil((down * across) / 4))
         const { before, after } = winogradArgs(e, node)
-        const scratch = e.scratch(56 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128))
+        const scratch = e.scratch(56 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128) + 512)
         const sizes = [rows(e, node), ih, iw, ic, oh, ow, node.shape[2], pt, pl] as const
         e.call('packedConv2d_i8_winograd', ...before, scratch, block, ...sizes, ...after)
         return
