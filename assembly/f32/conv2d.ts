@@ -90,10 +90,11 @@ export function conv2d_f32(
 /**
  * Packs w [oc][kh][kw][ic] for conv2d_f32_dx: flipped in both directions, oc and ic exchanged.
  *
+ * ldw   elements from one position of w to the next: ic, or more where w, bias and y are a range of the channels
  * bias  ic elements, or 0 (the null address): no bias, as a gradient wants it
  * y     ceil(ic / 8) * 8 * (kh * kw * oc + 1) elements
  */
-export function conv2d_f32_dx_pack(w: usize, bias: usize, y: usize, oc: i32, kh: i32, kw: i32, ic: i32): void {
+export function conv2d_f32_dx_pack(w: usize, bias: usize, y: usize, oc: i32, kh: i32, kw: i32, ic: i32, ldw: i32): void {
   const taps = kh * kw
   for (let j = 0; j < ic; j += 8) {
     const width = min(8, ic - j)
@@ -102,7 +103,7 @@ export function conv2d_f32_dx_pack(w: usize, bias: usize, y: usize, oc: i32, kh:
     y += 32
     for (let t = taps - 1; t >= 0; t--) {
       for (let o = 0; o < oc; o++) {
-        const from = w + (((o * taps + t) * ic + j) << 2)
+        const from = w + (((o * taps + t) * ldw + j) << 2)
         for (let l = 0; l < width; l++) store<f32>(y + (l << 2), load<f32>(from + (l << 2)))
         y += 32
       }
@@ -137,11 +138,12 @@ export function conv2d_f32_dx(
  * weights stay in registers while the whole image goes by.
  *
  * scratch  as for conv2d_f32
+ * ldy      elements from one pixel of dy to the next: oc, or more where dy and dw are a range of the output channels
  */
 export function conv2d_f32_dw(
   x: usize, dy: usize, dw: usize, scratch: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32,
-  sh: i32, sw: i32, dilh: i32, dilw: i32, pt: i32, pl: i32,
+  sh: i32, sw: i32, dilh: i32, dilw: i32, pt: i32, pl: i32, ldy: i32,
 ): void {
   const ph = (oh - 1) * sh + (kh - 1) * dilh + 1
   const pw = (ow - 1) * sw + (kw - 1) * dilw + 1
@@ -164,11 +166,11 @@ export function conv2d_f32_dw(
             const to = dw + ((o * k + at + q) << 2)
             const rest = chunk - q
             if (ASC_FEATURE_SIMD) {
-              if (rest > 4) outer4x8(window + (q << 2), dy + (o << 2), to, k, left, min(8, rest), oh, ow, lineBytes, <usize>(sw * ic << 2), <usize>(oc << 2))
-              else outer4x4(window + (q << 2), dy + (o << 2), to, k, left, rest, oh, ow, lineBytes, <usize>(sw * ic << 2), <usize>(oc << 2))
+              if (rest > 4) outer4x8(window + (q << 2), dy + (o << 2), to, k, left, min(8, rest), oh, ow, lineBytes, <usize>(sw * ic << 2), <usize>(ldy << 2))
+              else outer4x4(window + (q << 2), dy + (o << 2), to, k, left, rest, oh, ow, lineBytes, <usize>(sw * ic << 2), <usize>(ldy << 2))
               q += rest > 4 ? 8 : 4
             } else {
-              outer4x1(window + (q << 2), dy + (o << 2), to, k, left, oh, ow, lineBytes, <usize>(sw * ic << 2), <usize>(oc << 2))
+              outer4x1(window + (q << 2), dy + (o << 2), to, k, left, oh, ow, lineBytes, <usize>(sw * ic << 2), <usize>(ldy << 2))
               q++
             }
           }
@@ -176,7 +178,7 @@ export function conv2d_f32_dw(
       }
     }
     x += (ih * iw * ic) << 2
-    dy += (oh * ow * oc) << 2
+    dy += (oh * ow * ldy) << 2
   }
 }
 
