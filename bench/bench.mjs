@@ -148,7 +148,7 @@ function conv(host, h, ic, oc, kind) {
     flops: 2 * h * h * oc * 9 * ic,
     run,
   })
-  if (kind === 'dw') return row(() => host.kernels.conv2d_f32_dw(at.x, at.dy, dw, scratch, ...sizes))
+  if (kind === 'dw') return row(() => host.kernels.conv2d_f32_dw(at.x, at.dy, dw, scratch, ...sizes, oc))
   if (kind === 'dx') {
     host.kernels.conv2d_f32_dx_pack(at.w, 0, packed, oc, 3, 3, ic, 1, 1, 1, 1)
     return row(() => host.kernels.conv2d_f32_dx(at.dy, packed, at.dx, scratch, ...sizes, -Infinity, Infinity, 1))
@@ -159,7 +159,7 @@ function conv(host, h, ic, oc, kind) {
     const block = Math.min(16, tiles)
     const space = (kind * Math.ceil(h / kind) + 2) ** 2 * ic + 4 + 144 + (kind + 2) ** 2 * (block * (ic + oc + 8) + 32)
     const [u, room] = [host.alloc((kind + 2) ** 2 * (oc + 8) * (ic + 1)), host.alloc(space)]
-    host.kernels.conv2d_f32_winograd_pack(at.w, u, room, kind, oc, ic, 0, 9 * ic, 1, 3 * ic, ic)
+    host.kernels.conv2d_f32_winograd_pack(at.w, u, room, kind, oc, ic, oc, 0, 9 * ic, 1, 3 * ic, ic)
     run = () =>
       host.kernels.conv2d_f32_winograd(
         at.x,
@@ -217,7 +217,7 @@ function depthwise(host, h, c, kind) {
   const sizes = [1, h, h, c, h, h, c, 3, 3, 1, 1, 1, 1, 1, 1]
   const name = `${h}x${c} depthwise${kind ? ` ${kind}` : ''}`
   const row = (run) => ({ kind: 'conv', name, build: host.build, flops: 2 * h * h * c * 9, run })
-  if (kind === 'dw') return row(() => host.kernels.depthwiseConv2d_f32_dw(px, y, dw, ...sizes))
+  if (kind === 'dw') return row(() => host.kernels.depthwiseConv2d_f32_dw(px, y, dw, ...sizes, c))
   const flip = kind === 'dx' ? 1 : 0
   const run = () => host.kernels.depthwiseConv2d_f32(px, pw, 0, y, border, ...sizes, -Infinity, Infinity, flip, flip)
   run()

@@ -42,7 +42,13 @@ describe.each(builds)('batchNorm_f32_statistics, $name', (build) => {
     const x = Float32Array.from({ length: rows * c }, () => offset + random.uniform(-2, 2))
     const [mean0, variance0] = [0, 1].map(() => Float32Array.from({ length: c }, () => random.uniform(0.5, 2)))
     const buffers = [in_(x), out('f32', c), out('f32', c), inout(mean0), inout(variance0)]
-    const [mean, variance, runningMean, runningVariance] = run(build, 'batchNorm_f32_statistics', [...buffers, rows, c, MOMENTUM])
+    const [mean, variance, runningMean, runningVariance] = run(build, 'batchNorm_f32_statistics', [
+      ...buffers,
+      rows,
+      c,
+      c,
+      MOMENTUM,
+    ])
     const want = measured(x, c)
     const k = 16 + 8 + rows / 64
     const e = k * EPSILON * (Math.abs(offset) + 2)

@@ -273,7 +273,7 @@ describe.each(builds)('$name', (build) => {
           const [x, y] = [floats(random, rows * n), floats(random, n)]
           const of = (v: (f: number) => number) =>
             Float64Array.from(y, (start, j) => x.reduce((sum, e, i) => sum + (i % n === j ? v(e) : 0), v(start)))
-          const [got] = run(build, 'sumRows_f32', [in_(x), inout(y), rows, n])
+          const [got] = run(build, 'sumRows_f32', [in_(x), inout(y), rows, n, n])
           expectNear(
             got,
             of((v) => v),

@@ -68,7 +68,7 @@ describe.each(builds)('$name', (build) => {
       const group = 1 + random.integer(batch)
       const block = Math.min(3, group * down * across)
       const packed = positions * Math.ceil(oc / 8) * 8 * (ic + 1)
-      const pack = [in_(w), out('f32', packed), scratch('f32', 72), tile, oc, ic, 0, 9 * ic, 1, 3 * ic, ic]
+      const pack = [in_(w), out('f32', packed), scratch('f32', 72), tile, oc, ic, oc, 0, 9 * ic, 1, 3 * ic, ic]
       const [u] = run(build, 'conv2d_f32_winograd_pack', pack)
       const space =
         four(group * (tile * down + 2) * (tile * across + 2) * ic) + 144 + positions * (block * (four(ic) + four(oc)) + 32)

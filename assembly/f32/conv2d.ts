@@ -210,11 +210,12 @@ export function conv2d_f32_dx(
  * weights stay in registers while the whole image goes by.
  *
  * scratch  as for conv2d_f32
+ * ldy      elements from one pixel of dy to the next: oc, or more where dy and dw are a range of the output channels
  */
 export function conv2d_f32_dw(
   x: usize, dy: usize, dw: usize, scratch: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32,
-  sh: i32, sw: i32, dilh: i32, dilw: i32, pt: i32, pl: i32,
+  sh: i32, sw: i32, dilh: i32, dilw: i32, pt: i32, pl: i32, ldy: i32,
 ): void {
   const ph = (oh - 1) * sh + (kh - 1) * dilh + 1
   const pw = (ow - 1) * sw + (kw - 1) * dilw + 1
@@ -231,10 +232,10 @@ export function conv2d_f32_dw(
       for (let s = 0; s < cols; s++) {
         const window = image + ((r * dilh * width + s * dilw) * ic << 2)
         const at = (r * kw + s) * ic
-        outer(window, dy, dw + (at << 2), oc, chunk, k, oh, ow, lineBytes, <usize>(sw * ic << 2), <usize>(oc << 2))
+        outer(window, dy, dw + (at << 2), oc, chunk, k, oh, ow, lineBytes, <usize>(sw * ic << 2), <usize>(ldy << 2))
       }
     }
     x += (ih * iw * ic) << 2
-    dy += (oh * ow * oc) << 2
+    dy += (oh * ow * ldy) << 2
   }
 }

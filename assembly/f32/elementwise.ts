@@ -105,8 +105,8 @@ export function clamp_f32_mask(y: usize, dy: usize, n: i32, lo: f32, hi: f32): v
   }
 }
 
-/** y[j] += the sum over rows of x[row][j]: the gradient of a bias. x [rows][n]. */
-export function sumRows_f32(x: usize, y: usize, rows: i32, n: i32): void {
+/** y[j] += the sum over rows of x[row][j], j < n: the gradient of a bias. Rows of x are ldx elements apart. */
+export function sumRows_f32(x: usize, y: usize, rows: i32, n: i32, ldx: i32): void {
   let j = 0
   if (ASC_FEATURE_SIMD) {
     // A cache line of each row at once.
@@ -134,7 +134,7 @@ export function sumRows_f32(x: usize, y: usize, rows: i32, n: i32): void {
       let p = x + (j << 2)
       for (let i = 0; i < rows; i++) {
         v = f32x4.add(v, v128.load(p))
-        p += n << 2
+        p += ldx << 2
       }
       v128.store(y + (j << 2), v)
     }
@@ -144,7 +144,7 @@ export function sumRows_f32(x: usize, y: usize, rows: i32, n: i32): void {
     let p = x + (j << 2)
     for (let i = 0; i < rows; i++) {
       v += load<f32>(p)
-      p += n << 2
+      p += ldx << 2
     }
     store<f32>(y + (j << 2), v)
   }

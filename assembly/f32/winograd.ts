@@ -172,14 +172,15 @@ function filterLine(w: usize, from: usize, y: usize, to: usize, n: i32): void {
  *          gradient with respect to x the strides flip the filter and exchange the channels
  * scratch  72 elements
  * u        (n + 2)^2 * ceil(oc / 8) * 8 * (ic + 1) elements; n: 2 or 4, outputs of a tile in each direction
+ * ldu      output channels from one position of u to the next: oc, or more where w and u are a range of them that begins with a panel
  */
 export function conv2d_f32_winograd_pack(
-  w: usize, u: usize, scratch: usize, n: i32, oc: i32, ic: i32, first: i32, wo: i32, wi: i32, wr: i32, ws: i32,
+  w: usize, u: usize, scratch: usize, n: i32, oc: i32, ic: i32, ldu: i32, first: i32, wo: i32, wi: i32, wr: i32, ws: i32,
 ): void {
   const t = n + 2
   const panel = (ic + 1) << 5
-  const position = ((oc + 7) >> 3) * panel
-  memory.fill(u, 0, t * t * position)
+  const position = ((ldu + 7) >> 3) * panel
+  for (let p = 0; p < t * t; p++) memory.fill(u + p * position, 0, ((oc + 7) >> 3) * panel)
   for (let o = 0; o < oc; o++) {
     for (let i = 0; i < ic; i++) {
       const from = w + ((first + o * wo + i * wi) << 2)

@@ -76,29 +76,47 @@ function weightLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, zero:
   }
 }
 
+/** As spread, of the first oc of the ldy values of each pixel. */
+// @ts-ignore: decorator
+@inline
+function take(dy: usize, g: usize, oh: i32, ow: i32, oc: i32, ldy: i32, rows: i32, line: i32): void {
+  memory.fill(g, 0, rows * line)
+  for (let r = 0; r < oh; r++) {
+    let to = g + r * line
+    for (let q = 0; q < ow; q++) {
+      let c = 0
+      if (ASC_FEATURE_SIMD) for (; c + 4 <= oc; c += 4) v128.store(to + (c << 2), v128.load(dy + (c << 2)))
+      for (; c < oc; c++) store<f32>(to + (c << 2), load<f32>(dy + (c << 2)))
+      dy += ldy << 2
+      to += oc << 2
+    }
+  }
+}
+
 /**
  * dw += the gradient of a 3x3 convolution of stride 1 with respect to w [oc][3][3][ic], summed over the batch.
  *
  * n        2 or 4: the pixels of dy that a tile has in each direction
  * block    tiles transformed before their products are summed up
+ * ldy      elements from one pixel of dy to the next: oc, or more where dy and dw are a range of the output channels
  * scratch  elements, with th = ceil(oh / n), tw = ceil(ow / n), ceil4 rounding up to 4: (n * th + 2) * (n * tw + 2) * ic and
  *          n * th * n * tw * oc, each rounded up to 4; then 144 + (n + 2)^2 * (block * (ceil4(ic) + ceil4(oc)) + oc * ceil4(ic) + 48)
  */
 export function conv2d_f32_dw_winograd(
   x: usize, dy: usize, dw: usize, scratch: usize,
-  n: i32, block: i32, batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32,
+  n: i32, block: i32, batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32, ldy: i32,
 ): void {
   if (ASC_FEATURE_SIMD) {
-    if (n == 2) gradient<v128>(x, dy, dw, scratch, 2, block, batch, ih, iw, ic, oh, ow, oc, pt, pl)
-    else gradient<v128>(x, dy, dw, scratch, 4, block, batch, ih, iw, ic, oh, ow, oc, pt, pl)
-  } else gradient<f32>(x, dy, dw, scratch, n, block, batch, ih, iw, ic, oh, ow, oc, pt, pl)
+    if (n == 2) gradient<v128>(x, dy, dw, scratch, 2, block, batch, ih, iw, ic, oh, ow, oc, pt, pl, ldy)
+    else gradient<v128>(x, dy, dw, scratch, 4, block, batch, ih, iw, ic, oh, ow, oc, pt, pl, ldy)
+  } else gradient<f32>(x, dy, dw, scratch, n, block, batch, ih, iw, ic, oh, ow, oc, pt, pl, ldy)
 }
 
 // @ts-ignore: decorator
 @inline
 function gradient<T>(
   x: usize, dy: usize, dw: usize, scratch: usize,
-  n: i32, block: i32, batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32,
+  n: i32, block: i32, batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32, ldy: i32,
 ): void {
   const t = n + 2
   const across = (ow + n - 1) / n
@@ -128,7 +146,8 @@ function gradient<T>(
   let q = 0
   for (let b = 0; b < batch; b++) {
     spread(x, scratch, ih, iw, pixel, ph, pw, 1, 1, pt, pl)
-    spread(dy, g, oh, ow, gPixel, n * down, n * across, 1, 1, 0, 0)
+    if (ldy == oc) spread(dy, g, oh, ow, gPixel, n * down, n * across, 1, 1, 0, 0)
+    else take(dy, g, oh, ow, oc, ldy, n * down, gLine)
     for (let ty = 0; ty < down; ty++) {
       for (let tx = 0; tx < across; tx++) {
         for (let c = 0; c < ic; c += lanes) {
@@ -159,7 +178,7 @@ function gradient<T>(
       }
     }
     x += ih * iw * pixel
-    dy += oh * ow * gPixel
+    dy += (oh * ow * ldy) << 2
   }
   for (let o = 0; o < oc; o++) {
     for (let c = 0; c < ic; c += lanes) {

@@ -52,7 +52,7 @@ export function packedArgs(e: Emit, node: Node<{ activation?: Activation }>, lay
   const packed = e.prepared(`${node.name}/packed`, Math.ceil(channels / 8) * panel, (to) =>
     e.call('pack_i8', w, b, multiplier, shift, to, channels, segments, chunk, channelStep, segmentStep, step, four),
   )
-  return { before: [x, packed, y] as const, after }
+  return { x, packed, y, after }
 }
 
 /** Words of scratch of packedConv2d_i8: a tile, `offsets` numbers, and an image of `image` i16. */
@@ -65,7 +65,7 @@ export function winogradArgs(e: Emit, node: Node<{ activation?: Activation }>) {
   const packed = e.prepared(`${node.name}/packed`, Math.ceil(channels / 8) * (56 + 128 * Math.ceil(ic / 2)), (to) =>
     e.call('pack_i8_winograd', w, b, multiplier, shift, to, channels, ic),
   )
-  return { before: [x, packed, y] as const, after }
+  return { x, packed, y, after }
 }
 
 function operands(e: Emit, node: Node<{ activation?: Activation }>) {

@@ -16,6 +16,7 @@ import {
   topological,
 } from '../graph/node'
 import { opOf } from '../ops'
+import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Target, where } from '../ops/op'
 import { align, arrange, lowerBound } from './arena'
 import type { Call, Constant, Plan, Port, Region } from './plan'
@@ -26,6 +27,8 @@ const BASE = 16
 const OVERREAD = 16
 /** WebAssembly's limit for a 32-bit memory. */
 const MAX_MEMORY = 2 ** 32 - 65536
+/** Multiply-adds that a part is worth being handed to another thread for: some microseconds, a few times what that takes. */
+const WORTH = 2 ** 16
 
 /** A parameter that a training step updates: its `n` values, their gradients, and arrays that the optimizer keeps beside them. */
 export interface Updated {
@@ -47,14 +50,27 @@ interface Planned extends Buffer {
   role: 'arena' | 'constant' | 'state' | 'prepared' | 'input' | 'output'
 }
 
-interface Pending {
-  kernel: KernelName
-  args: (number | Planned)[]
+/** A buffer from some element on. */
+interface Within extends Buffer {
+  of: Planned
+  bytes: number
 }
 
-/** The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session). */
-export function planInference(outputs: readonly Node[], options: { batch: number; target?: Target }): Plan {
-  const builder = new Builder(outputs, options.batch, false, options.target)
+type Argument = number | Planned | Within
+
+interface Pending {
+  kernel: KernelName
+  args: Argument[]
+  /** The parts of a split call after the first. */
+  others: Argument[][]
+}
+
+/**
+ * The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session), on up to `threads` threads
+ * (default: 1). Results do not depend on their number.
+ */
+export function planInference(outputs: readonly Node[], options: { batch: number; target?: Target; threads?: number }): Plan {
+  const builder = new Builder(outputs, options.batch, false, options.target, options.threads)
   builder.forward()
   return builder.finish()
 }
@@ -62,14 +78,14 @@ export function planInference(outputs: readonly Node[], options: { batch: number
 /**
  * The plan of one training step on `batch` samples: the loss, its gradients, an update of every trainable parameter. `outputs` are
  * read after the step beside the loss. Its state has `hyper` (`hyperLength` floats that the host writes before a step),
- * and the optimizer's arrays under `<parameter>/<name>`.
+ * and the optimizer's arrays under `<parameter>/<name>`. `threads` as in planInference.
  */
 export function planTraining(
   loss: Node,
   outputs: readonly Node[],
-  options: { batch: number; update: Update; hyperLength: number },
+  options: { batch: number; update: Update; hyperLength: number; threads?: number },
 ): Plan {
-  const builder = new Builder([loss, ...outputs], options.batch, true)
+  const builder = new Builder([loss, ...outputs], options.batch, true, 'session', options.threads)
   builder.forward()
   builder.backward(loss, options.update, options.hyperLength)
   return builder.finish()
@@ -94,7 +110,9 @@ class Builder implements Emit {
     readonly batch: number,
     readonly training: boolean,
     readonly target: Target = 'session',
+    private readonly threads = 1,
   ) {
+    if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
     this.order = topological(outputs)
     if (!training) return
@@ -125,7 +143,7 @@ class Builder implements Emit {
       )
     const seed = this.grad(loss)
     if (!seed) throw new DunlinError('Nothing to train: the loss depends on no trainable parameter.')
-    this.call('fill_f32', seed, 1, 1)
+    fill(this, seed, 1)
     for (const node of [...this.order].reverse()) {
       if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
       const row = opOf(node.op)
@@ -139,11 +157,18 @@ class Builder implements Emit {
       return g ? [{ node, w: this.value(node), g }] : []
     })
     const params = updated.map(({ node: { name }, w, g }): Updated => {
-      return { name, w, g, n: w.length, state: (array) => this.state(`${name}/${array}`, w.length) }
+      const arrays = new Map<string, Planned>()
+      const state = (array: string) => {
+        const kept = arrays.get(array) ?? this.state(`${name}/${array}`, w.length)
+        arrays.set(array, kept)
+        return kept
+      }
+      return { name, w, g, n: w.length, state }
     })
     update(this, params, hyper)
     for (const { node, w } of updated) {
-      if (node.mask) this.call('mask_f32', w, this.constant(`${node.name}/mask`, node.mask), w.length)
+      const mask = node.mask && this.constant(`${node.name}/mask`, node.mask)
+      if (mask) elementwise(this, w.length, (from, n) => this.call('mask_f32', this.at(w, from), this.at(mask, from), n))
     }
   }
 
@@ -168,7 +193,7 @@ class Builder implements Emit {
     if (!buffer) {
       buffer = this.add(`d ${of.name || of.op}`, 'f32', this.value(of).length, 'arena')
       this.grads.set(of, buffer)
-      this.call('fill_f32', buffer, buffer.length, 0)
+      fill(this, buffer, 0)
     }
     return buffer
   }
@@ -205,14 +230,47 @@ class Builder implements Emit {
 
   prepared(name: string, length: number, fill: (to: Buffer) => void): Planned {
     const buffer = this.add(name, 'f32', length, this.training ? 'arena' : 'prepared')
+    const before = this.into
     this.into = this.training ? this.calls : this.init
     fill(buffer)
-    this.into = this.calls
+    this.into = before
     return buffer
   }
 
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
-    this.into.push({ kernel, args: args as (number | Planned)[] })
+    this.into.push({ kernel, args: args as Argument[], others: [] })
+  }
+
+  split(total: number, work: number, part: (from: number, count: number) => void, grain = 1): void {
+    const grains = Math.ceil(total / grain)
+    // What runs once is not worth a thread.
+    const parts = this.into === this.init ? 1 : Math.min(this.threads, grains, Math.floor(work / WORTH))
+    if (parts <= 1) {
+      part(0, total)
+      return
+    }
+    const begin = (i: number) => Math.min(total, Math.floor((grains * i) / parts) * grain)
+    const before = this.into
+    const lists = Array.from({ length: parts }, (_, i) => {
+      this.into = []
+      part(begin(i), begin(i + 1) - begin(i))
+      return this.into
+    })
+    this.into = before
+    // A part is a call; where it is several, these go side by side one after another.
+    const [first, ...rest] = lists
+    first.forEach((c, at) => {
+      before.push({ ...c, others: rest.map((list) => list[at].args) })
+    })
+  }
+
+  at<B extends Buffer | 0>(buffer: B, elements: number): B {
+    if (buffer === 0 || elements === 0) return buffer
+    const whole = buffer as Buffer as Planned | Within
+    const [of, bytes] = 'of' in whole ? [whole.of, whole.bytes] : [whole, 0]
+    const { name, dtype, length } = whole
+    const within: Within = { name, dtype, length: length - elements, of, bytes: bytes + elements * BYTES[dtype] }
+    return within as Buffer as B
   }
 
   // Planning
@@ -262,7 +320,12 @@ class Builder implements Emit {
         `The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`,
       )
     }
-    const resolve = (c: Pending): Call => ({ kernel: c.kernel, args: c.args.map((a) => (typeof a === 'number' ? a : a.address)) })
+    const number = (a: Argument) => (typeof a === 'number' ? a : 'of' in a ? a.of.address + a.bytes : a.address)
+    const resolve = ({ kernel, args, others }: Pending): Call => ({
+      kernel,
+      args: args.map(number),
+      ...(others.length && { others: others.map((o) => o.map(number)) }),
+    })
     const region = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
     return {
       memory,
@@ -280,7 +343,9 @@ class Builder implements Emit {
   /** First and last call of every arena buffer. Inputs live from before the first call, outputs until after the last. */
   private lifetimes(): Map<Planned, { first: number; last: number }> {
     const lives = new Map<Planned, { first: number; last: number }>()
-    const touch = (buffer: Planned, call: number) => {
+    const touch = (arg: Argument, call: number) => {
+      if (typeof arg === 'number') return
+      const buffer = 'of' in arg ? arg.of : arg
       if (!['arena', 'input', 'output'].includes(buffer.role)) return
       const life = lives.get(buffer)
       if (life) {
@@ -290,11 +355,11 @@ class Builder implements Emit {
     }
     // What `init` uses in passing lives before everything else.
     this.init.forEach((c, i) => {
-      for (const arg of c.args) if (typeof arg !== 'number') touch(arg, i - this.init.length - 1)
+      for (const arg of c.args) touch(arg, i - this.init.length - 1)
     })
     for (const node of this.order) if (isInput(node)) touch(this.value(node), -1)
     this.calls.forEach((c, i) => {
-      for (const arg of c.args) if (typeof arg !== 'number') touch(arg, i)
+      for (const arg of [c.args, ...c.others].flat()) touch(arg, i)
     })
     for (const node of this.outputs) touch(this.value(node), this.calls.length)
     return lives
