@@ -40,11 +40,14 @@ export interface Updated {
 /** Writes the updates of all parameters, whose gradients are complete. */
 export type Update = (e: Emit, params: readonly Updated[], hyper: Buffer) => void
 
+/** Says of a parameter, by its name (such as `conv1/w`), that training leaves it as it is. */
+export type Frozen = (name: string) => boolean
+
 interface Planned extends Buffer {
   address: number
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
-  role: 'arena' | 'constant' | 'state' | 'prepared' | 'input' | 'output'
+  role: 'arena' | 'constant' | 'state' | 'prepared' | 'gradient' | 'input' | 'output'
 }
 
 interface Pending {
@@ -62,16 +65,27 @@ export function planInference(outputs: readonly Node[], options: { batch: number
 /**
  * The plan of one training step on `batch` samples: the loss, its gradients, an update of every trainable parameter. `outputs` are
  * read after the step beside the loss. Its state has `hyper` (`hyperLength` floats that the host writes before a step),
- * and the optimizer's arrays under `<parameter>/<name>`.
+ * and the optimizer's arrays under `<parameter>/<name>`. Parameters whose name is `frozen` stay as they are.
+ *
+ * With `accumulate` the gradients of several batches can be summed up for one update: the calls from `phases.gradients` to
+ * `phases.update` run once for each batch. The state has `share` then, one float that the host writes before each of them: the factor
+ * on the gradients of that batch.
  */
 export function planTraining(
   loss: Node,
   outputs: readonly Node[],
-  options: { batch: number; update: Update; hyperLength: number },
+  options: { batch: number; update: Update; hyperLength: number; frozen?: Frozen; accumulate?: boolean },
 ): Plan {
-  const builder = new Builder([loss, ...outputs], options.batch, true)
+  const builder = new Builder([loss, ...outputs], options.batch, true, 'session', options.frozen)
   builder.forward()
-  builder.backward(loss, options.update, options.hyperLength)
+  builder.backward(loss, options.update, options.hyperLength, options.accumulate)
+  return builder.finish()
+}
+
+/** The forward calls of a training step alone, to look at all of its values. */
+export function planForward(outputs: readonly Node[], options: { batch: number; frozen?: Frozen }): Plan {
+  const builder = new Builder(outputs, options.batch, true, 'session', options.frozen)
+  builder.forward()
   return builder.finish()
 }
 
@@ -88,18 +102,24 @@ class Builder implements Emit {
   private readonly init: Pending[] = []
   private readonly calls: Pending[] = []
   private into = this.calls
+  /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
+  private clear?: Pending[]
+  private phases?: Plan['phases']
 
   constructor(
     private readonly outputs: readonly Node[],
     readonly batch: number,
     readonly training: boolean,
     readonly target: Target = 'session',
+    frozen: Frozen = () => false,
   ) {
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
     this.order = topological(outputs)
     if (!training) return
     for (const node of this.order) {
-      const learns = isParam(node) ? node.attrs.trainable && node.dtype === 'f32' : node.inputs.some((x) => this.learning.has(x))
+      const learns = isParam(node)
+        ? node.attrs.trainable && node.dtype === 'f32' && !frozen(node.name)
+        : node.inputs.some((x) => this.learning.has(x))
       if (learns) this.learning.add(node)
     }
   }
@@ -118,14 +138,16 @@ class Builder implements Emit {
     }
   }
 
-  backward(loss: Node, update: Update, hyperLength: number): void {
+  backward(loss: Node, update: Update, hyperLength: number, accumulate = false): void {
     if (size(loss.shape) !== 1 || loss.batched)
       throw new DunlinError(
         `${where(loss)}: a loss is one number for the batch, this has shape [${loss.shape}]${loss.batched ? ' for each sample' : ''}.`,
       )
+    if (accumulate) this.clear = []
     const seed = this.grad(loss)
     if (!seed) throw new DunlinError('Nothing to train: the loss depends on no trainable parameter.')
-    this.call('fill_f32', seed, 1, 1)
+    if (accumulate) this.call('accumulate_f32', this.state('share', 1), seed, 1)
+    else this.call('fill_f32', seed, 1, 1)
     for (const node of [...this.order].reverse()) {
       if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
       const row = opOf(node.op)
@@ -141,6 +163,8 @@ class Builder implements Emit {
     const params = updated.map(({ node: { name }, w, g }): Updated => {
       return { name, w, g, n: w.length, state: (array) => this.state(`${name}/${array}`, w.length) }
     })
+    this.calls.unshift(...(this.clear ?? []))
+    this.phases = { gradients: this.clear?.length ?? 0, update: this.calls.length }
     update(this, params, hyper)
     for (const { node, w } of updated) {
       if (node.mask) this.call('mask_f32', w, this.constant(`${node.name}/mask`, node.mask), w.length)
@@ -166,9 +190,11 @@ class Builder implements Emit {
     if (!this.learning.has(of)) return undefined
     let buffer = this.grads.get(of)
     if (!buffer) {
-      buffer = this.add(`d ${of.name || of.op}`, 'f32', this.value(of).length, 'arena')
+      const kept = isParam(of) && this.clear
+      buffer = this.add(`d ${of.name || of.op}`, 'f32', this.value(of).length, kept ? 'gradient' : 'arena')
       this.grads.set(of, buffer)
-      this.call('fill_f32', buffer, buffer.length, 0)
+      if (kept) kept.push({ kernel: 'fill_f32', args: [buffer, buffer.length, 0] })
+      else this.call('fill_f32', buffer, buffer.length, 0)
     }
     return buffer
   }
@@ -238,7 +264,7 @@ class Builder implements Emit {
   finish(): Plan {
     const lifetimes = this.lifetimes()
     // Constants first: a module stores them as one segment, which ends where they end.
-    const kinds: Planned['role'][] = ['constant', 'prepared', 'state']
+    const kinds: Planned['role'][] = ['constant', 'prepared', 'state', 'gradient']
     let at = BASE
     for (const role of kinds) {
       for (const buffer of this.buffers) {
@@ -272,6 +298,7 @@ class Builder implements Emit {
       state: this.buffers.filter((b) => b.role === 'state').map(region),
       init: this.init.map(resolve),
       calls: this.calls.map(resolve),
+      ...(this.phases && { phases: this.phases }),
       inputs: this.order.filter(isInput).map((n) => this.port(n)),
       outputs: this.outputs.map((n) => this.port(n)),
     }
