@@ -111,7 +111,7 @@ describe('a trainer', () => {
     const y = await model.predict(set.x)
     expect(await Model.load(model.save()).predict(set.x)).toEqual(y)
     const accuracy = set.y.filter((label, i) => (y[2 * i + 1] > y[2 * i] ? 1 : 0) === label).length / COUNT
-    expect((await trainer.evaluate(set)).accuracy).toBeCloseTo(accuracy, 12)
+    expect((await trainer.evaluate(set)).metrics.accuracy).toBeCloseTo(accuracy, 12)
   })
 
   it('says that one value has no variance', () => {

@@ -77,7 +77,7 @@ describe('arrange', () => {
 describe('plans as text', () => {
   it('inference of the tiny CNN, one sample', () => {
     expect(printPlan(tinyCnn({ shape: [8, 8, 1], classes: 10 }).plan(1))).toMatchInlineSnapshot(`
-      "memory 39568 persistent 32832 arena 6720 (live at once 6720)
+      "memory 44176 persistent 32832 arena 11328 (live at once 11328)
       constant conv1/b f32[8] @16
       constant conv1/w f32[72] @48
       constant conv2/b f32[16] @336
@@ -92,9 +92,9 @@ describe('plans as text', () => {
         pack_f32(5008, 7568, 28672, 10, 64, 64, 1)
       calls
         conv2d_f32(35280, 7616, 32832, 34880, 1, 8, 8, 1, 8, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 0, Infinity)
-        maxPool2d_f32(32832, 39040, 1, 8, 8, 8, 4, 4, 2, 2, 2, 2, 0, 0)
-        conv2d_f32_winograd(39040, 7936, 336, 38016, 32832, 4, 1, 1, 1, 4, 4, 8, 4, 4, 16, 1, 1, 0, Infinity, 0)
-        maxPool2d_f32(38016, 32832, 1, 4, 4, 16, 2, 2, 2, 2, 2, 2, 0, 0)
+        maxPool2d_f32(32832, 43648, 1, 8, 8, 8, 4, 4, 2, 2, 2, 2, 0, 0)
+        conv2d_f32_winograd(43648, 7936, 336, 42624, 32832, 4, 1, 1, 1, 4, 4, 8, 4, 4, 16, 1, 1, 0, Infinity, 0)
+        maxPool2d_f32(42624, 32832, 1, 4, 4, 16, 2, 2, 2, 2, 2, 2, 0, 0)
         gemm_f32(32832, 28672, 33088, 1, 10, 64, 64, 1, 10, -Infinity, Infinity, 0)"
     `)
   })

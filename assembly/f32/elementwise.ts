@@ -122,7 +122,7 @@ export function sumRows_f32(x: usize, y: usize, rows: i32, n: i32, ldx: i32): vo
         v1 = f32x4.add(v1, v128.load(p, 16))
         v2 = f32x4.add(v2, v128.load(p, 32))
         v3 = f32x4.add(v3, v128.load(p, 48))
-        p += n << 2
+        p += ldx << 2
       }
       v128.store(to, v0)
       v128.store(to, v1, 16)

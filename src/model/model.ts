@@ -1,7 +1,7 @@
 // A model is a graph and the verbs on it: predict, evaluate, summary, save, load. Its parameters' arrays are the weights; sessions
 // are made when a verb needs them, and again after the weights changed.
 
-import type { Dataset } from '../data/dataset'
+import type { Dataset, Samples } from '../data/dataset'
 import { DunlinError } from '../graph/error'
 import { BYTES, type InputAttrs, isInput, isParam, type Node, type Param, size, topological } from '../graph/node'
 import { Random } from '../graph/random'
@@ -107,10 +107,41 @@ export class Model {
     return y
   }
 
-  /** The share of samples whose largest output is at their label. */
+  /** The share of samples whose largest output is at their label. (For other data and metrics: `Trainer.evaluate`.) */
   async evaluate(data: Dataset, options: { build?: Build } = {}): Promise<{ accuracy: number }> {
-    const y = await this.predict(data.x, options)
-    return { accuracy: accuracy(y, data.y) }
+    if (data.target)
+      throw new DunlinError(
+        `model "${this.name}": evaluate wants data with labels, this has targets of shape [${data.target}]. Use the evaluate of a Trainer, with its loss and metrics.`,
+      )
+    const samples = this.samples(data, 'data')
+    const x = Object.fromEntries(this.inputs.map(({ name }, i) => [name, samples[i].x]))
+    return { accuracy: accuracy(await this.predict(x, options), data.y) }
+  }
+
+  /** The samples of a dataset for each of `inputs`. `what` names the data in errors. */
+  samples(data: Dataset, what: string): Samples[] {
+    const others = new Map(Object.entries(data.others ?? {}))
+    const own = this.inputs.filter(({ name }) => !others.has(name))
+    if (own.length !== 1 || this.inputs.length !== others.size + 1) {
+      const inputs = this.inputs.map(({ name }) => `"${name}"`).join(', ')
+      throw new DunlinError(
+        `${what}: it has samples for ${others.size + 1} inputs, model "${this.name}" has ${inputs}. Put what goes into inputs beside that of x into "others", by their names.`,
+      )
+    }
+    return this.inputs.map(({ name, shape, dtype }) => {
+      const samples = others.get(name) ?? data
+      if (String(samples.shape) !== String(shape)) {
+        throw new DunlinError(
+          `${what}: samples have shape [${samples.shape}], input "${name}" of model "${this.name}" wants [${shape}].`,
+        )
+      }
+      if (dtype === 'i32' && samples.x instanceof Float32Array) {
+        throw new DunlinError(
+          `${what}: samples are floats, input "${name}" of model "${this.name}" wants integers. Copy them into an Int32Array.`,
+        )
+      }
+      return samples
+    })
   }
 
   /** A table of the layers: output shape, parameters, MACs and bytes of weights and of the value, for one sample. */

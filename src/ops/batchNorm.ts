@@ -29,7 +29,7 @@ export interface BatchNormAttrs {
  *
  * A training step takes mean and (biased) variance over the batch and every axis but the last, and moves the running ones towards
  * them: r += momentum * (statistic - r), with the unbiased variance, as PyTorch does (Keras' momentum is 1 minus ours).
- * Everything else uses the running ones. A relu can be fused.
+ * Everything else uses the running ones, and so does a frozen layer (neither gamma nor beta is trained). A relu can be fused.
  * Parameters, each [channels]: gamma (ones), beta (zeros), and mean (zeros) and variance (ones), which no optimizer changes.
  */
 export function batchNorm(options: { momentum?: number; epsilon?: number; activation?: Activation; name?: string } = {}): Layer {
@@ -85,7 +85,7 @@ export const batchNormOp: Op<BatchNormAttrs> = {
     const c = channelsOf(node)
     const n = y.length / c
     const used = statistics(e, node)
-    if (e.training) {
+    if (measures(e, node)) {
       if (n < 2)
         throw new DunlinError(
           `${where(node)}: a training step with one value for each channel has no variance. Use a batch of 2 or more.`,
@@ -126,7 +126,7 @@ export const batchNormOp: Op<BatchNormAttrs> = {
       if (dp) accumulate(e, sums[i], dp)
     }
     const dx = e.grad(x)
-    const share = e.training ? 1 / n : 0
+    const share = measures(e, node) ? 1 / n : 0
     if (!dx) return
     const perChannel = [e.value(gamma), mean, variance] as const
     const part = (from: number, count: number) => {
@@ -137,10 +137,16 @@ export const batchNormOp: Op<BatchNormAttrs> = {
   },
 }
 
+/** Whether this run takes the statistics of its batch: in training, unless the layer is frozen (neither gamma nor beta learns). */
+function measures(e: Emit, node: Node): boolean {
+  const [, gamma, beta] = node.inputs
+  return e.training && (e.learns(gamma) || e.learns(beta))
+}
+
 /** Mean and variance that normalize: the batch's, which the forward leaves, or the running ones. */
 function statistics(e: Emit, node: Node): readonly [Buffer, Buffer] {
   const [, , , mean, variance] = node.inputs
-  if (!e.training) return [e.value(mean), e.value(variance)]
+  if (!measures(e, node)) return [e.value(mean), e.value(variance)]
   const c = channelsOf(node)
   return [e.saved(node, 'mean', c), e.saved(node, 'variance', c)]
 }

@@ -43,11 +43,14 @@ export interface Updated {
 /** Writes the updates of all parameters, whose gradients are complete. */
 export type Update = (e: Emit, params: readonly Updated[], hyper: Buffer) => void
 
+/** Says of a parameter, by its name (such as `conv1/w`), that training leaves it as it is. */
+export type Frozen = (name: string) => boolean
+
 interface Planned extends Buffer {
   address: number
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
-  role: 'arena' | 'constant' | 'state' | 'prepared' | 'input' | 'output'
+  role: 'arena' | 'constant' | 'state' | 'prepared' | 'gradient' | 'input' | 'output'
 }
 
 /** A buffer from some element on. */
@@ -78,16 +81,28 @@ export function planInference(outputs: readonly Node[], options: { batch: number
 /**
  * The plan of one training step on `batch` samples: the loss, its gradients, an update of every trainable parameter. `outputs` are
  * read after the step beside the loss. Its state has `hyper` (`hyperLength` floats that the host writes before a step),
- * and the optimizer's arrays under `<parameter>/<name>`. `threads` as in planInference.
+ * and the optimizer's arrays under `<parameter>/<name>`. Parameters whose name is `frozen` stay as they are. `threads` as in
+ * planInference.
+ *
+ * With `accumulate` the gradients of several batches can be summed up for one update: the calls from `phases.gradients` to
+ * `phases.update` run once for each batch. The state has `share` then, one float that the host writes before each of them: the factor
+ * on the gradients of that batch.
  */
 export function planTraining(
   loss: Node,
   outputs: readonly Node[],
-  options: { batch: number; update: Update; hyperLength: number; threads?: number },
+  options: { batch: number; update: Update; hyperLength: number; frozen?: Frozen; accumulate?: boolean; threads?: number },
 ): Plan {
-  const builder = new Builder([loss, ...outputs], options.batch, true, 'session', options.threads)
+  const builder = new Builder([loss, ...outputs], options.batch, true, 'session', options.threads, options.frozen)
   builder.forward()
-  builder.backward(loss, options.update, options.hyperLength)
+  builder.backward(loss, options.update, options.hyperLength, options.accumulate)
+  return builder.finish()
+}
+
+/** The forward calls of a training step alone, to look at all of its values. */
+export function planForward(outputs: readonly Node[], options: { batch: number; frozen?: Frozen }): Plan {
+  const builder = new Builder(outputs, options.batch, true, 'session', 1, options.frozen)
+  builder.forward()
   return builder.finish()
 }
 
@@ -104,6 +119,9 @@ class Builder implements Emit {
   private readonly init: Pending[] = []
   private readonly calls: Pending[] = []
   private into = this.calls
+  /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
+  private clear?: Pending[]
+  private phases?: Plan['phases']
 
   constructor(
     private readonly outputs: readonly Node[],
@@ -111,13 +129,16 @@ class Builder implements Emit {
     readonly training: boolean,
     readonly target: Target = 'session',
     private readonly threads = 1,
+    frozen: Frozen = () => false,
   ) {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
     this.order = topological(outputs)
     if (!training) return
     for (const node of this.order) {
-      const learns = isParam(node) ? node.attrs.trainable && node.dtype === 'f32' : node.inputs.some((x) => this.learning.has(x))
+      const learns = isParam(node)
+        ? node.attrs.trainable && node.dtype === 'f32' && !frozen(node.name)
+        : node.inputs.some((x) => this.learning.has(x))
       if (learns) this.learning.add(node)
     }
   }
@@ -136,14 +157,16 @@ class Builder implements Emit {
     }
   }
 
-  backward(loss: Node, update: Update, hyperLength: number): void {
+  backward(loss: Node, update: Update, hyperLength: number, accumulate = false): void {
     if (size(loss.shape) !== 1 || loss.batched)
       throw new DunlinError(
         `${where(loss)}: a loss is one number for the batch, this has shape [${loss.shape}]${loss.batched ? ' for each sample' : ''}.`,
       )
+    if (accumulate) this.clear = []
     const seed = this.grad(loss)
     if (!seed) throw new DunlinError('Nothing to train: the loss depends on no trainable parameter.')
-    fill(this, seed, 1)
+    if (accumulate) this.call('accumulate_f32', this.state('share', 1), seed, 1)
+    else fill(this, seed, 1)
     for (const node of [...this.order].reverse()) {
       if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
       const row = opOf(node.op)
@@ -165,6 +188,8 @@ class Builder implements Emit {
       }
       return { name, w, g, n: w.length, state }
     })
+    this.calls.unshift(...(this.clear ?? []))
+    this.phases = { gradients: this.clear?.length ?? 0, update: this.calls.length }
     update(this, params, hyper)
     for (const { node, w } of updated) {
       const mask = node.mask && this.constant(`${node.name}/mask`, node.mask)
@@ -191,9 +216,13 @@ class Builder implements Emit {
     if (!this.learning.has(of)) return undefined
     let buffer = this.grads.get(of)
     if (!buffer) {
-      buffer = this.add(`d ${of.name || of.op}`, 'f32', this.value(of).length, 'arena')
+      const kept = isParam(of) && this.clear
+      buffer = this.add(`d ${of.name || of.op}`, 'f32', this.value(of).length, kept ? 'gradient' : 'arena')
       this.grads.set(of, buffer)
+      const into = this.into
+      if (kept) this.into = kept
       fill(this, buffer, 0)
+      this.into = into
     }
     return buffer
   }
@@ -296,7 +325,7 @@ class Builder implements Emit {
   finish(): Plan {
     const lifetimes = this.lifetimes()
     // Constants first: a module stores them as one segment, which ends where they end.
-    const kinds: Planned['role'][] = ['constant', 'prepared', 'state']
+    const kinds: Planned['role'][] = ['constant', 'prepared', 'state', 'gradient']
     let at = BASE
     for (const role of kinds) {
       for (const buffer of this.buffers) {
@@ -335,6 +364,7 @@ class Builder implements Emit {
       state: this.buffers.filter((b) => b.role === 'state').map(region),
       init: this.init.map(resolve),
       calls: this.calls.map(resolve),
+      ...(this.phases && { phases: this.phases }),
       inputs: this.order.filter(isInput).map((n) => this.port(n)),
       outputs: this.outputs.map((n) => this.port(n)),
     }

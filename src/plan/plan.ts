@@ -56,6 +56,11 @@ export interface Plan {
   init: Call[]
   /** Run each time. */
   calls: Call[]
+  /**
+   * Of a training plan: where in `calls` its parts begin. Those before `gradients` clear what is summed up over several runs; from there
+   * to `update` a batch's gradients are added; those from `update` on change the parameters.
+   */
+  phases?: { gradients: number; update: number }
   inputs: Port[]
   outputs: Port[]
 }

@@ -49,9 +49,14 @@ export class Session {
     return new Session(plan, build, memory, instance.exports as unknown as Record<string, Kernel>)
   }
 
-  /** Runs the plan's calls once. Feed every input before each run: its memory is used again once it has been read. */
-  run(): void {
-    for (const { kernel, args } of this.calls) kernel(...args)
+  /**
+   * Runs the plan's calls once, or those of a part. Feed every input before each run: its memory is used again once it has been read.
+   */
+  run(from = 0, to = this.calls.length): void {
+    for (let i = from; i < to; i++) {
+      const { kernel, args } = this.calls[i]
+      kernel(...args)
+    }
   }
 
   /** A live view of a region, valid as long as the session. */

@@ -8,6 +8,8 @@ import type { Buffer, Emit } from '../ops/op'
 import type { Update, Updated } from '../plan/build'
 
 export interface Optimizer {
+  /** What it is and how it is set, as text: a training that was stopped goes on with the same only. */
+  readonly settings: string
   /** Peak learning rate; a schedule multiplies it. */
   lr: number
   update: Update
@@ -202,6 +204,8 @@ function makeOptimizer(
   }
   for (const { match: _, ...factors } of groups) check(`${name}: a group`, factors, {})
   return {
+    // Functions, such as the `match` of a group, leave no trace.
+    settings: `${name} ${JSON.stringify(options)}`,
     lr,
     hyper: of.hyper,
     hyperLength: of.hyper(1, lr).length,
