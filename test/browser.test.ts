@@ -40,7 +40,7 @@ const PAGE = '<!doctype html><title>dunlin</title><link rel="icon" href="data:,"
 let server: Server
 let browser: Browser | undefined
 beforeAll(async () => {
-  if (!executable) return
+  if (!executable) return console.warn(`test/browser.test.ts is skipped: ${WITHOUT}`)
   const script = readFileSync('dist/index.js')
   server = createServer(({ url }, response) => {
     if (url === '/dist/index.js') return response.writeHead(200, { 'content-type': 'text/javascript' }).end(script)
