@@ -65,7 +65,7 @@ describe('the example', () => {
   }
   const typeErrors = () => run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.tables.json').trim()
 
-  it('is built, checked and tested', () => {
+  it('is built, checked and tested', { timeout: 300_000 }, () => {
     const last = (file: string) => file.startsWith('test/')
     for (const block of blocks.filter(({ file }) => !last(file))) apply(block)
     expect(run('build.mjs', 'kernels')).toBe('')
@@ -77,11 +77,11 @@ describe('the example', () => {
 
     for (const block of blocks.filter(({ file }) => last(file))) apply(block)
     expect(typeErrors()).toBe('')
-    const vitest = 'node_modules/vitest/vitest.mjs'
-    const tested = run(vitest, 'run', '--maxWorkers=1', '-t', 'softsign', 'test/ops.test.ts')
-    expect(Number(/Tests +(\d+) passed/.exec(tested)?.[1]), tested).toBeGreaterThan(10)
-    expect(tested).not.toMatch(/failed/)
-    const rules = run(vitest, 'run', '--maxWorkers=1', 'test/architecture.test.ts')
-    expect(rules).toMatch(/Tests +\d+ passed \(\d+\)/)
+    const tests = ['test/ops.test.ts', 'test/architecture.test.ts']
+    const names = 'softsign|^(?:imports|files|ops|kernel builds) '
+    const tested = run('node_modules/vitest/vitest.mjs', 'run', '--maxWorkers=1', '-t', names, ...tests)
+    expect(tested).toMatch(/Test Files +2 passed \(2\)/)
+    // Seven samples on two builds or three, and each for equal bits; eleven rules of the sources.
+    expect(Number(/Tests +(\d+) passed/.exec(tested)?.[1]), tested).toBeGreaterThanOrEqual(7 * 3 + 11)
   })
 })
