@@ -238,13 +238,14 @@ function depthwise(host, h, c, kind) {
   return row(run)
 }
 
-/** One Adam step of the tiny CNN on 28x28x1, batch 64: as the trainer runs it, feeding included. */
-async function step(build) {
+/** One Adam step of the tiny CNN on 28x28x1, batch 64: as the trainer runs it, feeding included. Nothing where there are fewer threads. */
+async function step(build, threads) {
   const batch = 64
   const model = tinyCnn({ shape: [28, 28, 1], classes: 10, normalize: { mean: 0.5, std: 0.5 } })
   const optimizer = adam()
-  const trainer = new Trainer(model, { batch, optimizer, build })
-  const session = await Session.create(trainer.plan(), { build })
+  const trainer = new Trainer(model, { batch, optimizer, build, threads })
+  const session = await Session.create(trainer.plan(), { build, threads })
+  if (session.info().threads !== threads) return []
   const [x, labels, weights] = ['input', 'labels', 'weights'].map((n) => session.plan.inputs.find((p) => p.name === n))
   const images = floats(batch * 784)
   const [classes, ones] = [Int32Array.from({ length: batch }, (_, i) => i % 10), new Float32Array(batch).fill(1)]
@@ -260,7 +261,8 @@ async function step(build) {
   const before = Math.log(10)
   if (!(session.view(loss)[0] < before))
     throw new Error(`step: the loss is ${session.view(loss)[0]} after 30 steps on one batch, it began near ${before}`)
-  return { kind: 'step', name: 'tiny CNN 28x28x1, batch 64, Adam', build, flops: 0, run }
+  const name = threads === 1 ? 'tiny CNN 28x28x1, batch 64, Adam' : `the same on ${threads} threads`
+  return [{ kind: 'step', name, build, flops: 0, run }]
 }
 
 const hosts = ['scalar', 'simd', 'relaxed'].map(open).filter(Boolean)
@@ -312,7 +314,7 @@ for (const host of hosts) {
   ])
     for (const kind of [undefined, 'dx', 'dw']) rows.push(depthwise(host, ...shape, kind))
 }
-for (const { build } of hosts) rows.push(await step(build))
+for (const { build } of hosts) for (const threads of [1, 2]) rows.push(...(await step(build, threads)))
 
 const now = () => performance.now()
 /** Milliseconds of one call, the mean of row.count of them. */
@@ -388,7 +390,7 @@ else if (explain) {
   }
 } else {
   const peaks = `128-bit peak ${result.peak.muladd.toFixed(1)} GFLOP/s multiply + add, ${result.peak.fma?.toFixed(1) ?? 'not available'} fused, ${result.peak.i8.toFixed(1)} GOP/s int8`
-  console.log(`${result.cpu}, Node ${result.node}, one thread; ${peaks}\n`)
+  console.log(`${result.cpu}, Node ${result.node}, one thread unless said; ${peaks}\n`)
   console.log('kind          name                              build    GFLOP/s  of peak        ms')
   for (const { kind, name, build, gflops, share, ms } of result.rows) {
     const speed =

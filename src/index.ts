@@ -68,6 +68,7 @@ export { type Call, type Constant, type Plan, type Port, printPlan, type Region 
 export type { Values } from './session/door'
 export { type Build, bestBuild, provideKernels } from './session/kernels'
 export { Session } from './session/session'
+export { availableThreads } from './session/threads'
 export {
   type Callback,
   type EarlyStopping,

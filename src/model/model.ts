@@ -12,6 +12,7 @@ import type { Plan } from '../plan/plan'
 import type { Values } from '../session/door'
 import type { Build } from '../session/kernels'
 import { Session } from '../session/session'
+import { availableThreads } from '../session/threads'
 import { deserialize, serialize } from './file'
 import { initialize } from './initialize'
 import { formatTable, thousands } from './table'
@@ -22,6 +23,13 @@ export interface ModelOptions {
   name?: string
   /** What the classes are called. */
   labels?: readonly string[]
+}
+
+export interface RunOptions {
+  /** Default: the best that the host runs. */
+  build?: Build
+  /** Default: the cores available. The result does not depend on it. */
+  threads?: number
 }
 
 /** Samples computed at once: enough to keep the tiles busy, few enough to stay in the caches. */
@@ -66,16 +74,19 @@ export class Model {
     return this.nodes.reduce((sum, n) => sum + macsOf(n), 0)
   }
 
-  /** The plan that computes the outputs for `batch` samples at once, in a session or in a module. */
-  plan(batch = 1, target: Target = 'session'): Plan {
-    return planInference(this.outputs, { batch, target })
+  /** The plan that computes the outputs for `batch` samples at once, in a session on up to `threads` threads or in a module. */
+  plan(batch = 1, target: Target = 'session', threads = 1): Plan {
+    return planInference(this.outputs, { batch, target, threads })
   }
 
-  /** A session of that plan with the weights of now. Sessions are kept until the weights change. */
-  session(batch = 1, build?: Build): Promise<Session> {
-    const key = `${batch} ${build}`
+  /** A session of that plan with the weights of now; `threads`: default the cores available. Sessions are kept until the weights change. */
+  session(batch = 1, build?: Build, threads = availableThreads()): Promise<Session> {
+    const key = `${batch} ${build} ${threads}`
     let session = this.sessions.get(key)
-    if (!session) this.sessions.set(key, (session = Session.create(this.plan(batch), { build })))
+    if (!session) {
+      const plan = this.plan(batch, 'session', threads)
+      this.sessions.set(key, (session = Session.create(plan, { build, threads })))
+    }
     return session
   }
 
@@ -88,13 +99,13 @@ export class Model {
    * The outputs for any number of samples. `x`: raw values, samples one after another (normalization and quantization are applied), or
    * one such array for each input by name. Returns the values of the first output, samples one after another.
    */
-  async predict(x: Values | Record<string, Values>, options: { build?: Build } = {}): Promise<Float32Array> {
+  async predict(x: Values | Record<string, Values>, options: RunOptions = {}): Promise<Float32Array> {
     const feeds = this.feeds(x)
     const [first] = feeds
     const count = first.values.length / size(first.node.shape)
     // The next power of two: few distinct batches, so few sessions.
     const batch = Math.min(MAX_BATCH, 2 ** Math.ceil(Math.log2(Math.max(1, count))))
-    const session = await this.session(batch, options.build)
+    const session = await this.session(batch, options.build, options.threads)
     const { inputs, outputs } = session.plan
     const each = size(outputs[0].shape)
     const y = new Float32Array(count * each)
@@ -108,7 +119,7 @@ export class Model {
   }
 
   /** The share of samples whose largest output is at their label. (For other data and metrics: `Trainer.evaluate`.) */
-  async evaluate(data: Dataset, options: { build?: Build } = {}): Promise<{ accuracy: number }> {
+  async evaluate(data: Dataset, options: RunOptions = {}): Promise<{ accuracy: number }> {
     if (data.target)
       throw new DunlinError(
         `model "${this.name}": evaluate wants data with labels, this has targets of shape [${data.target}]. Use the evaluate of a Trainer, with its loss and metrics.`,
