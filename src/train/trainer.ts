@@ -169,8 +169,7 @@ export class Trainer implements Training {
       const count = Math.min(batch, data.count - at)
       batches.draw(order, at, count)
       session.run()
-      const { outputs, targets } = batches.results(count)
-      tally.add(loss[0], batches.weight(order, at, count), outputs, targets)
+      tally.add(loss[0], batches.weight(order, at, count), batches.outputsOf(count), batches.targetsOf(count))
       if (pause.due()) await pause.take()
       options.signal?.throwIfAborted()
     }
