@@ -74,11 +74,13 @@ export class Batches {
       if (soft) told[i] = argmax(data.y, index * each, each)
       else for (let j = 0; j < each; j++) told[i * each + j] = data.y[index * each + j]
       this.weights[i] = i < count ? this.weightOf(index) : 0
-      for (const { port, samples, each, into } of this.feeds) {
-        if (this.changed.length && samples === data) {
-          this.change(samples.x, samples.shape, index)
-          enter(port, this.changed, 0, each, into, i * each)
-        } else enter(port, samples.x, index * each, each, into, i * each)
+    }
+    for (const { port, samples, each, into } of this.feeds) {
+      const changes = this.changed.length > 0 && samples === data
+      for (let i = 0; i < batch; i++) {
+        const index = order[(at + i) % order.length]
+        if (changes) this.change(samples.x, samples.shape, index)
+        enter(port, changes ? this.changed : samples.x, changes ? 0 : index * each, each, into, i * each)
       }
     }
   }
@@ -90,13 +92,14 @@ export class Batches {
     return sum
   }
 
-  /** Outputs and targets of the first `count` samples of the batch, as metrics take them. */
-  results(count: number): { outputs: TypedArray; targets: TypedArray } {
-    if (count === this.batch) return { outputs: this.outputs, targets: this.told }
-    return {
-      outputs: this.outputs.subarray(0, count * this.each.output),
-      targets: this.told.subarray(0, (count * this.told.length) / this.batch),
-    }
+  /** Outputs of the first `count` samples of the batch. */
+  outputsOf(count: number): TypedArray {
+    return count === this.batch ? this.outputs : this.outputs.subarray(0, count * this.each.output)
+  }
+
+  /** Targets of the first `count` samples of the batch, as metrics take them. */
+  targetsOf(count: number): TypedArray {
+    return count === this.batch ? this.told : this.told.subarray(0, (count * this.told.length) / this.batch)
   }
 
   /** As the kernel has it, in float32. */

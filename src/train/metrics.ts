@@ -14,7 +14,7 @@ export interface Metric<R = number> {
   readonly name: string
   /** Forgets everything. */
   reset(): void
-  /** Takes in the outputs and targets of some samples. */
+  /** Takes in the outputs and targets of some samples, in lists that are used again afterwards. */
   add(predictions: Numbers, targets: Numbers): void
   /** Over everything since the last reset; a mean of nothing is NaN. */
   result(): R
@@ -134,7 +134,7 @@ export function macro(confusion: Confusion): Omit<Scores, 'count'> {
   return { precision: over('precision'), recall: over('recall'), f1: over('f1') }
 }
 
-/** Precision of a class, or the macro average over all. */
+/** Precision of a class (its name is then `precision1`), or the macro average over all. */
 export function precision(options: { class?: number } & Threshold = {}): Metric {
   return score('precision', options)
 }
@@ -236,7 +236,7 @@ function score(name: 'precision' | 'recall' | 'f1', options: { class?: number } 
     throw new DunlinError(`${name}: class wants the index of a class, got ${only}.`)
   const matrix = confusionMatrix(threshold)
   return {
-    name,
+    name: `${name}${only ?? ''}`,
     state: matrix.state,
     reset: matrix.reset,
     add: matrix.add,

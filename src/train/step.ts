@@ -44,8 +44,7 @@ export function stepper(
       if (counter) counter[0] = taken * accumulate + i
       session.run(i ? gradients : 0, update)
       if (!Number.isFinite(loss[0])) return { loss: loss[0], at, count, random: drawn }
-      const { outputs, targets } = batches.results(count)
-      tally.add(loss[0], weight, outputs, targets)
+      tally.add(loss[0], weight, batches.outputsOf(count), batches.targetsOf(count))
     }
     hyper.set(optimizer.hyper(taken + 1, rate))
     session.run(update)

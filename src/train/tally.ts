@@ -1,6 +1,7 @@
 // A tally of an epoch: the mean loss, each batch by its weight, and metrics over its samples. Results are computed when they are read:
 // that of a metric may take a while.
 
+import { DunlinError } from '../graph/error'
 import type { Scores } from './callbacks'
 import { putBack } from './checkpoint'
 import type { Metric } from './metrics'
@@ -11,6 +12,9 @@ export class Tally {
 
   constructor(makers: readonly (() => Metric)[]) {
     this.made = makers.map((make) => make())
+    const names = this.made.map(({ name }) => name)
+    const twice = names.find((name, i) => names.indexOf(name) < i)
+    if (twice !== undefined) throw new DunlinError(`Trainer: there are two metrics "${twice}". Give each a name of its own.`)
   }
 
   /** Forgets everything. */

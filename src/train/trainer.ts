@@ -11,6 +11,7 @@ import { type Frozen, planInference, planTraining } from '../plan/build'
 import type { Plan } from '../plan/plan'
 import type { Build } from '../session/kernels'
 import { Session } from '../session/session'
+import { availableThreads } from '../session/threads'
 import { Batches } from './batches'
 import type { Callback, EpochResult, Progress, Scores, Training } from './callbacks'
 import { crc32, putBack } from './checkpoint'
@@ -53,6 +54,8 @@ export interface TrainerOptions {
   frozen?: Frozen
   /** Default: the best that the host runs. */
   build?: Build
+  /** How many threads share the work; default: the cores available. Results do not depend on it. */
+  threads?: number
 }
 
 export interface FitOptions {
@@ -105,7 +108,14 @@ export class Trainer implements Training {
   ) {
     const [output] = model.outputs
     const { loss = crossEntropy(), accumulate = 1, classWeights } = options
-    const defaults = { metrics: loss.metrics?.(output) ?? [], optimizer: adam(), schedule: constant(), batch: 32, seed: 0 }
+    const defaults = {
+      metrics: loss.metrics?.(output) ?? [],
+      optimizer: adam(),
+      schedule: constant(),
+      batch: 32,
+      seed: 0,
+      threads: availableThreads(),
+    }
     this.options = { ...defaults, augment: [], frozen: () => false, ...options, loss, accumulate }
     if (model.nodes.some((n) => n.dtype === 'i8'))
       throw new DunlinError(`Trainer: model "${model.name}" is quantized. Train the float model, then quantize it.`)
@@ -116,10 +126,10 @@ export class Trainer implements Training {
 
   /** The plan of one step. */
   plan(): Plan {
-    const { batch, optimizer, frozen, accumulate } = this.options
+    const { batch, optimizer, frozen, accumulate, threads } = this.options
     const { update, hyperLength } = optimizer
     const { loss, output } = this.objective
-    return planTraining(loss, [output], { batch, update, hyperLength, frozen, accumulate: accumulate > 1 })
+    return planTraining(loss, [output], { batch, update, hyperLength, frozen, accumulate: accumulate > 1, threads })
   }
 
   /**
@@ -140,7 +150,7 @@ export class Trainer implements Training {
     this.busy = true
     try {
       const fit = this.begin(data, options)
-      const session = (this.session ??= await Session.create(this.plan(), { build: this.options.build }))
+      const session = (this.session ??= await Session.create(this.plan(), this.options))
       for (const { from, param } of this.pairs(session)) from.set(param.data)
       session.plan.state.forEach((region, i) => {
         if (this.kept) session.view(region).set(this.kept.state[i])
@@ -158,8 +168,9 @@ export class Trainer implements Training {
   /** Mean loss and metrics on data that is not trained on. */
   async evaluate(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Scores> {
     this.objective.check(data, 'data')
-    const { batch, build, metrics } = this.options
-    const session = await Session.create(planInference([this.objective.loss, this.objective.output], { batch }), { build })
+    const { batch, build, metrics, threads } = this.options
+    const plan = planInference([this.objective.loss, this.objective.output], { batch, threads })
+    const session = await Session.create(plan, { build, threads })
     const batches = new Batches(session, this.objective.source(session.plan, data))
     const loss = session.view(session.plan.outputs[0])
     const order = Uint32Array.from({ length: data.count }, (_, i) => i)
@@ -169,8 +180,7 @@ export class Trainer implements Training {
       const count = Math.min(batch, data.count - at)
       batches.draw(order, at, count)
       session.run()
-      const { outputs, targets } = batches.results(count)
-      tally.add(loss[0], batches.weight(order, at, count), outputs, targets)
+      tally.add(loss[0], batches.weight(order, at, count), batches.outputsOf(count), batches.targetsOf(count))
       if (pause.due()) await pause.take()
       options.signal?.throwIfAborted()
     }
