@@ -259,7 +259,8 @@ interface Port {
 function openWorker(on: { message: (message: FromWorker) => void; lost: (why: string) => void }): Port {
   const threads = node()?.getBuiltinModule?.('node:worker_threads')
   if (threads) {
-    const source = `const { parentPort } = require('node:worker_threads')\nconst port = parentPort\n${WORKER}`
+    // Not by require: in a bundle that word, even within a text, looks like a missing module.
+    const source = `const port = process?.getBuiltinModule('node:worker_threads').parentPort\n${WORKER}`
     const worker = new threads.Worker(source, { eval: true, execArgv: [], name: 'dunlin' })
     worker.on('message', on.message)
     worker.on('error', (error) => on.lost(error.message))
