@@ -4,7 +4,7 @@
 import { pack, packedLength } from './calls'
 import type { Buffer, Emit } from './op'
 import { CLAMPS } from './op'
-import { chooseConv3x3 } from './variants'
+import { type Conv3x3Kind, chooseConv3x3 } from './variants'
 import { convSizes, type Images, splitImages, splitRows } from './window'
 
 const macsOf = ({ batch, oh, ow, oc, kh, kw, ic }: Images): number => batch * oh * ow * oc * kh * kw * ic
@@ -38,7 +38,7 @@ export function convolve(
 /** dw += the gradient by the weights. */
 export function convolveDw(e: Emit, g: Images, x: Buffer, dy: Buffer, dw: Buffer): void {
   const k = g.kh * g.kw * g.ic
-  const tile = winogradTile(e, 'f32', g)
+  const tile = winogradTile(e, 'f32_dw', g)
   const part = (from: number, oc: number) => {
     if (tile) winogradDw(e, tile, { ...g, oc }, x, e.at(dy, from), e.at(dw, from * k), g.oc)
     else e.call('conv2d_f32_dw', x, e.at(dy, from), e.at(dw, from * k), padded(e, g), ...convSizes({ ...g, oc }), g.oc)
@@ -128,14 +128,10 @@ function padded(e: Emit, { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl }:
  * Outputs of a Winograd tile in each direction, when that is how this convolution and its gradient are computed. A module takes the
  * direct kernel: less code, a quarter of the weights.
  */
-export function winogradTile(
-  e: Emit,
-  dtype: 'f32' | 'i8',
-  { kh, kw, sh, sw, dh, dw, oh, ow, ic, oc }: Images,
-): 2 | 4 | undefined {
+export function winogradTile(e: Emit, kind: Conv3x3Kind, { kh, kw, sh, sw, dh, dw, oh, ow, ic, oc }: Images): 2 | 4 | undefined {
   if (e.target === 'module') return undefined
   const fits = kh === 3 && kw === 3 && sh === 1 && sw === 1 && dh === 1 && dw === 1
-  return fits ? chooseConv3x3(dtype, { oh, ow, ic, oc }).tile : undefined
+  return fits ? chooseConv3x3(kind, { oh, ow, ic, oc }).tile : undefined
 }
 
 /** Tiles transformed at once: their transforms stay in the second-level cache. */

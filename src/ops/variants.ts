@@ -25,9 +25,17 @@ interface Rule {
   most?: number
 }
 
-export const CONV3X3: Record<'f32' | 'i8', readonly Rule[]> = {
+/** What is computed: the value and the gradient by x in float, the gradient by the weights, the value in int8. */
+export type Conv3x3Kind = 'f32' | 'f32_dw' | 'i8'
+
+export const CONV3X3: Record<Conv3x3Kind, readonly Rule[]> = {
   f32: [
     { variant: 'winograd4', tile: 4, ic: 8, oc: 8, waste: 2 },
+    { variant: 'winograd2', tile: 2, ic: 32, oc: 16, waste: 1.5 },
+    { variant: 'direct', ic: 1, oc: 1, waste: Infinity },
+  ],
+  f32_dw: [
+    { variant: 'winograd4', tile: 4, ic: 16, oc: 16, waste: 2 },
     { variant: 'winograd2', tile: 2, ic: 32, oc: 16, waste: 1.5 },
     { variant: 'direct', ic: 1, oc: 1, waste: Infinity },
   ],
@@ -38,9 +46,9 @@ export const CONV3X3: Record<'f32' | 'i8', readonly Rule[]> = {
 }
 
 /** The first row of the table that fits. */
-export function chooseConv3x3(dtype: 'f32' | 'i8', { oh, ow, ic, oc }: Conv3x3): Rule {
+export function chooseConv3x3(kind: Conv3x3Kind, { oh, ow, ic, oc }: Conv3x3): Rule {
   const wasted = (tile: number) => (Math.ceil(oh / tile) * tile * Math.ceil(ow / tile) * tile) / (oh * ow)
-  return CONV3X3[dtype].find(({ tile = 1, multiple = 1, most = Infinity, ...r }) => {
+  return CONV3X3[kind].find(({ tile = 1, multiple = 1, most = Infinity, ...r }) => {
     return ic >= r.ic && ic <= most && ic % multiple === 0 && oc >= r.oc && wasted(tile) <= r.waste
   }) as Rule
 }
