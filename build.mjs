@@ -75,7 +75,7 @@ if (process.argv[2] !== 'kernels') {
 
 /** dunlin/node leaves everything universal to `dunlin` itself, so that both see the same classes. */
 function besides(index) {
-  const own = ['src/node.ts', 'src/files.ts', 'src/progress.ts'].map((f) => resolve(f))
+  const own = ['src/node.ts', 'src/checkpoints.ts', 'src/files.ts', 'src/logs.ts', 'src/progress.ts'].map((f) => resolve(f))
   return {
     name: 'besides',
     setup(b) {

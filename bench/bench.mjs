@@ -11,7 +11,7 @@
 
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { adam, conv2d, input, Model, Random, Session, Trainer, tinyCnn } from '../dist/index.js'
+import { adam, conv2d, input, Model, quantize, Random, Session, Trainer, tinyCnn } from '../dist/index.js'
 
 const ROUNDS = 15
 /** Each measurement repeats its call for about this long, in milliseconds. */
@@ -78,8 +78,9 @@ function peakI8(host) {
  * A packed int8 kernel, one image, stride 1, padding "same": gemm is a 1x1 window on a row of pixels. Results are compared with the
  * kernel of the standalone module, which the tests compare with exact integers.
  */
-function packed(host, kind, name, { h, w, ic, oc, window }) {
+function packed(host, kind, name, { h, w, ic, oc, window, variant = 'direct' }) {
   const depthwise = kind === 'depthwise_i8'
+  const winograd = variant === 'winograd2'
   const taps = window * window
   const k = depthwise ? taps : taps * ic
   const bytes = (n) => Int8Array.from({ length: n }, () => random.integer(255) - 127)
@@ -89,19 +90,29 @@ function packed(host, kind, name, { h, w, ic, oc, window }) {
   const multiplier = host.place(ints(() => 2 ** 30 + random.integer(2 ** 30)))
   const shift = host.place(ints(() => 6 - Math.round(Math.log2(5180 * Math.sqrt(k))) - random.integer(2)))
   const [y, exact] = [host.alloc(h * w * oc), host.alloc(h * w * oc)]
-  const layout = depthwise ? [window, window, 1, oc, window * oc] : [window, window * ic, k, window * ic, 1]
-  const panels = host.alloc(Math.ceil(oc / 8) * (48 + 8 * layout[0] * Math.ceil(layout[1] / 2)))
-  const scratch = host.alloc(48 + 64 + h * w + (h + window) * (w + window) * (depthwise ? 8 : ic))
+  const layout = depthwise ? [window, window, 1, oc, window * oc, 0] : [window, window * ic, k, window * ic, 1, 1]
+  const panels = host.alloc(Math.ceil(oc / 8) * (56 + 8 * layout[0] * Math.ceil(layout[1] / 2)))
+  const scratch = host.alloc(56 + 64 + h * w + (h + window) * (w + window) * (depthwise ? 8 : ic))
   const sizes = [1, h, w, ic, h, w, oc, window, window, 1, 1, 1, 1, (window - 1) >> 1, (window - 1) >> 1]
   const numbers = [3, -5, -128, 127]
   const [leaf, kernel] = depthwise ? ['depthwiseConv2d_i8', 'packedDepthwiseConv2d_i8'] : ['conv2d_i8', 'packedConv2d_i8']
-  host.kernels.pack_i8(weights, bias, multiplier, shift, panels, oc, ...layout)
-  const run = () => host.kernels[kernel](x, panels, y, scratch, ...sizes, ...numbers)
+  let run
+  if (winograd) {
+    const [u, block] = [host.alloc(Math.ceil(oc / 8) * (56 + 64 * ic)), 16]
+    const room = host.alloc(56 + ((h + 3) * (w + 3) * ic) / 2 + block * (8 * ic + 128) + 512)
+    const geometry = [1, h, w, ic, h, w, oc, 1, 1]
+    host.kernels.pack_i8_winograd(weights, bias, multiplier, shift, u, oc, ic)
+    run = () => host.kernels.packedConv2d_i8_winograd(x, u, y, room, block, ...geometry, ...numbers)
+  } else {
+    host.kernels.pack_i8(weights, bias, multiplier, shift, panels, oc, ...layout)
+    run = () => host.kernels[kernel](x, panels, y, scratch, ...sizes, ...numbers)
+  }
   run()
   host.kernels[leaf](x, weights, bias, multiplier, shift, exact, ...sizes, ...numbers)
   if (Buffer.compare(host.bytes(y, h * w * oc), host.bytes(exact, h * w * oc)))
     throw new Error(`${kind} ${name}: the packed kernel and the module's differ`)
-  return { kind, name, build: host.build, flops: 2 * h * w * oc * k, run }
+  const shape = { h, ic, oc, variant }
+  return { kind, name, ...(kind === 'conv_i8' && { shape }), build: host.build, flops: 2 * h * w * oc * k, run }
 }
 
 function gemm(host, m, n, k) {
@@ -137,18 +148,18 @@ function conv(host, h, ic, oc, kind) {
     flops: 2 * h * h * oc * 9 * ic,
     run,
   })
-  if (kind === 'dw') return row(() => host.kernels.conv2d_f32_dw(at.x, at.dy, dw, scratch, ...sizes))
+  if (kind === 'dw') return row(() => host.kernels.conv2d_f32_dw(at.x, at.dy, dw, scratch, ...sizes, oc))
   if (kind === 'dx') {
-    host.kernels.conv2d_f32_dx_pack(at.w, 0, packed, oc, 3, 3, ic)
+    host.kernels.conv2d_f32_dx_pack(at.w, 0, packed, oc, 3, 3, ic, 1, 1, 1, 1)
     return row(() => host.kernels.conv2d_f32_dx(at.dy, packed, at.dx, scratch, ...sizes, -Infinity, Infinity, 1))
   }
   let run
   if (kind) {
     const tiles = Math.ceil(h / kind) ** 2
     const block = Math.min(16, tiles)
-    const space = (kind * Math.ceil(h / kind) + 2) ** 2 * ic + 4 + (kind + 2) ** 2 * (4 + block * (ic + oc + 8))
+    const space = (kind * Math.ceil(h / kind) + 2) ** 2 * ic + 4 + 144 + (kind + 2) ** 2 * (block * (ic + oc + 8) + 32)
     const [u, room] = [host.alloc((kind + 2) ** 2 * (oc + 8) * (ic + 1)), host.alloc(space)]
-    host.kernels.conv2d_f32_winograd_pack(at.w, u, room, kind, oc, ic, 0, 9 * ic, 1, 3 * ic, ic)
+    host.kernels.conv2d_f32_winograd_pack(at.w, u, room, kind, oc, ic, oc, 0, 9 * ic, 1, 3 * ic, ic)
     run = () =>
       host.kernels.conv2d_f32_winograd(
         at.x,
@@ -206,7 +217,7 @@ function depthwise(host, h, c, kind) {
   const sizes = [1, h, h, c, h, h, c, 3, 3, 1, 1, 1, 1, 1, 1]
   const name = `${h}x${c} depthwise${kind ? ` ${kind}` : ''}`
   const row = (run) => ({ kind: 'conv', name, build: host.build, flops: 2 * h * h * c * 9, run })
-  if (kind === 'dw') return row(() => host.kernels.depthwiseConv2d_f32_dw(px, y, dw, ...sizes))
+  if (kind === 'dw') return row(() => host.kernels.depthwiseConv2d_f32_dw(px, y, dw, ...sizes, c))
   const flip = kind === 'dx' ? 1 : 0
   const run = () => host.kernels.depthwiseConv2d_f32(px, pw, 0, y, border, ...sizes, -Infinity, Infinity, flip, flip)
   run()
@@ -227,16 +238,18 @@ function depthwise(host, h, c, kind) {
   return row(run)
 }
 
-/** One Adam step of the tiny CNN on 28x28x1, batch 64: as the trainer runs it, feeding included. */
-async function step(build) {
+/** One Adam step of the tiny CNN on 28x28x1, batch 64: as the trainer runs it, feeding included. Nothing where there are fewer threads. */
+async function step(build, threads) {
   const batch = 64
   const model = tinyCnn({ shape: [28, 28, 1], classes: 10, normalize: { mean: 0.5, std: 0.5 } })
-  const trainer = new Trainer(model, { batch, optimizer: adam(), build })
-  const session = await Session.create(trainer.plan(), { build })
+  const optimizer = adam()
+  const trainer = new Trainer(model, { batch, optimizer, build, threads })
+  const session = await Session.create(trainer.plan(), { build, threads })
+  if (session.info().threads !== threads) return []
   const [x, labels, weights] = ['input', 'labels', 'weights'].map((n) => session.plan.inputs.find((p) => p.name === n))
   const images = floats(batch * 784)
   const [classes, ones] = [Int32Array.from({ length: batch }, (_, i) => i % 10), new Float32Array(batch).fill(1)]
-  session.view(session.plan.state.find((r) => r.name === 'hyper')).set([1e-3, 1])
+  session.view(session.plan.state.find((r) => r.name === 'hyper')).set(optimizer.hyper(1000, optimizer.lr))
   const run = () => {
     session.feed(x, images)
     session.feed(labels, classes)
@@ -248,7 +261,8 @@ async function step(build) {
   const before = Math.log(10)
   if (!(session.view(loss)[0] < before))
     throw new Error(`step: the loss is ${session.view(loss)[0]} after 30 steps on one batch, it began near ${before}`)
-  return { kind: 'step', name: 'tiny CNN 28x28x1, batch 64, Adam', build, flops: 0, run }
+  const name = threads === 1 ? 'tiny CNN 28x28x1, batch 64, Adam' : `the same on ${threads} threads`
+  return [{ kind: 'step', name, build, flops: 0, run }]
 }
 
 const hosts = ['scalar', 'simd', 'relaxed'].map(open).filter(Boolean)
@@ -269,6 +283,7 @@ for (const host of hosts) {
     [8, 64, 64],
   ]) {
     rows.push(packed(host, 'conv_i8', `${h}x${ic}->${oc}`, { h, w: h, ic, oc, window: 3 }))
+    rows.push(packed(host, 'conv_i8', `${h}x${ic}->${oc} winograd2`, { h, w: h, ic, oc, window: 3, variant: 'winograd2' }))
   }
   for (const [h, c] of [
     [48, 32],
@@ -299,7 +314,7 @@ for (const host of hosts) {
   ])
     for (const kind of [undefined, 'dx', 'dw']) rows.push(depthwise(host, ...shape, kind))
 }
-for (const { build } of hosts) rows.push(await step(build))
+for (const { build } of hosts) for (const threads of [1, 2]) rows.push(...(await step(build, threads)))
 
 const now = () => performance.now()
 /** Milliseconds of one call, the mean of row.count of them. */
@@ -348,27 +363,34 @@ const result = {
 }
 
 /** The variant that the table picks for a shape: what a plan of such a layer calls. */
-function picked({ h, ic, oc }) {
-  const plan = new Model(conv2d({ filters: oc, kernel: 3, padding: 'same' })(input([h, h, ic]))).plan()
-  const call = plan.calls.find((c) => c.kernel === 'conv2d_f32_winograd')
+async function picked({ h, ic, oc }, kind) {
+  const model = new Model(conv2d({ filters: oc, kernel: 3, padding: 'same' })(input([h, h, ic])))
+  const { calls } = (kind === 'conv_i8' ? await quantize(model, { x: floats(h * h * ic) }) : model).plan()
+  if (calls.some((c) => c.kernel === 'packedConv2d_i8_winograd')) return 'winograd2'
+  const call = calls.find((c) => c.kernel === 'conv2d_f32_winograd')
   return call ? `winograd${call.args[5]}` : 'direct'
 }
 
 if (json) console.log(JSON.stringify(result, null, 2))
 else if (explain) {
-  console.log('build    shape           direct  winograd2  winograd4   table picks   fastest')
+  console.log('build    kernel   shape           direct  winograd2  winograd4   table picks   fastest')
   for (const direct of rows.filter((r) => r.shape?.variant === 'direct')) {
     const { h, ic, oc } = direct.shape
     const same = rows.filter(
-      (r) => r.build === direct.build && r.shape && r.shape.h === h && r.shape.ic === ic && r.shape.oc === oc,
+      (r) => r.build === direct.build && r.kind === direct.kind && r.shape?.h === h && r.shape.ic === ic && r.shape.oc === oc,
     )
     const fastest = same.reduce((a, b) => (b.gflops > a.gflops ? b : a)).shape.variant
-    const speeds = same.map((r) => r.gflops.toFixed(1).padStart(9)).join('  ')
-    console.log(`${direct.build.padEnd(8)} ${direct.name.padEnd(12)} ${speeds}   ${picked(direct.shape).padEnd(12)}  ${fastest}`)
+    const speeds = ['direct', 'winograd2', 'winograd4'].map((variant) =>
+      (same.find((r) => r.shape.variant === variant)?.gflops.toFixed(1) ?? '').padStart(9),
+    )
+    const choice = await picked(direct.shape, direct.kind)
+    console.log(
+      `${direct.build.padEnd(8)} ${direct.kind.padEnd(8)} ${direct.name.padEnd(12)} ${speeds.join('  ')}   ${choice.padEnd(12)}  ${fastest}`,
+    )
   }
 } else {
   const peaks = `128-bit peak ${result.peak.muladd.toFixed(1)} GFLOP/s multiply + add, ${result.peak.fma?.toFixed(1) ?? 'not available'} fused, ${result.peak.i8.toFixed(1)} GOP/s int8`
-  console.log(`${result.cpu}, Node ${result.node}, one thread; ${peaks}\n`)
+  console.log(`${result.cpu}, Node ${result.node}, one thread unless said; ${peaks}\n`)
   console.log('kind          name                              build    GFLOP/s  of peak        ms')
   for (const { kind, name, build, gflops, share, ms } of result.rows) {
     const speed =

@@ -2,7 +2,18 @@
 // The formats themselves are parsed in src/data, which also runs in a browser.
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
@@ -38,7 +49,7 @@ export function readBytes(path: string): Uint8Array {
  * After an error the temporary file is gone and what was at `path` before is untouched.
  */
 export function writeFileAtomic(path: string, bytes: Uint8Array | string): void {
-  const temporary = join(dirname(path), `.dunlin-${randomBytes(6).toString('hex')}.tmp`)
+  const temporary = join(dirname(path), `${TEMPORARY.start}${randomBytes(6).toString('hex')}${TEMPORARY.end}`)
   let made = false
   try {
     const file = openSync(temporary, 'wx')
@@ -54,6 +65,37 @@ export function writeFileAtomic(path: string, bytes: Uint8Array | string): void 
     if (made) rmSync(temporary)
     throw new DunlinError(`${path}: cannot be written (${reason(cause)}). ${remedy(cause)}. Nothing was changed.`, { cause })
   }
+  flushFolder(dirname(path))
+}
+
+/** Names of files that are not whole yet. */
+const TEMPORARY = { start: '.dunlin-', end: '.tmp' }
+
+/** Removes what programs that were killed while they wrote have left in a folder that no other writes into now. */
+export function removeTemporaries(dir: string): void {
+  for (const name of readdirSync(dir))
+    if (name.startsWith(TEMPORARY.start) && name.endsWith(TEMPORARY.end)) rmSync(join(dir, name), { force: true })
+}
+
+/** After this a new name outlives a power failure. Windows and some network disks cannot do it: there the system takes its time. */
+function flushFolder(dir: string): void {
+  let folder: number | undefined
+  try {
+    folder = openSync(dir, 'r')
+    fsyncSync(folder)
+  } catch {
+  } finally {
+    if (folder !== undefined) closeSync(folder)
+  }
+}
+
+/** Makes a folder, and those that it lies in, where there is none. Gives the first that it made, if any. */
+export function makeFolder(dir: string, path = dir): string | undefined {
+  try {
+    return mkdirSync(dir, { recursive: true })
+  } catch (cause) {
+    throw new DunlinError(`${path}: its folder cannot be made (${reason(cause)}). ${remedy(cause)}.`, { cause })
+  }
 }
 
 /** Writes all of the files, or after an error none: those written before it, and folders made for them, are removed again. */
@@ -61,12 +103,8 @@ export function writeFilesAtomic(files: readonly { path: string; bytes: Uint8Arr
   const made: string[] = []
   try {
     for (const { path, bytes } of files) {
-      try {
-        const folder = mkdirSync(dirname(path), { recursive: true })
-        if (folder !== undefined) made.push(folder)
-      } catch (cause) {
-        throw new DunlinError(`${path}: its folder cannot be made (${reason(cause)}). ${remedy(cause)}.`, { cause })
-      }
+      const folder = makeFolder(dirname(path), path)
+      if (folder !== undefined) made.push(folder)
       const isNew = !existsSync(path)
       writeFileAtomic(path, bytes)
       if (isNew) made.push(path)

@@ -6,7 +6,7 @@ export { prune } from './compress/prune'
 export { quantize } from './compress/quantize'
 export { type Augmentation, shift } from './data/augment'
 export { csvDataset, parseCsv } from './data/csv'
-export { type Dataset, makeDataset, split, statistics, subset } from './data/dataset'
+export { type Dataset, makeDataset, type Samples, split, statistics, subset } from './data/dataset'
 export { type Idx, idxDataset, parseIdx } from './data/idx'
 export {
   type BuiltModule,
@@ -63,12 +63,21 @@ export { separableConv2d } from './ops/separableConv2d'
 export { simpleRnn } from './ops/simpleRnn'
 export { pad, slice } from './ops/slice'
 export type { Padding, Pair } from './ops/window'
-export { planInference, planTraining } from './plan/build'
+export { type Frozen, planInference, planTraining } from './plan/build'
 export { type Call, type Constant, type Plan, type Port, printPlan, type Region } from './plan/plan'
 export type { Values } from './session/door'
 export { type Build, bestBuild, provideKernels } from './session/kernels'
 export { Session } from './session/session'
-export type { Callback, EpochResult, Progress } from './train/callbacks'
+export { availableThreads } from './session/threads'
+export {
+  type Callback,
+  type EarlyStopping,
+  type EpochResult,
+  earlyStopping,
+  type Progress,
+  type Scores,
+  type Training,
+} from './train/callbacks'
 export {
   binaryCrossEntropy,
   categoricalCrossEntropy,
@@ -95,5 +104,5 @@ export {
   sgd,
 } from './train/optimizers'
 export { constant, cosine, oneCycle, type Plateau, reduceOnPlateau, type Schedule, step, warmUp } from './train/schedules'
-export { Trainer, type TrainerOptions } from './train/trainer'
+export { type FitOptions, Trainer, type TrainerOptions } from './train/trainer'
 export { tinyCnn } from './zoo/tinyCnn'

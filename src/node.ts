@@ -3,7 +3,9 @@
 import { readBytes, writeFileAtomic } from './files'
 import { Model } from './model/model'
 
+export { checkpoints, resumeFrom } from './checkpoints'
 export { loadDigits, loadIdxFolder, readBytes, writeFileAtomic } from './files'
+export { csvLog, jsonlLog } from './logs'
 export { progressBar } from './progress'
 
 /** The model in a file written by `writeModel`. */

@@ -35,8 +35,10 @@ const MAY: Record<string, readonly string[]> = {
   compress: ['graph', 'ops', 'plan', 'session', 'data', 'model', 'train'],
   zoo: ['graph', 'ops', 'model'],
   'files.ts': ['graph', 'data'],
+  'checkpoints.ts': ['graph', 'train', 'files.ts'],
+  'logs.ts': ['graph', 'train'],
   'progress.ts': ['train'],
-  'node.ts': ['graph', 'model', 'files.ts', 'progress.ts'],
+  'node.ts': ['graph', 'model', 'checkpoints.ts', 'files.ts', 'logs.ts', 'progress.ts'],
   'index.ts': ['graph', 'ops', 'plan', 'session', 'data', 'deploy', 'model', 'train', 'compress', 'zoo'],
   cli: [
     'graph',

@@ -42,7 +42,13 @@ describe.each(builds)('batchNorm_f32_statistics, $name', (build) => {
     const x = Float32Array.from({ length: rows * c }, () => offset + random.uniform(-2, 2))
     const [mean0, variance0] = [0, 1].map(() => Float32Array.from({ length: c }, () => random.uniform(0.5, 2)))
     const buffers = [in_(x), out('f32', c), out('f32', c), inout(mean0), inout(variance0)]
-    const [mean, variance, runningMean, runningVariance] = run(build, 'batchNorm_f32_statistics', [...buffers, rows, c, MOMENTUM])
+    const [mean, variance, runningMean, runningVariance] = run(build, 'batchNorm_f32_statistics', [
+      ...buffers,
+      rows,
+      c,
+      c,
+      MOMENTUM,
+    ])
     const want = measured(x, c)
     const k = 16 + 8 + rows / 64
     const e = k * EPSILON * (Math.abs(offset) + 2)
@@ -105,7 +111,7 @@ describe('a trainer', () => {
     const y = await model.predict(set.x)
     expect(await Model.load(model.save()).predict(set.x)).toEqual(y)
     const accuracy = set.y.filter((label, i) => (y[2 * i + 1] > y[2 * i] ? 1 : 0) === label).length / COUNT
-    expect((await trainer.evaluate(set)).accuracy).toBeCloseTo(accuracy, 12)
+    expect((await trainer.evaluate(set)).metrics.accuracy).toBeCloseTo(accuracy, 12)
   })
 
   it('says that one value has no variance', () => {

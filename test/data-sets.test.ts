@@ -43,6 +43,63 @@ describe('makeDataset', () => {
   })
 })
 
+describe('makeDataset with more than labels', () => {
+  const good = { x: new Uint8Array([1, 2, 3, 4]), y: [0.5, 1, -1, 2], shape: [2], target: [2], source: 'a.bin' }
+
+  it('keeps numbers as targets, weights, and samples of other inputs', () => {
+    const others = { b: { x: Int32Array.of(7, 8), shape: [1] } }
+    const data = makeDataset({ ...good, weights: [0, 2], others })
+    expect(data).toEqual({
+      ...{ x: good.x, y: Float32Array.of(0.5, 1, -1, 2), shape: [2], target: [2], classes: 0, count: 2 },
+      ...{ weights: Float32Array.of(0, 2), others },
+    })
+    const y = Float32Array.of(1, 2)
+    const weights = Float32Array.of(1, 1)
+    expect(makeDataset({ ...good, y, target: [1], weights }).y).toBe(y)
+    expect(makeDataset({ ...good, y, target: [1], weights }).weights).toBe(weights)
+  })
+
+  it('picks all of it', () => {
+    const others = { b: { x: Int32Array.of(7, 8), shape: [1] } }
+    const part = subset(makeDataset({ ...good, weights: [3, 2], others }), [1, 1, 0])
+    expect(part).toEqual({
+      ...{
+        x: Uint8Array.of(3, 4, 3, 4, 1, 2),
+        y: Float32Array.of(-1, 2, -1, 2, 0.5, 1),
+        shape: [2],
+        target: [2],
+        classes: 0,
+        count: 3,
+      },
+      ...{ weights: Float32Array.of(2, 2, 3), others: { b: { x: Int32Array.of(8, 8, 7), shape: [1] } } },
+    })
+    const buffer = makeDataset({ ...good, x: Buffer.from([1, 2, 3, 4]) })
+    expect(subset(buffer, [1]).x).toEqual(Uint8Array.of(3, 4))
+  })
+
+  it.each([
+    ['both kinds of targets', { classes: 2 }, /^a\.bin: got classes and a target/],
+    ['a bad shape', { target: [0] }, /^a\.bin: target: shape \[0\]/],
+    ['a part of a target', { y: [1, 2, 3] }, /^a\.bin: y has 3 values, wanted a multiple of the 2 of a target \[2\]/],
+    ['a target that is no number', { y: [1, 2, 3, Number.NaN] }, /^a\.bin: the target of sample 1 is NaN/],
+    ['a target beyond float32', { y: [1, 1e39, 3, 4] }, /^a\.bin: the target of sample 0 is 1e\+39/],
+    ['too few samples', { x: new Uint8Array(2) }, /^a\.bin: x has 2 values, wanted 2 targets x 2/],
+    ['names of classes', { labels: ['a'] }, /^a\.bin: got 1 label names for 0 classes/],
+    ['too few weights', { weights: [1] }, /^a\.bin: got 1 weights for 2 samples/],
+    ['a weight below 0', { weights: [1, -1] }, /^a\.bin: sample 1 has weight -1/],
+    ['no weight at all', { weights: [0, 0] }, /^a\.bin: all weights are 0/],
+    [
+      'others that are too few',
+      { others: { b: { x: new Int32Array(1), shape: [1] } } },
+      /^a\.bin: others\.b: x has 1 values, wanted 2/,
+    ],
+    ['others of no type', { others: { b: { x: [1, 2] as never, shape: [1] } } }, /^a\.bin: others\.b: x is Array/],
+  ])('refuses %s', (_, change, message) => {
+    expect(() => makeDataset({ ...good, ...change })).toThrow(DunlinError)
+    expect(() => makeDataset({ ...good, ...change })).toThrow(message)
+  })
+})
+
 describe('subset and split', () => {
   it('copies the samples named, in order, in their type', () => {
     for (const type of [Uint8Array, Int8Array, Float32Array]) {

@@ -60,7 +60,7 @@ describe.each(builds)('$name', (build) => {
       for (const rate of [0, 0.25, 0.5, 0.9]) {
         const threshold = rate * 2 ** 32
         const scale = Math.fround(1 / (1 - rate))
-        const numbers = [n, threshold, scale, seed, layer]
+        const numbers = [n, 0, threshold, scale, seed, layer]
         const mask = kept(n, step, threshold, seed, layer)
         const steps = in_(Int32Array.of(step))
         const [y] = run(build, 'dropout_f32', [in_(x), steps, out('f32', n), ...numbers])

@@ -2,7 +2,7 @@
 // write outside a buffer, a changed input, a scratch that is too small or expected to be zero, an output that is not
 // written: all fail. Gradients exist for every float input, and start from what the test puts there, because backward adds.
 
-import { ARRAYS, type Dtype, isParam, type Node, size, type TypedArray } from '../src/graph/node'
+import { ARRAYS, BYTES, type Dtype, isParam, type Node, size, type TypedArray } from '../src/graph/node'
 import { opOf } from '../src/ops'
 import type { Buffer, Emit, KernelName, Target } from '../src/ops/op'
 import { Arena, type Build, type Buffer as Fence, in_, inout, out, scratch } from './harness'
@@ -23,6 +23,7 @@ export class Fenced implements Emit {
     readonly target: Target = 'session',
     readonly training = false,
     private readonly backward = false,
+    private readonly parts = 1,
   ) {
     this.arena = new Arena(build.memory)
   }
@@ -87,6 +88,20 @@ export class Fenced implements Emit {
     return buffer
   }
 
+  /** Parts run one after another, the last first: no part may need another. */
+  split(total: number, _work: number, part: (from: number, count: number) => void, grain = 1): void {
+    const grains = Math.ceil(total / grain)
+    const parts = Math.min(this.parts, grains)
+    const begin = (i: number) => Math.min(total, Math.floor((grains * i) / parts) * grain)
+    for (let i = parts - 1; i >= 0; i--) part(begin(i), begin(i + 1) - begin(i))
+  }
+
+  at<B extends Buffer | 0>(buffer: B, elements: number): B {
+    if (buffer === 0) return buffer
+    const { name, dtype, length, address } = buffer as Buffer as Placed
+    return { name, dtype, length: length - elements, address: address + elements * BYTES[dtype] } as Buffer as B
+  }
+
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
     const run = this.build.kernels[kernel]
     if (run?.length !== args.length) throw new Error(`${kernel}: called with ${args.length} arguments, has ${run?.length}.`)
@@ -104,17 +119,19 @@ export interface Run {
   before?: readonly Float32Array[]
   /** Run as in a training step: parameters that are not trainable may then be written. */
   training?: boolean
+  /** Parts that each call is split into, where it can be; default 1. */
+  parts?: number
 }
 
 /** The value of a node, after a backward the gradients of its float inputs, and what is in its inputs then. */
 export function runNode(
   build: Build,
   node: Node,
-  { batch, inputs, dy, before, training = false }: Run,
+  { batch, inputs, dy, before, training = false, parts = 1 }: Run,
 ): { y: Float32Array; grads: Float32Array[]; after: TypedArray[] } {
   const row = opOf(node.op)
   if (!row?.forward || (dy && !row.backward)) throw new Error(`${node.op} has no f32 kernels to run.`)
-  const e = new Fenced(build, batch, 'session', training, dy !== undefined)
+  const e = new Fenced(build, batch, 'session', training, dy !== undefined, parts)
   node.inputs.forEach((x, i) => {
     const written = training && isParam(x) && !x.attrs.trainable
     e.values.set(x, e.place(`input ${i}`, written ? inout(inputs[i]) : in_(inputs[i])))

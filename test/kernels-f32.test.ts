@@ -113,7 +113,19 @@ describe.each(builds)('$name', (build) => {
       const length = Math.ceil(ic / 8) * 8 * (taps * oc + 1)
       const flipped = (j: number, i: number) => w[((i % oc) * taps + taps - 1 - Math.floor(i / oc)) * ic + j]
       for (const bias of [undefined, floats(random, ic)]) {
-        const got = run(build, 'conv2d_f32_dx_pack', [in_(w), bias ? in_(bias) : 0, out('f32', length), oc, kh, kw, ic])
+        const got = run(build, 'conv2d_f32_dx_pack', [
+          in_(w),
+          bias ? in_(bias) : 0,
+          out('f32', length),
+          oc,
+          kh,
+          kw,
+          ic,
+          1,
+          1,
+          1,
+          1,
+        ])
         expect(got, `${[oc, kh, kw, ic]}`).toEqual([packed(ic, taps * oc, flipped, bias)])
       }
     }
@@ -261,7 +273,7 @@ describe.each(builds)('$name', (build) => {
           const [x, y] = [floats(random, rows * n), floats(random, n)]
           const of = (v: (f: number) => number) =>
             Float64Array.from(y, (start, j) => x.reduce((sum, e, i) => sum + (i % n === j ? v(e) : 0), v(start)))
-          const [got] = run(build, 'sumRows_f32', [in_(x), inout(y), rows, n])
+          const [got] = run(build, 'sumRows_f32', [in_(x), inout(y), rows, n, n])
           expectNear(
             got,
             of((v) => v),

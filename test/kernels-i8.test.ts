@@ -155,11 +155,11 @@ function winograd(
   range: reference.Range,
 ): TypedArray {
   const { batch, ih, iw, ic, oh, ow, oc, pt, pl } = s
-  const bytes = Math.ceil(oc / 8) * (192 + 256 * ic)
+  const bytes = Math.ceil(oc / 8) * (224 + 256 * ic)
   const [panels] = run(build, 'pack_i8_winograd', [in_(w), ...fences(channels), out('i8', bytes), oc, ic])
   const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
   const [y, whole] = [4, 4 * Math.ceil((down * across) / 4)].map((block) => {
-    const room = scratch('i8', 192 + (2 * down + 2) * (2 * across + 2) * ic * 2 + block * (32 * ic + 512))
+    const room = scratch('i8', 224 + (2 * down + 2) * (2 * across + 2) * ic * 2 + block * (32 * ic + 512) + 2048)
     const sizes = [batch, ih, iw, ic, oh, ow, oc, pt, pl]
     const buffers = [in_(x), in_(panels), out('i8', outputs(s)), room]
     return run(build, 'packedConv2d_i8_winograd', [...buffers, block, ...sizes, ...ranges(range)])[0]
@@ -182,8 +182,8 @@ function packed(
   const taps = s.kh * s.kw
   const conv = op === 'conv2d'
   const [segments, chunk] = s.dw === 1 ? [s.kh, s.kw * s.ic] : [taps, s.ic]
-  const layout = conv ? [segments, chunk, taps * s.ic, chunk, 1] : [s.kw, s.kh, 1, s.oc, s.kw * s.oc]
-  const bytes = Math.ceil(s.oc / 8) * (192 + 32 * layout[0] * Math.ceil(layout[1] / 2))
+  const layout = conv ? [segments, chunk, taps * s.ic, chunk, 1, 1] : [s.kw, s.kh, 1, s.oc, s.kw * s.oc, 0]
+  const bytes = Math.ceil(s.oc / 8) * (224 + 32 * layout[0] * Math.ceil(layout[1] / 2))
   const [panels] = run(build, 'pack_i8', [in_(w), ...fences(channels), out('i8', bytes), s.oc, ...layout])
   const offsets = 16 * Math.ceil((taps + s.oh * s.ow) / 4)
   const image = conv ? offsets + 2 * ph * pw * s.ic : 32 * (((s.kh - 1) >> 1) * 2 * s.dh + 1) * pw
@@ -192,7 +192,7 @@ function packed(
     in_(x),
     in_(panels),
     out('i8', outputs(s)),
-    scratch('i8', 192 + image),
+    scratch('i8', 224 + image),
     ...convolution(s),
     ...ranges(range),
   ])

@@ -151,7 +151,7 @@ describe('summary', () => {
       pool2    maxPool2d  [2, 2, 16]  f32             0       0             0          256
       flatten  reshape    [64]        f32             0       0             0          256
       dense    dense      [10]        f32           650     640         2,600           40
-      digits: 1,898 parameters in 7,592 bytes, 23,680 MACs, arena 6,720 bytes"
+      digits: 1,898 parameters in 7,592 bytes, 23,680 MACs, arena 11,328 bytes"
     `)
   })
 })

@@ -164,6 +164,25 @@ describe.skipIf(!scalar || !simd).each(OP_NAMES.filter((op) => !opOf(op)?.alias)
   })
 })
 
+// What threads rest on: a call split over its outputs gives the bits of the whole one. Here the parts run from the last to the first.
+describe.each(builds)('split = whole, bit for bit, $name', (build) => {
+  it.each(OP_NAMES.filter((op) => !opOf(op)?.alias))('%s', (op) => {
+    for (const sample of samples[op]) {
+      const expected = expectedFor(sample)
+      const { batch, training, what } = sample
+      const at = (parts: number) => runNode(build, sample.node, { batch, training, ...expected, parts })
+      const whole = at(1)
+      for (const parts of [2, 3, 7]) {
+        const split = at(parts)
+        const where = `${what} in ${parts} parts (seed ${expected.seed})`
+        expectNear(split.y, whole.y, 0, where)
+        for (const [i, v] of whole.after.entries()) expectNear(split.after[i], v, 0, `${where}, input ${i} afterwards`)
+        for (const [i, g] of whole.grads.entries()) expectNear(split.grads[i], g, 0, `${where}, gradient of float input ${i}`)
+      }
+    }
+  })
+})
+
 it('add refuses a value for each sample beside one for all: it would read past the end', () => {
   const bias = param('bias', [4], { kind: 'zeros' })
   expect(() => add({ name: 'sum' })(input([4]), bias)).toThrow(

@@ -77,7 +77,7 @@ describe('arrange', () => {
 describe('plans as text', () => {
   it('inference of the tiny CNN, one sample', () => {
     expect(printPlan(tinyCnn({ shape: [8, 8, 1], classes: 10 }).plan(1))).toMatchInlineSnapshot(`
-      "memory 39568 persistent 32832 arena 6720 (live at once 6720)
+      "memory 44176 persistent 32832 arena 11328 (live at once 11328)
       constant conv1/b f32[8] @16
       constant conv1/w f32[72] @48
       constant conv2/b f32[16] @336
@@ -88,13 +88,13 @@ describe('plans as text', () => {
       output dense f32[10] @33088
       init
         pack_f32(48, 16, 7616, 8, 9, 9, 1)
-        conv2d_f32_winograd_pack(400, 7936, 32832, 4, 16, 8, 0, 72, 1, 24, 8)
+        conv2d_f32_winograd_pack(400, 7936, 32832, 4, 16, 8, 16, 0, 72, 1, 24, 8)
         pack_f32(5008, 7568, 28672, 10, 64, 64, 1)
       calls
         conv2d_f32(35280, 7616, 32832, 34880, 1, 8, 8, 1, 8, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 0, Infinity)
-        maxPool2d_f32(32832, 39040, 1, 8, 8, 8, 4, 4, 2, 2, 2, 2, 0, 0)
-        conv2d_f32_winograd(39040, 7936, 336, 38016, 32832, 4, 1, 1, 1, 4, 4, 8, 4, 4, 16, 1, 1, 0, Infinity, 0)
-        maxPool2d_f32(38016, 32832, 1, 4, 4, 16, 2, 2, 2, 2, 2, 2, 0, 0)
+        maxPool2d_f32(32832, 43648, 1, 8, 8, 8, 4, 4, 2, 2, 2, 2, 0, 0)
+        conv2d_f32_winograd(43648, 7936, 336, 42624, 32832, 4, 1, 1, 1, 4, 4, 8, 4, 4, 16, 1, 1, 0, Infinity, 0)
+        maxPool2d_f32(42624, 32832, 1, 4, 4, 16, 2, 2, 2, 2, 2, 2, 0, 0)
         gemm_f32(32832, 28672, 33088, 1, 10, 64, 64, 1, 10, -Infinity, Infinity, 0)"
     `)
   })
@@ -134,7 +134,7 @@ describe('plans as text', () => {
         fill_f32(736, 10, 0)
         crossEntropy_f32_dx(688, 448, 624, 288, 736, 5, 2, 0)
         fill_f32(816, 2, 0)
-        sumRows_f32(736, 816, 5, 2)
+        sumRows_f32(736, 816, 5, 2, 2)
         fill_f32(784, 6, 0)
         pack_f32(560, 0, 288, 3, 5, 1, 3)
         gemm_f32(736, 288, 784, 2, 3, 5, 1, 2, 3, -Infinity, Infinity, 1)
@@ -143,7 +143,7 @@ describe('plans as text', () => {
         gemm_f32(736, 288, 624, 5, 3, 2, 2, 1, 3, -Infinity, Infinity, 1)
         clamp_f32_mask(560, 624, 15, 0, Infinity)
         fill_f32(608, 3, 0)
-        sumRows_f32(624, 608, 5, 3)
+        sumRows_f32(624, 608, 5, 3, 3)
         fill_f32(560, 12, 0)
         pack_f32(480, 0, 288, 4, 5, 1, 4)
         gemm_f32(624, 288, 560, 3, 4, 5, 1, 3, 4, -Infinity, Infinity, 1)

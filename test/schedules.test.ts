@@ -60,8 +60,8 @@ describe('reduceOnPlateau', () => {
   const result = (loss: number, validation?: number): EpochResult => ({
     epoch: 1,
     loss,
-    accuracy: 0,
-    ...(validation !== undefined && { validation: { loss: validation, accuracy: 0 } }),
+    metrics: { accuracy: 0 },
+    ...(validation !== undefined && { validation: { loss: validation, metrics: { accuracy: 0 } } }),
   })
   const told = (schedule: ReturnType<typeof reduceOnPlateau>, losses: number[]) =>
     losses.map((loss) => {
@@ -80,8 +80,8 @@ describe('reduceOnPlateau', () => {
     expect(told(reduceOnPlateau({ patience: 1 }), [Number.NaN, 3, Number.NaN, 2])).toEqual([0.5, 0.5, 0.25, 0.25])
   })
 
-  it('wants more than the threshold', () => {
-    expect(told(reduceOnPlateau({ patience: 1, threshold: 0.5 }), [5, 4.5, 4.4])).toEqual([1, 0.5, 0.5])
+  it('wants more than minDelta', () => {
+    expect(told(reduceOnPlateau({ patience: 1, minDelta: 0.5 }), [5, 4.5, 4.4])).toEqual([1, 0.5, 0.5])
   })
 
   it('looks at the validation data if there is any, or at what it is given', () => {
@@ -89,8 +89,8 @@ describe('reduceOnPlateau', () => {
     schedule.epochEnd(result(5, 1))
     schedule.epochEnd(result(4, 2))
     expect(schedule(0, 1)).toBe(0.5)
-    const byAccuracy = reduceOnPlateau({ patience: 1, metric: (r) => -r.accuracy })
-    for (const accuracy of [0.5, 0.6]) byAccuracy.epochEnd({ epoch: 1, loss: 0, accuracy })
+    const byAccuracy = reduceOnPlateau({ patience: 1, monitor: (r) => -r.metrics.accuracy })
+    for (const accuracy of [0.5, 0.6]) byAccuracy.epochEnd({ epoch: 1, loss: 0, metrics: { accuracy } })
     expect(byAccuracy(0, 1)).toBe(1)
   })
 
@@ -111,18 +111,18 @@ describe('reduceOnPlateau', () => {
     expect(schedule.state).toBe(plateau.state)
   })
 
-  it('works in fit, as schedule and as callback', async () => {
+  it.each([false, true])('works in fit, told once whether it is also a callback (%s) or not', async (given) => {
     const rates: number[] = []
     const { update, hyperLength, hyper } = sgd({ lr: 0 })
     const watched = (t: number, lr: number) => {
       rates.push(lr)
       return hyper(t, 0)
     }
-    const optimizer = { lr: 1, update, hyperLength, hyper: watched }
+    const optimizer = { settings: 'watched', lr: 1, update, hyperLength, hyper: watched }
     const model = new Model(dense({ units: 2 })(input([1])), { seed: 1 })
     const schedule = reduceOnPlateau({ patience: 1 })
     const data = { x: Float32Array.of(1, 2), y: Int32Array.of(0, 1), shape: [1], classes: 2, count: 2 }
-    await new Trainer(model, { optimizer, schedule, batch: 2 }).fit(data, { epochs: 4, callbacks: [schedule] })
+    await new Trainer(model, { optimizer, schedule, batch: 2 }).fit(data, { epochs: 4, callbacks: given ? [schedule] : [] })
     expect(rates).toEqual([1, 1, 0.5, 0.25])
   })
 })

@@ -16,6 +16,9 @@ import { EPSILON, evaluate, expectNear, largest, type Numbers } from './referenc
 /** Stated in assembly/f32/winograd.ts: |error| <= GROWTH * 2^-24 * max|x| * the largest sum of |w| over an output's filter. */
 const GROWTH = { 2: 4, 4: 24 }
 
+/** Stated in assembly/f32/winogradDw.ts: |error| <= GROWTH_DW * 2^-24 * max|x| * the largest sum of |dy| over an output channel. */
+const GROWTH_DW = { 2: 6, 4: 24 }
+
 const floats = (random: Random, n: number) => Float32Array.from({ length: n }, () => random.uniform(-1, 1))
 
 const bound = (tile: 2 | 4, x: Numbers, sums: Numbers) => GROWTH[tile] * EPSILON * largest(x) * largest(sums)
@@ -65,10 +68,10 @@ describe.each(builds)('$name', (build) => {
       const group = 1 + random.integer(batch)
       const block = Math.min(3, group * down * across)
       const packed = positions * Math.ceil(oc / 8) * 8 * (ic + 1)
-      const pack = [in_(w), out('f32', packed), scratch('f32', 72), tile, oc, ic, 0, 9 * ic, 1, 3 * ic, ic]
+      const pack = [in_(w), out('f32', packed), scratch('f32', 72), tile, oc, ic, oc, 0, 9 * ic, 1, 3 * ic, ic]
       const [u] = run(build, 'conv2d_f32_winograd_pack', pack)
       const space =
-        four(group * (tile * down + 2) * (tile * across + 2) * ic) + positions * 4 + positions * block * (four(ic) + four(oc))
+        four(group * (tile * down + 2) * (tile * across + 2) * ic) + 144 + positions * (block * (four(ic) + four(oc)) + 32)
       const sizes = [tile, block, group, batch, ih, iw, ic, oh, ow, oc, c.pt, c.pl, c.relu ? 0 : -Infinity, Infinity]
       const buffers = [in_(x), in_(u), in_(b)]
       const [y] = run(build, 'conv2d_f32_winograd', [
@@ -125,6 +128,13 @@ describe.each(builds)('$name', (build) => {
       )
       expectNear(grads[0], gradient(node, inputs, dy, batch), bound(tile as 2 | 4, dy, channels), `${what} dx`)
 
+      const dySums = Float64Array.from({ length: oc }, (_, o) =>
+        dy.reduce((s, v, at) => (at % oc === o ? s + Math.abs(v) : s), 0),
+      )
+      const wanted = weightGradient(node, inputs, dy, batch)
+      const allowed = GROWTH_DW[tile as 2 | 4] * EPSILON * largest(values) * largest(dySums)
+      expectNear(grads[1], wanted, allowed, `${what} dw`)
+
       const model = new Model(node)
       const [pw, pb] = model.params
       pw.data.set(w)
@@ -163,6 +173,32 @@ function gradient(node: Node, [, w]: readonly Numbers[], dy: Numbers, batch: num
     }
   }
   return dx
+}
+
+/** dw of a 3x3 convolution of stride 1, by its definition. */
+function weightGradient(node: Node, [x]: readonly Numbers[], dy: Numbers, batch: number): Float64Array {
+  const [ih, iw, ic] = node.inputs[0].shape
+  const [oh, ow, oc] = node.shape
+  const pt = Math.floor((oh + 2 - ih) / 2)
+  const pl = Math.floor((ow + 2 - iw) / 2)
+  const dw = new Float64Array(oc * 9 * ic)
+  for (let n = 0; n < batch; n++) {
+    for (let oy = 0; oy < oh; oy++) {
+      for (let ox = 0; ox < ow; ox++) {
+        for (let r = 0; r < 3; r++) {
+          for (let s = 0; s < 3; s++) {
+            const [iy, ix] = [oy + r - pt, ox + s - pl]
+            if (iy < 0 || iy >= ih || ix < 0 || ix >= iw) continue
+            for (let o = 0; o < oc; o++) {
+              const g = dy[((n * oh + oy) * ow + ox) * oc + o]
+              for (let i = 0; i < ic; i++) dw[(o * 9 + r * 3 + s) * ic + i] += g * x[((n * ih + iy) * iw + ix) * ic + i]
+            }
+          }
+        }
+      }
+    }
+  }
+  return dw
 }
 
 it.each(['f32', 'i8'] as const)('the table of %s ends in a row that fits everything, and every row is reached', (dtype) => {

@@ -17,19 +17,21 @@ const BLOCK: i32 = 64
  *
  * The mean and the squared deviations of a block take two passes over it; blocks are merged by the formula of Chan, Golub and LeVeque
  * ("Updating formulae and a pairwise algorithm for computing sample variances", 1979), so a large mean costs no accuracy.
- * rows: at least 2
+ * rows  at least 2
+ * ldx   elements from one row of x to the next: c, or more where all buffers are a range of the channels
  */
 export function batchNorm_f32_statistics(
-  x: usize, mean: usize, variance: usize, runningMean: usize, runningVariance: usize, rows: i32, c: i32, momentum: f32,
+  x: usize, mean: usize, variance: usize, runningMean: usize, runningVariance: usize, rows: i32, c: i32, ldx: i32,
+  momentum: f32,
 ): void {
   for (let done = 0; done < rows; done += BLOCK) {
     const count = min(BLOCK, rows - done)
     let at: usize = 0
     if (ASC_FEATURE_SIMD) {
-      for (let j = 4; j <= c; j += 4, at += 16) measure<v128>(x + at, mean + at, variance + at, done, count, c << 2)
+      for (let j = 4; j <= c; j += 4, at += 16) measure<v128>(x + at, mean + at, variance + at, done, count, ldx << 2)
     }
-    for (const end = <usize>(c << 2); at < end; at += 4) measure<f32>(x + at, mean + at, variance + at, done, count, c << 2)
-    x += (count * c) << 2
+    for (const end = <usize>(c << 2); at < end; at += 4) measure<f32>(x + at, mean + at, variance + at, done, count, ldx << 2)
+    x += (count * ldx) << 2
   }
   for (const end = mean + (c << 2); mean < end; mean += 4) {
     const m = load<f32>(mean)
@@ -135,9 +137,14 @@ function scaleOf<T>(gamma: usize, variance: usize, epsilon: f32): T {
   return div<T>(read<T>(gamma), sqrt<T>(add<T>(read<T>(variance), splat<T>(epsilon))))
 }
 
-/** dgamma = sum over rows of dy * (x - mean) / sqrt(variance + epsilon), dbeta = sum over rows of dy: overwritten, not added to. */
+/**
+ * dgamma = sum over rows of dy * (x - mean) / sqrt(variance + epsilon), dbeta = sum over rows of dy: overwritten, not added to.
+ *
+ * ldx  elements from one row of x and of dy to the next, as above
+ */
 export function batchNorm_f32_sums(
-  x: usize, dy: usize, mean: usize, variance: usize, dgamma: usize, dbeta: usize, rows: i32, c: i32, epsilon: f32,
+  x: usize, dy: usize, mean: usize, variance: usize, dgamma: usize, dbeta: usize, rows: i32, c: i32, ldx: i32,
+  epsilon: f32,
 ): void {
   memory.fill(dgamma, 0, c << 2)
   memory.fill(dbeta, 0, c << 2)
@@ -145,11 +152,11 @@ export function batchNorm_f32_sums(
     const count = min(BLOCK, rows - done)
     let at: usize = 0
     if (ASC_FEATURE_SIMD) {
-      for (let j = 4; j <= c; j += 4, at += 16) sum<v128>(x + at, dy + at, mean + at, dgamma + at, dbeta + at, count, c << 2)
+      for (let j = 4; j <= c; j += 4, at += 16) sum<v128>(x + at, dy + at, mean + at, dgamma + at, dbeta + at, count, ldx << 2)
     }
-    for (const end = <usize>(c << 2); at < end; at += 4) sum<f32>(x + at, dy + at, mean + at, dgamma + at, dbeta + at, count, c << 2)
-    x += (count * c) << 2
-    dy += (count * c) << 2
+    for (const end = <usize>(c << 2); at < end; at += 4) sum<f32>(x + at, dy + at, mean + at, dgamma + at, dbeta + at, count, ldx << 2)
+    x += (count * ldx) << 2
+    dy += (count * ldx) << 2
   }
   for (const end = dgamma + (c << 2); dgamma < end; dgamma += 4, variance += 4) {
     store<f32>(dgamma, load<f32>(dgamma) / f32.sqrt(load<f32>(variance) + epsilon))

@@ -265,7 +265,7 @@ export function depthwiseConv2d_f32_dx(
 export function depthwiseConv2d_f32_dw(
   x: usize, dy: usize, dw: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32,
-  sh: i32, sw: i32, dilh: i32, dilw: i32, pt: i32, pl: i32,
+  sh: i32, sw: i32, dilh: i32, dilw: i32, pt: i32, pl: i32, n: i32,
 ): void {
   const m = oc / ic
   for (let i = 0; i < batch; i++) {
@@ -282,7 +282,7 @@ export function depthwiseConv2d_f32_dw(
         let o = 0
         if (ASC_FEATURE_SIMD) {
           if (m == 1) {
-            for (; o + 16 <= oc; o += 16) {
+            for (; o + 16 <= n; o += 16) {
               let v0 = v128.load(to + (o << 2))
               let v1 = v128.load(to + (o << 2), 16)
               let v2 = v128.load(to + (o << 2), 32)
@@ -304,7 +304,7 @@ export function depthwiseConv2d_f32_dw(
               v128.store(to + (o << 2), v2, 32)
               v128.store(to + (o << 2), v3, 48)
             }
-            for (; o + 4 <= oc; o += 4) {
+            for (; o + 4 <= n; o += 4) {
               let v = v128.load(to + (o << 2))
               for (let oy = oy0; oy < oy1; oy++) {
                 let p = x + ((((y0 + oy * sh) * iw + x0 + ox0 * sw) * ic + o) << 2)
@@ -319,7 +319,7 @@ export function depthwiseConv2d_f32_dw(
             }
           }
         }
-        for (; o < oc; o++) {
+        for (; o < n; o++) {
           let v = load<f32>(to + (o << 2))
           const c = o / m
           for (let oy = oy0; oy < oy1; oy++) {

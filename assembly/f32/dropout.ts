@@ -8,10 +8,10 @@
 // @ts-ignore: decorator
 @inline
 function drop(
-  from: usize, to: usize, step: u32, n: i32, threshold: u32, scale: f32, seed: u32, layer: u32, add: bool,
+  from: usize, to: usize, step: u32, n: i32, first: i32, threshold: u32, scale: f32, seed: u32, layer: u32, add: bool,
 ): void {
   for (let i = 0; i < n; i += 4) {
-    let c0 = <u32>i >> 2
+    let c0 = <u32>(first + i) >> 2
     let c1: u32 = 0
     let c2 = step
     let c3: u32 = 0
@@ -44,16 +44,16 @@ function keep(from: usize, to: usize, word: u32, threshold: u32, scale: f32, add
   store<f32>(to, select<f32>(before + load<f32>(from) * scale, before, word >= threshold))
 }
 
-/** y = x * scale where it is kept, else 0. step i32 [1]; y may be x. */
+/** y = x * scale where it is kept, else 0. step i32 [1]; first: index of the first of these n elements, a multiple of 4; y may be x. */
 export function dropout_f32(
-  x: usize, step: usize, y: usize, n: i32, threshold: u32, scale: f32, seed: u32, layer: u32,
+  x: usize, step: usize, y: usize, n: i32, first: i32, threshold: u32, scale: f32, seed: u32, layer: u32,
 ): void {
-  drop(x, y, load<u32>(step), n, threshold, scale, seed, layer, false)
+  drop(x, y, load<u32>(step), n, first, threshold, scale, seed, layer, false)
 }
 
 /** dx += dy * scale where it was kept. */
 export function dropout_f32_dx(
-  dy: usize, step: usize, dx: usize, n: i32, threshold: u32, scale: f32, seed: u32, layer: u32,
+  dy: usize, step: usize, dx: usize, n: i32, first: i32, threshold: u32, scale: f32, seed: u32, layer: u32,
 ): void {
-  drop(dy, dx, load<u32>(step), n, threshold, scale, seed, layer, true)
+  drop(dy, dx, load<u32>(step), n, first, threshold, scale, seed, layer, true)
 }

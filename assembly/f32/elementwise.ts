@@ -105,16 +105,36 @@ export function clamp_f32_mask(y: usize, dy: usize, n: i32, lo: f32, hi: f32): v
   }
 }
 
-/** y[j] += the sum over rows of x[row][j]: the gradient of a bias. x [rows][n]. */
-export function sumRows_f32(x: usize, y: usize, rows: i32, n: i32): void {
+/** y[j] += the sum over rows of x[row][j], j < n: the gradient of a bias. Rows of x are ldx elements apart. */
+export function sumRows_f32(x: usize, y: usize, rows: i32, n: i32, ldx: i32): void {
   let j = 0
   if (ASC_FEATURE_SIMD) {
+    // A cache line of each row at once.
+    for (; j + 16 <= n; j += 16) {
+      const to = y + (j << 2)
+      let v0 = v128.load(to)
+      let v1 = v128.load(to, 16)
+      let v2 = v128.load(to, 32)
+      let v3 = v128.load(to, 48)
+      let p = x + (j << 2)
+      for (let i = 0; i < rows; i++) {
+        v0 = f32x4.add(v0, v128.load(p))
+        v1 = f32x4.add(v1, v128.load(p, 16))
+        v2 = f32x4.add(v2, v128.load(p, 32))
+        v3 = f32x4.add(v3, v128.load(p, 48))
+        p += ldx << 2
+      }
+      v128.store(to, v0)
+      v128.store(to, v1, 16)
+      v128.store(to, v2, 32)
+      v128.store(to, v3, 48)
+    }
     for (; j + 4 <= n; j += 4) {
       let v = v128.load(y + (j << 2))
       let p = x + (j << 2)
       for (let i = 0; i < rows; i++) {
         v = f32x4.add(v, v128.load(p))
-        p += n << 2
+        p += ldx << 2
       }
       v128.store(y + (j << 2), v)
     }
@@ -124,7 +144,7 @@ export function sumRows_f32(x: usize, y: usize, rows: i32, n: i32): void {
     let p = x + (j << 2)
     for (let i = 0; i < rows; i++) {
       v += load<f32>(p)
-      p += n << 2
+      p += ldx << 2
     }
     store<f32>(y + (j << 2), v)
   }

@@ -151,8 +151,8 @@ export function layerNorm_f32_dx(
   }
 }
 
-/** dgamma += sum over rows of dy * normalized x. (dbeta is a sumRows_f32.) */
-export function layerNorm_f32_dw(x: usize, statistics: usize, dy: usize, dgamma: usize, rows: i32, n: i32): void {
+/** dgamma[j] += sum over rows of dy * normalized x, j < n; rows of x and dy are ldx elements apart. (dbeta is a sumRows_f32.) */
+export function layerNorm_f32_dw(x: usize, statistics: usize, dy: usize, dgamma: usize, rows: i32, n: i32, ldx: i32): void {
   const rowBytes = <usize>(n << 2)
   for (let i = 0; i < rows; i++) {
     const mean = load<f32>(statistics)
@@ -170,8 +170,8 @@ export function layerNorm_f32_dw(x: usize, statistics: usize, dy: usize, dgamma:
       const v = (load<f32>(x + at) - mean) * rstd
       store<f32>(dgamma + at, load<f32>(dgamma + at) + load<f32>(dy + at) * v)
     }
-    x += rowBytes
-    dy += rowBytes
+    x += ldx << 2
+    dy += ldx << 2
     statistics += 8
   }
 }

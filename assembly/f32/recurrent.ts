@@ -10,6 +10,7 @@
 //   h, c   [batch][units] the state: before the first step, then after the last
 //   hs, cs [batch][t][units] or 0: the state before each step, which the backward needs; hs of GRU [t][batch][units]
 //   q      [batch][g * units]: h u^T and its bias, of one step; of GRU, beside hs, of all: [t][batch][3 * units]
+// Where the samples are a range of the batch, `stride` of GRU has the samples from one step of hs and q to the next.
 // A product writes rows that lie together: with those of `gates`, t steps apart, it would fight over few sets of the cache.
 // With `reverse` the steps run from the last to the first. Vectors run over units: their sums are those of the scalar build.
 
@@ -26,7 +27,7 @@ export function simpleRnn_f32(
   gates: usize, mask: usize, u: usize, y: usize, h: usize, hs: usize, q: usize,
   batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32,
 ): void {
-  forward(SIMPLE, gates, mask, u, y, h, 0, hs, 0, q, batch, t, units, sequences, reverse, relu)
+  forward(SIMPLE, gates, mask, u, y, h, 0, hs, 0, q, batch, t, units, sequences, reverse, relu, 0)
 }
 
 /** c = f c + i g; h = o tanh c (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000). */
@@ -34,15 +35,15 @@ export function lstm_f32(
   gates: usize, mask: usize, u: usize, y: usize, h: usize, c: usize, hs: usize, cs: usize, q: usize,
   batch: i32, t: i32, units: i32, sequences: i32, reverse: i32,
 ): void {
-  forward(LSTM, gates, mask, u, y, h, c, hs, cs, q, batch, t, units, sequences, reverse, 0)
+  forward(LSTM, gates, mask, u, y, h, c, hs, cs, q, batch, t, units, sequences, reverse, 0, 0)
 }
 
 /** n = tanh(gates_n + r q_n); h = (1 - z) n + z h (Cho et al. 2014, the reset after the product as in cuDNN). u packed with its bias. */
 export function gru_f32(
   gates: usize, mask: usize, u: usize, y: usize, h: usize, hs: usize, q: usize,
-  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32,
+  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, stride: i32,
 ): void {
-  forward(GRU, gates, mask, u, y, h, 0, hs, 0, q, batch, t, units, sequences, reverse, 0)
+  forward(GRU, gates, mask, u, y, h, 0, hs, 0, q, batch, t, units, sequences, reverse, 0, stride)
 }
 
 /**
@@ -53,29 +54,29 @@ export function simpleRnn_f32_dx(
   gates: usize, mask: usize, u: usize, dy: usize, dh: usize,
   batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32,
 ): void {
-  backward(SIMPLE, gates, mask, u, 0, 0, dy, dh, 0, 0, batch, t, units, sequences, reverse, relu)
+  backward(SIMPLE, gates, mask, u, 0, 0, dy, dh, 0, 0, batch, t, units, sequences, reverse, relu, 0)
 }
 
 export function lstm_f32_dx(
   gates: usize, mask: usize, u: usize, cs: usize, dy: usize, dh: usize, dc: usize,
   batch: i32, t: i32, units: i32, sequences: i32, reverse: i32,
 ): void {
-  backward(LSTM, gates, mask, u, 0, cs, dy, dh, dc, 0, batch, t, units, sequences, reverse, 0)
+  backward(LSTM, gates, mask, u, 0, cs, dy, dh, dc, 0, batch, t, units, sequences, reverse, 0, 0)
 }
 
 /** The same; q becomes the gradient of h u^T + its bias. */
 export function gru_f32_dx(
   gates: usize, mask: usize, u: usize, hs: usize, dy: usize, dh: usize, q: usize,
-  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32,
+  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, stride: i32,
 ): void {
-  backward(GRU, gates, mask, u, hs, 0, dy, dh, 0, q, batch, t, units, sequences, reverse, 0)
+  backward(GRU, gates, mask, u, hs, 0, dy, dh, 0, q, batch, t, units, sequences, reverse, 0, stride)
 }
 
 // @ts-ignore: decorator
 @inline
 function forward(
   cell: i32, gates: usize, mask: usize, u: usize, y: usize, h: usize, c: usize, hs: usize, cs: usize, q: usize,
-  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32,
+  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32, stride: i32,
 ): void {
   const row = <usize>units << 2
   const columns = (cell == LSTM ? 4 : cell == GRU ? 3 : 1) * units
@@ -84,14 +85,14 @@ function forward(
   for (let k = 0; k < t; k++) {
     const s = <usize>(reverse ? t - 1 - k : k)
     let p = gates + s * width
-    let r = cell == GRU && hs ? q + s * <usize>batch * width : q
+    let r = cell == GRU && hs ? q + s * <usize>stride * width : q
     gemm(h, u, r, batch, columns, units, row, 4, width, -Infinity, Infinity, false, true)
     for (let i: usize = 0; i < <usize>batch; i++) {
       const at = i * t + s
       const hi = h + i * row
       const ci = c + i * row
       const yi = y + (sequences ? at : i) * row
-      if (hs) memory.copy(hs + (cell == GRU ? s * batch + i : at) * row, hi, row)
+      if (hs) memory.copy(hs + (cell == GRU ? s * stride + i : at) * row, hi, row)
       if (cell == LSTM) if (cs) memory.copy(cs + at * row, ci, row)
       if (mask && load<f32>(mask + (at << 2)) == 0) memory.copy(yi, hi, row)
       else if (cell == SIMPLE) simple(p, r, hi, yi, units, relu)
@@ -107,7 +108,7 @@ function forward(
 @inline
 function backward(
   cell: i32, gates: usize, mask: usize, u: usize, hs: usize, cs: usize, dy: usize, dh: usize, dc: usize, q: usize,
-  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32,
+  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32, stride: i32,
 ): void {
   const row = <usize>units << 2
   const columns = (cell == LSTM ? 4 : cell == GRU ? 3 : 1) * units
@@ -116,7 +117,7 @@ function backward(
   for (let k = t - 1; k >= 0; k--) {
     const s = <usize>(reverse ? t - 1 - k : k)
     let p = gates + s * width
-    const step = cell == GRU ? q + s * <usize>batch * width : p
+    const step = cell == GRU ? q + s * <usize>stride * width : p
     let r = step
     for (let i: usize = 0; i < <usize>batch; i++) {
       const at = i * t + s
@@ -128,7 +129,7 @@ function backward(
         if (cell == GRU) memory.fill(r, 0, width)
       } else if (cell == SIMPLE) simple_dx(p, dhi, units, relu)
       else if (cell == LSTM) lstm_dx(p, cs + at * row, dhi, dc + i * row, units)
-      else gru_dx(p, r, hs + (s * batch + i) * row, dhi, units)
+      else gru_dx(p, r, hs + (s * stride + i) * row, dhi, units)
       p += sample
       r += width
     }

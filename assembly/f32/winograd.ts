@@ -16,14 +16,14 @@ import { clamp1, clamp4, madd } from './tile'
 
 // @ts-ignore: decorator
 @inline
-function plus<T>(a: T, b: T): T {
+export function plus<T>(a: T, b: T): T {
   if (isVector<T>()) return f32x4.add(a, b)
   return a + b
 }
 
 // @ts-ignore: decorator
 @inline
-function minus<T>(a: T, b: T): T {
+export function minus<T>(a: T, b: T): T {
   if (isVector<T>()) return f32x4.sub(a, b)
   return a - b
 }
@@ -38,7 +38,7 @@ function clamped<T>(v: T, lo: T, hi: T): T {
 /** a * b + c. */
 // @ts-ignore: decorator
 @inline
-function scaled<T>(a: T, b: T, c: T): T {
+export function scaled<T>(a: T, b: T, c: T): T {
   if (isVector<T>()) return madd(a, b, c)
   return a * b + c
 }
@@ -46,38 +46,67 @@ function scaled<T>(a: T, b: T, c: T): T {
 /** A constant. V8 builds one anew wherever it is written, so the loops keep theirs in variables. */
 // @ts-ignore: decorator
 @inline
-function constant<T>(v: f32): T {
+export function constant<T>(v: f32): T {
   if (isVector<T>()) return f32x4.splat(v)
   return v
 }
 
+/** Where the values of a patch lie: rows of 6 vectors. Constants, unlike strides in variables, cost no multiplication at each access. */
+// @ts-ignore: decorator
+@inline
+export const ROW = 96
+// @ts-ignore: decorator
+@inline
+export const COLUMN = 16
+
+/**
+ * Bytes between the positions' matrices: without them, positions would lie a power of two apart and share a few sets of the first-level
+ * cache, which has less ways than there are positions.
+ */
+// @ts-ignore: decorator
+@inline
+export const APART = 64
+
 /** One column (or row) of B^T x: n + 2 values, `from` bytes apart, to as many `to` bytes apart. p4, n4, n5: 4, -4, -5. */
 // @ts-ignore: decorator
 @inline
-function enterLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, n4: T, n5: T): void {
+export function enterLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, n4: T, n5: T): void {
   const d0 = load<T>(x)
-  const d1 = load<T>(x + from)
-  const d2 = load<T>(x + 2 * from)
-  const d3 = load<T>(x + 3 * from)
+  x += from
+  const d1 = load<T>(x)
+  x += from
+  const d2 = load<T>(x)
+  x += from
+  const d3 = load<T>(x)
   if (n == 2) {
     store<T>(y, minus<T>(d0, d2))
-    store<T>(y + to, plus<T>(d1, d2))
-    store<T>(y + 2 * to, minus<T>(d2, d1))
-    store<T>(y + 3 * to, minus<T>(d1, d3))
+    y += to
+    store<T>(y, plus<T>(d1, d2))
+    y += to
+    store<T>(y, minus<T>(d2, d1))
+    y += to
+    store<T>(y, minus<T>(d1, d3))
   } else {
-    const d4 = load<T>(x + 4 * from)
-    const d5 = load<T>(x + 5 * from)
+    x += from
+    const d4 = load<T>(x)
+    x += from
+    const d5 = load<T>(x)
     store<T>(y, scaled<T>(d0, p4, scaled<T>(d2, n5, d4)))
+    y += to
     const a = scaled<T>(d2, n4, d4)
     const b = scaled<T>(d1, n4, d3)
-    store<T>(y + to, plus<T>(a, b))
-    store<T>(y + 2 * to, minus<T>(a, b))
+    store<T>(y, plus<T>(a, b))
+    y += to
+    store<T>(y, minus<T>(a, b))
+    y += to
     const c = minus<T>(d4, d2)
     const half = minus<T>(d3, d1)
     const e = plus<T>(half, half)
-    store<T>(y + 3 * to, plus<T>(c, e))
-    store<T>(y + 4 * to, minus<T>(c, e))
-    store<T>(y + 5 * to, scaled<T>(d1, p4, scaled<T>(d3, n5, d5)))
+    store<T>(y, plus<T>(c, e))
+    y += to
+    store<T>(y, minus<T>(c, e))
+    y += to
+    store<T>(y, scaled<T>(d1, p4, scaled<T>(d3, n5, d5)))
   }
 }
 
@@ -86,23 +115,31 @@ function enterLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T,
 @inline
 function leaveLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, p8: T): void {
   const m0 = load<T>(x)
-  const m1 = load<T>(x + from)
-  const m2 = load<T>(x + 2 * from)
-  const m3 = load<T>(x + 3 * from)
+  x += from
+  const m1 = load<T>(x)
+  x += from
+  const m2 = load<T>(x)
+  x += from
+  const m3 = load<T>(x)
   const s = plus<T>(m1, m2)
   const d = minus<T>(m1, m2)
   if (n == 2) {
     store<T>(y, plus<T>(m0, s))
     store<T>(y + to, minus<T>(d, m3))
   } else {
-    const m4 = load<T>(x + 4 * from)
-    const m5 = load<T>(x + 5 * from)
+    x += from
+    const m4 = load<T>(x)
+    x += from
+    const m5 = load<T>(x)
     const u = plus<T>(m3, m4)
     const v = minus<T>(m3, m4)
     store<T>(y, plus<T>(plus<T>(m0, s), u))
-    store<T>(y + to, plus<T>(d, plus<T>(v, v)))
-    store<T>(y + 2 * to, scaled<T>(u, p4, s))
-    store<T>(y + 3 * to, scaled<T>(v, p8, plus<T>(d, m5)))
+    y += to
+    store<T>(y, plus<T>(d, plus<T>(v, v)))
+    y += to
+    store<T>(y, scaled<T>(u, p4, s))
+    y += to
+    store<T>(y, scaled<T>(v, p8, plus<T>(d, m5)))
   }
 }
 
@@ -135,14 +172,15 @@ function filterLine(w: usize, from: usize, y: usize, to: usize, n: i32): void {
  *          gradient with respect to x the strides flip the filter and exchange the channels
  * scratch  72 elements
  * u        (n + 2)^2 * ceil(oc / 8) * 8 * (ic + 1) elements; n: 2 or 4, outputs of a tile in each direction
+ * ldu      output channels from one position of u to the next: oc, or more where w and u are a range of them that begins with a panel
  */
 export function conv2d_f32_winograd_pack(
-  w: usize, u: usize, scratch: usize, n: i32, oc: i32, ic: i32, first: i32, wo: i32, wi: i32, wr: i32, ws: i32,
+  w: usize, u: usize, scratch: usize, n: i32, oc: i32, ic: i32, ldu: i32, first: i32, wo: i32, wi: i32, wr: i32, ws: i32,
 ): void {
   const t = n + 2
   const panel = (ic + 1) << 5
-  const position = ((oc + 7) >> 3) * panel
-  memory.fill(u, 0, t * t * position)
+  const position = ((ldu + 7) >> 3) * panel
+  for (let p = 0; p < t * t; p++) memory.fill(u + p * position, 0, ((oc + 7) >> 3) * panel)
   for (let o = 0; o < oc; o++) {
     for (let i = 0; i < ic; i++) {
       const from = w + ((first + o * wo + i * wi) << 2)
@@ -161,7 +199,7 @@ export function conv2d_f32_winograd_pack(
  * u        packed by conv2d_f32_winograd_pack with the same n
  * bias     oc elements, or 0 (the null address)
  * scratch  elements: `group` padded images (n * th + 2) * (n * tw + 2) * ic with th = ceil(oh / n), tw = ceil(ow / n), all of them
- *          rounded up to 4; then (n + 2)^2 * 4 for one patch; then (n + 2)^2 * block * (ceil4(ic) + ceil4(oc))
+ *          rounded up to 4; then 144 for one patch; then (n + 2)^2 * (block * (ceil4(ic) + ceil4(oc)) + 32)
  * block    tiles transformed at once
  * group    images whose tiles may share a block: small images alone would leave the matrix products without rows
  */
@@ -170,8 +208,10 @@ export function conv2d_f32_winograd(
   n: i32, block: i32, group: i32, batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32,
   lo: f32, hi: f32, add: i32,
 ): void {
-  if (ASC_FEATURE_SIMD) winograd<v128>(x, u, bias, y, scratch, n, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi, add)
-  else winograd<f32>(x, u, bias, y, scratch, n, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi, add)
+  if (ASC_FEATURE_SIMD) {
+    if (n == 2) winograd<v128>(x, u, bias, y, scratch, 2, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi, add)
+    else winograd<v128>(x, u, bias, y, scratch, 4, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi, add)
+  } else winograd<f32>(x, u, bias, y, scratch, n, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi, add)
 }
 
 // @ts-ignore: decorator
@@ -193,15 +233,14 @@ function winograd<T>(
   const p8 = constant<T>(8)
   const low = constant<T>(lo)
   const high = constant<T>(hi)
-  const vector = lanes << 2
   const image = (ph * pw * ic) << 2
   const patch = scratch + ((group * image + 15) & -16)
-  const v = patch + ((t * t) << 4)
+  const v = patch + 6 * ROW
   const vRow = ((ic + 3) & -4) << 2
-  const vPosition = block * vRow
+  const vPosition = block * vRow + APART
   const m = v + t * t * vPosition
   const mRow = ((oc + 3) & -4) << 2
-  const mPosition = block * mRow
+  const mPosition = block * mRow + APART
   const uPosition = ((oc + 7) >> 3) * ((ic + 1) << 5)
   const pixel = ic << 2
   const line = pw * pixel
@@ -217,10 +256,10 @@ function winograd<T>(
           const from = corner + (c << 2)
           const to = v + q * vRow + (c << 2)
           for (let j = 0; j < t; j++) {
-            enterLine<T>(from + j * pixel, line, patch + j * vector, t * vector, n, p4, n4, n5)
+            enterLine<T>(from + j * pixel, line, patch + j * COLUMN, ROW, n, p4, n4, n5)
           }
           for (let i = 0; i < t; i++) {
-            enterLine<T>(patch + i * t * vector, vector, to + i * t * vPosition, vPosition, n, p4, n4, n5)
+            enterLine<T>(patch + i * ROW, COLUMN, to + i * t * vPosition, vPosition, n, p4, n4, n5)
           }
         }
       }
@@ -235,23 +274,23 @@ function winograd<T>(
         for (let o = 0; o < oc; o += lanes) {
           const from = m + q * mRow + (o << 2)
           for (let j = 0; j < t; j++) {
-            leaveLine<T>(from + j * mPosition, t * mPosition, patch + j * vector, t * vector, n, p4, p8)
+            leaveLine<T>(from + j * mPosition, t * mPosition, patch + j * COLUMN, ROW, n, p4, p8)
           }
           for (let i = 0; i < n; i++) {
             // In place: the n results of a row go where its first values were.
-            const row = patch + i * t * vector
-            leaveLine<T>(row, vector, row, vector, n, p4, p8)
+            const row = patch + i * ROW
+            leaveLine<T>(row, COLUMN, row, COLUMN, n, p4, p8)
           }
           const shift = bias ? load<T>(bias + (o << 2)) : constant<T>(0)
           for (let i = 0; i < n && oy + i < oh; i++) {
             let to = into + ((((oy + i) * ow + ox) * oc + o) << 2)
             for (let j = 0; j < n && ox + j < ow; j++) {
-              const r = clamped<T>(plus<T>(load<T>(patch + (i * t + j) * vector), shift), low, high)
+              const r = clamped<T>(plus<T>(load<T>(patch + i * ROW + j * COLUMN), shift), low, high)
               if (o + lanes <= oc) store<T>(to, add ? plus<T>(load<T>(to), r) : r)
               else {
-                store<T>(patch + (i * t + j) * vector, r)
+                store<T>(patch + i * ROW + j * COLUMN, r)
                 for (let l = 0; o + l < oc; l++) {
-                  const v = load<f32>(patch + (i * t + j) * vector + (l << 2))
+                  const v = load<f32>(patch + i * ROW + j * COLUMN + (l << 2))
                   store<f32>(to + (l << 2), add ? load<f32>(to + (l << 2)) + v : v)
                 }
               }

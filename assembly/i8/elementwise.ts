@@ -1,6 +1,7 @@
 // Element by element in int8: addition of two values with scales of their own, and clamping.
 // 8 or 16 elements at a time with SIMD, the rest one by one.
 
+import { madd } from '../f32/tile'
 import { mulHigh, requantize, shiftRound } from './requantize'
 
 /** Bits that the inputs of an addition gain before they are scaled to a common scale. */
@@ -40,12 +41,12 @@ export function add_i8(
     for (; i <= n - 8; i += 8) {
       const u = v128.load8x8_s(a + i)
       const v = v128.load8x8_s(b + i)
-      const u0 = f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(u)), aFactor)
-      const u1 = f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(u)), aFactor)
+      const u0 = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(u))
+      const u1 = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(u))
       const v0 = f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(v)), bFactor)
       const v1 = f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(v)), bFactor)
-      const s0 = f32x4.add(f32x4.add(u0, v0), base)
-      const s1 = f32x4.add(f32x4.add(u1, v1), base)
+      const s0 = f32x4.add(madd(u0, aFactor, v0), base)
+      const s1 = f32x4.add(madd(u1, aFactor, v1), base)
       if (i32x4.all_true(i32x4.min_u(v128.and(s0, fraction), v128.and(s1, fraction)))) {
         const wide = i16x8.narrow_i32x4_s(i32x4.sub(i32x4.shr_s(s0, 14), integer), i32x4.sub(i32x4.shr_s(s1, 14), integer))
         v128.store64_lane(y + i, i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(wide, wide), low), high), 0)

@@ -2,7 +2,9 @@
 // with memory to spare. An image is widened once to i16 with its zero point taken off and its padding made real, so that
 // the inner loop has no tests; a panel of weights stays in the cache while all tiles of 4 output pixels go by.
 
-import { begin, finish, HEAD, panelBytes, sums1x8, TILE, tile1x8, tile4x8, widen } from './panel'
+import {
+  begin, beginPanel, finish, fourProducts, HEAD, panelBytes, shift, sums1x8, TILE, tile1x8, tile4x8, widen,
+} from './panel'
 
 /**
  * y = clamp(yZero + scale_o * (bias[o] + sum (x - xZero) * w)), as conv2d_i8. A dense layer is a 1x1 window on [1][batch] pixels.
@@ -10,7 +12,7 @@ import { begin, finish, HEAD, panelBytes, sums1x8, TILE, tile1x8, tile4x8, widen
  * x        i8 [batch][ih][iw][ic]
  * b        packed by pack_i8: oc channels, contiguous along a kernel row: (kh, kw * ic), or dilated along it (kh * kw, ic)
  * y        i8 [batch][oh][ow][oc]
- * scratch  192 bytes; kh * kw + oh * ow words, rounded up to 4; then one image in i16:
+ * scratch  224 bytes; kh * kw + oh * ow words, rounded up to 4; then one image in i16:
  *          ((oh - 1) * sh + (kh - 1) * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1) * ic
  * Zero points, lo and hi in [-128, 127]; kh * kw * ic at most 65536.
  */
@@ -21,8 +23,15 @@ export function packedConv2d_i8(
 ): void {
   begin(scratch, yZero, lo, hi)
   // After a relu negative sums end at the zero point.
-  if (lo >= yZero) convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, true)
-  else convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false)
+  const positive = lo >= yZero
+  if (ASC_FEATURE_RELAXED_SIMD && fourProducts()) {
+    // Compiled once: what it costs to see to negative sums, the dot products save.
+    convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false, true)
+  } else if (positive) {
+    convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, true, false)
+  } else {
+    convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false, false)
+  }
 }
 
 // @ts-ignore: decorator
@@ -30,16 +39,19 @@ export function packedConv2d_i8(
 function convolve(
   x: usize, b: usize, y: usize, scratch: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
-  pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, positive: bool,
+  pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, positive: bool, four: bool,
 ): void {
   const ph = (oh - 1) * sh + (kh - 1) * dh + 1
   const pw = (ow - 1) * sw + (kw - 1) * dw + 1
-  const line = (pw * ic) << 1
+  // Bytes of a value: u8 for four products in a step, i16 for two.
+  const bytes = four ? 1 : 2
+  const line = pw * ic * bytes
   const inside = min(iw, pw - pl) * ic
   const padded = pt > 0 || pl > 0 || ph > ih || pw > iw
   // Where the windows begin, and where the segments of one lie in it.
   const cols = dw == 1 ? 1 : kw
-  const pairs = ((dw == 1 ? kw * ic : ic) + 1) >> 1
+  const chunk = dw == 1 ? kw * ic : ic
+  const steps = four ? (chunk + 3) >> 2 : (chunk + 1) >> 1
   const segments = kh * cols
   const pixels = oh * ow
   // A single pixel that is left over, or any where there are not 4, goes alone.
@@ -47,17 +59,21 @@ function convolve(
   const offsets = scratch + TILE
   const starts = offsets + (segments << 2)
   const image = (starts + (pixels << 2) + 15) & -16
-  grid(offsets, kh, dh * line, cols, (dw * ic) << 1)
-  grid(starts, oh, sh * line, ow, (sw * ic) << 1)
-  const panel = panelBytes(segments * pairs)
-  if (padded) memory.fill(image, 0, ph * line)
+  grid(offsets, kh, dh * line, cols, dw * ic * bytes)
+  grid(starts, oh, sh * line, ow, sw * ic * bytes)
+  const panel = panelBytes(segments * steps)
+  if (padded) memory.fill(image, <u8>(four ? 128 + xZero : 0), ph * line)
   for (let i = 0; i < batch; i++) {
     for (let r = max(0, pt); r < min(ph, pt + ih); r++) {
-      widen(x + (r - pt) * iw * ic, image + (r * line + ((pl * ic) << 1)), inside, xZero)
+      const from = x + (r - pt) * iw * ic
+      const to = image + (r * line + pl * ic * bytes)
+      if (four) shift(from, to, inside)
+      else widen(from, to, inside, xZero)
     }
     let w = b
     for (let o = 0; o < oc; o += 8) {
       const width = min(8, oc - o)
+      const start = four ? beginPanel(w, scratch, xZero) : w
       let p = 0
       if (ASC_FEATURE_SIMD) {
         for (; p < tiled; p += 4) {
@@ -69,15 +85,18 @@ function convolve(
           const a2 = image + load<u32>(at, 8)
           const a3 = image + load<u32>(at, 12)
           const to = y + (first * oc + o)
-          tile4x8(a0, a1, a2, a3, segments, offsets, pairs, w, scratch, to, 4, oc, width, yZero, lo, hi, positive, false)
+          tile4x8(
+            a0, a1, a2, a3, segments, offsets, steps, start, w, scratch, to, 4, oc, width, yZero, lo, hi, positive, false, four,
+          )
         }
       }
       for (; p < pixels; p++) {
         const a = image + load<u32>(starts + (p << 2))
         const to = y + (p * oc + o)
-        if (ASC_FEATURE_SIMD) tile1x8(a, segments, offsets, pairs, w, scratch, to, width, yZero, lo, hi, positive)
-        else {
-          sums1x8(a, segments, offsets, pairs, w, w + HEAD, scratch)
+        if (ASC_FEATURE_SIMD) {
+          tile1x8(a, segments, offsets, steps, start, w, scratch, to, width, yZero, lo, hi, positive, four)
+        } else {
+          sums1x8(a, segments, offsets, steps, w, w + HEAD, scratch)
           finish(scratch, w, to, oc, 1, width, yZero, lo, hi)
         }
       }

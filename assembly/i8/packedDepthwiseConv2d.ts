@@ -11,7 +11,7 @@ import { begin, finish, finish4x8, HEAD, panelBytes, TILE } from './panel'
  * x        i8 [batch][ih][iw][ic]; oc is a multiple of ic
  * b        packed by pack_i8: oc channels, kw segments of kh
  * y        i8 [batch][oh][ow][oc]
- * scratch  192 bytes, then (((kh - 1) >> 1) * 2 * dh + 1) lines of ((ow - 1) * sw + (kw - 1) * dw + 1) * 32 bytes
+ * scratch  224 bytes, then (((kh - 1) >> 1) * 2 * dh + 1) lines of ((ow - 1) * sw + (kw - 1) * dw + 1) * 32 bytes
  * Zero points, lo and hi in [-128, 127].
  */
 export function packedDepthwiseConv2d_i8(
@@ -63,8 +63,8 @@ function convolve(
             const hasFirst = <u32>first < <u32>ih
             const hasSecond = <u32>second < <u32>ih
             // A row that does not exist reads any other, and is made zero.
-            let p = x + (hasFirst ? first * iw * ic : 0)
-            let q = x + (hasSecond ? second * iw * ic : 0)
+            let p = x + <usize>(hasFirst ? first * iw * ic : 0)
+            let q = x + <usize>(hasSecond ? second * iw * ic : 0)
             if (ASC_FEATURE_SIMD && depth == 1) {
               const zero = i16x8.splat(<i16>xZero)
               const keepFirst = i16x8.splat(hasFirst ? -1 : 0)

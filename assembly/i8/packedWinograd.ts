@@ -18,7 +18,7 @@ const POSITIONS = 16
  *
  * w                        i8 [n][3][3][ic]
  * bias, multiplier, shift  i32 [n], as for conv2d_i8
- * y                        ceil(n / 8) panels of 192 + 512 * ceil(ic / 2) bytes: numbers, then for each position the pairs of weights
+ * y                        ceil(n / 8) panels of 224 + 512 * ceil(ic / 2) bytes: numbers, then for each position the pairs of weights
  */
 export function pack_i8_winograd(w: usize, bias: usize, multiplier: usize, shift: usize, y: usize, n: i32, ic: i32): void {
   const position = ((ic + 1) >> 1) << 5
@@ -154,8 +154,8 @@ function below<T>(m: usize, position: i32): T {
  * x        i8 [batch][ih][iw][ic], ic a multiple of 8, at most 1843
  * u        packed by pack_i8_winograd
  * y        i8 [batch][oh][ow][oc]
- * scratch  bytes: 192, then one padded image in i16, (2 * th + 2) * (2 * tw + 2) * ic of them with th = ceil(oh / 2), tw = ceil(ow / 2);
- *          then 32 * block * ic, then 512 * block
+ * scratch  bytes: 224, then one padded image in i16, (2 * th + 2) * (2 * tw + 2) * ic of them with th = ceil(oh / 2), tw = ceil(ow / 2);
+ *          then 32 * block * ic, then 512 * block, then 2048
  * block    tiles of 2x2 outputs transformed at once, a multiple of 4
  * Zero points, lo and hi in [-128, 127].
  */
@@ -184,9 +184,10 @@ function convolve(
   const line = pw * pixel
   const image = scratch + TILE
   const v = image + ph * line
-  const vPosition = block * pixel
+  // Apart, so that positions do not share the same few sets of the first-level cache.
+  const vPosition = block * pixel + 64
   const m = v + POSITIONS * vPosition
-  const mPosition = block << 5
+  const mPosition = (block << 5) + 64
   const pairs = ic >> 1
   const position = pairs << 5
   const panel = HEAD + POSITIONS * position

@@ -1,9 +1,14 @@
 // What the packed int8 kernels share: weights in panels of 8 output channels, tiles of 4 output positions by 8 channels, and a
 // requantization of 4 lanes at a time that is exact without 64-bit lanes.
 //
-// A panel is bias i32[8], factor f32[8], nudge f32[8], base f32[8], multiplier i32[8], shift i32[8], then for each pair of products
-// 8 x 2 weights as i16: two weights of a channel are neighbours, so that one dot_i16x8 makes two products for each of 4 channels.
-// What does not exist (a channel past the last, the second of an odd pair) is zero.
+// A panel is bias i32[8], factor f32[8], nudge f32[8], base f32[8], multiplier i32[8], shift i32[8], sum of the weights i32[8], then
+// steps of 32 bytes of weights: 8 channels x 2 weights as i16, so that one dot_i16x8 makes two products for each of 4 channels; or 8 x 4
+// weights as i8. What does not exist (a channel past the last, a weight past the last) is zero.
+//
+// The relaxed dot of i8x16 and i7x16 makes four products for each of 4 channels, at four times the speed where it is one instruction
+// (AVX-VNNI's vpdpbusd). What it makes of a second operand of 8 bits is the host's own, but always the same: where it takes it
+// as unsigned and does not saturate, x + 128 is such an operand, and the sum is moved back by 128 + xZero times the sum of
+// the weights. `fourProducts` asks the host; packing and the kernel get the same answer.
 //
 // Requantization. With z = sum * multiplier * 2^(shift - 31) and d = 2^(shift - 1) (0 without a shift), the two roundings of
 // TensorFlow Lite's arithmetic are together floor(z + 1/2 + d) for sum >= 0 and floor(z + 1/2 - d) for sum < 0, because
@@ -14,22 +19,35 @@
 // fraction is 4 bits or more its integer part is the answer; the others, one in four thousand, are computed in integers, and so
 // are channels with a shift to the left, whose factor is NaN. Beyond |z| = 256 the bits still grow with z, and the answer saturates.
 
+import { madd } from '../f32/tile'
 import { requantize } from './requantize'
 
 /** Bytes of a panel before its weights. */
 // @ts-ignore: decorator
 @inline
-export const HEAD = 192
-/** Bytes at the start of the scratch of a packed kernel: the sums of a tile, i32 [4][8], and four vectors of `begin`. */
+export const HEAD = 224
+/**
+ * Bytes at the start of the scratch of a packed kernel: the sums of a tile, i32 [4][8], four vectors of `begin`, and what the sums of a
+ * panel start from, i32 [8].
+ */
 // @ts-ignore: decorator
 @inline
-export const TILE = 192
+export const TILE = 224
 
 /** Bytes of a panel. */
 // @ts-ignore: decorator
 @inline
-export function panelBytes(pairs: i32): i32 {
-  return HEAD + (pairs << 5)
+export function panelBytes(steps: i32): i32 {
+  return HEAD + (steps << 5)
+}
+
+/** Whether the relaxed dot product of this host takes its second operand as unsigned, exactly. */
+// @ts-ignore: decorator
+@inline
+export function fourProducts(): bool {
+  if (!ASC_FEATURE_RELAXED_SIMD) return false
+  const sums = i32x4.relaxed_dot_i8x16_i7x16_add_s(i8x16.splat(127), i8x16.splat(-1), i32x4.splat(0))
+  return i32x4.extract_lane(sums, 0) == 4 * 127 * 255
 }
 
 /** What a panel says of a channel beside its weights; `to`: the channel's place in the panel's first row. */
@@ -46,34 +64,42 @@ export function packNumbers(bias: i32, multiplier: i32, shift: i32, to: usize): 
 }
 
 /**
- * Packs weights, biases and scales into panels. A channel's weights are `segments` x `chunk` elements, paired along the chunk.
+ * Packs weights, biases and scales into panels. A channel's weights are `segments` x `chunk` elements, two neighbours of a chunk in a
+ * step; with `four`, four where the host has the instruction.
  *
  * w                        i8, element (channel o, segment s, i) at w[o * wChannel + s * wSegment + i * wStep]
  * bias, multiplier, shift  i32 [n], as for conv2d_i8
- * y                        ceil(n / 8) panels of 192 + 32 * segments * ceil(chunk / 2) bytes
+ * y                        ceil(n / 8) panels of at most 224 + 32 * segments * ceil(chunk / 2) bytes
  */
 export function pack_i8(
   w: usize, bias: usize, multiplier: usize, shift: usize, y: usize,
-  n: i32, segments: i32, chunk: i32, wChannel: i32, wSegment: i32, wStep: i32,
+  n: i32, segments: i32, chunk: i32, wChannel: i32, wSegment: i32, wStep: i32, four: i32,
 ): void {
-  const bytes = panelBytes(segments * ((chunk + 1) >> 1))
+  // A step has 1 << log weights of a channel, of 4 >> log bytes.
+  const log = four && fourProducts() ? 2 : 1
+  const last = (1 << log) - 1
+  const bytes = panelBytes(segments * ((chunk + last) >> log))
   for (let o = 0; o < n; o += 8) {
     memory.fill(y, 0, bytes)
     const width = min(8, n - o)
     for (let l = 0; l < width; l++) {
       const to = y + (l << 2)
       packNumbers(load<i32>(bias + ((o + l) << 2)), load<i32>(multiplier + ((o + l) << 2)), load<i32>(shift + ((o + l) << 2)), to)
-      let pair = to + HEAD
+      let sum = 0
+      let step = to + HEAD
       for (let s = 0; s < segments; s++) {
         let from = w + ((o + l) * wChannel + s * wSegment)
         for (let i = 0; i < chunk; i++) {
           const weight = load<i8>(from)
-          store<i16>(pair + ((i & 1) << 1), weight)
+          sum += weight
+          const at = step + ((i >> log) << 5)
+          if (log == 2) store<i8>(at + (i & 3), weight)
+          else store<i16>(at + ((i & 1) << 1), weight)
           from += wStep
-          pair += (i & 1) << 5
         }
-        pair += (chunk & 1) << 5
+        step += ((chunk + last) >> log) << 5
       }
+      store<i32>(to, sum, 192)
     }
     y += bytes
   }
@@ -97,19 +123,44 @@ export function widen(x: usize, to: usize, n: i32, zero: i32): void {
   for (; i < n; i++) store<i16>(to + (i << 1), <i16>(<i32>load<i8>(x + i) - zero))
 }
 
+/** to[i] = x[i] + 128 as u8, for n elements that do not overlap. */
+// @ts-ignore: decorator
+@inline
+export function shift(x: usize, to: usize, n: i32): void {
+  let i = 0
+  if (ASC_FEATURE_SIMD) {
+    if (n >= 16) {
+      const sign = i8x16.splat(-128)
+      for (; i < n; i += 16) {
+        const at = min(i, n - 16)
+        v128.store(to + at, v128.xor(v128.load(x + at), sign))
+      }
+    }
+  }
+  for (; i < n; i++) store<u8>(to + i, load<u8>(x + i) ^ 128)
+}
+
+/** sum + the dot products of four channels' weights in a step with the x of one position in all lanes. */
+// @ts-ignore: decorator
+@inline
+function products(x: v128, w: v128, sum: v128, four: bool): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD && four) return i32x4.relaxed_dot_i8x16_i7x16_add_s(w, x, sum)
+  return i32x4.add(sum, i32x4.dot_i16x8_s(x, w))
+}
+
 /**
- * y[i][0..8) = the requantized bias + sum over segments and pairs of a_i * w, i < count. A window is `segments` runs of `pairs` pairs of
- * i16; `offsets` (i32) says how many bytes from its start they lie. `raw`: panel is weights alone, and the products are left in
- * `sums`, without bias.
+ * y[i][0..8) = the requantized start + sum over segments and steps of a_i * w, i < count. Windows may be aliased: that is how a tail ends.
+ * A window is `segments` runs of 4 * `steps` bytes; `offsets` (i32) says how many bytes from its start they lie. `start`: i32 [8], the
+ * bias. `raw`: panel is weights alone, and the products are left in `sums`, from zero. `four`: products of a step, else two.
  */
 // @ts-ignore: decorator
 @inline
 export function tile4x8(
-  a0: usize, a1: usize, a2: usize, a3: usize, segments: i32, offsets: usize, pairs: i32, panel: usize, sums: usize,
-  y: usize, count: i32, yStep: i32, width: i32, yZero: i32, lo: i32, hi: i32, positive: bool, raw: bool,
+  a0: usize, a1: usize, a2: usize, a3: usize, segments: i32, offsets: usize, steps: i32, start: usize, panel: usize, sums: usize,
+  y: usize, count: i32, yStep: i32, width: i32, yZero: i32, lo: i32, hi: i32, positive: bool, raw: bool, four: bool,
 ): void {
-  let v00 = raw ? i32x4.splat(0) : v128.load(panel)
-  let v01 = raw ? v00 : v128.load(panel, 16)
+  let v00 = raw ? i32x4.splat(0) : v128.load(start)
+  let v01 = raw ? v00 : v128.load(start, 16)
   let v10 = v00
   let v11 = v01
   let v20 = v00
@@ -123,21 +174,21 @@ export function tile4x8(
     let p1 = a1 + at
     let p2 = a2 + at
     let p3 = a3 + at
-    for (let q = pairs; q > 0; q--) {
+    for (let q = steps; q > 0; q--) {
       const w0 = v128.load(p)
       const w1 = v128.load(p, 16)
       const x0 = v128.load32_splat(p0)
-      v00 = i32x4.add(v00, i32x4.dot_i16x8_s(x0, w0))
-      v01 = i32x4.add(v01, i32x4.dot_i16x8_s(x0, w1))
+      v00 = products(x0, w0, v00, four)
+      v01 = products(x0, w1, v01, four)
       const x1 = v128.load32_splat(p1)
-      v10 = i32x4.add(v10, i32x4.dot_i16x8_s(x1, w0))
-      v11 = i32x4.add(v11, i32x4.dot_i16x8_s(x1, w1))
+      v10 = products(x1, w0, v10, four)
+      v11 = products(x1, w1, v11, four)
       const x2 = v128.load32_splat(p2)
-      v20 = i32x4.add(v20, i32x4.dot_i16x8_s(x2, w0))
-      v21 = i32x4.add(v21, i32x4.dot_i16x8_s(x2, w1))
+      v20 = products(x2, w0, v20, four)
+      v21 = products(x2, w1, v21, four)
       const x3 = v128.load32_splat(p3)
-      v30 = i32x4.add(v30, i32x4.dot_i16x8_s(x3, w0))
-      v31 = i32x4.add(v31, i32x4.dot_i16x8_s(x3, w1))
+      v30 = products(x3, w0, v30, four)
+      v31 = products(x3, w1, v31, four)
       p += 32
       p0 += 4
       p1 += 4
@@ -159,7 +210,7 @@ export function tile4x8(
 // @ts-ignore: decorator
 @inline
 export function sums4x8(a0: usize, a1: usize, a2: usize, a3: usize, pairs: i32, w: usize, sums: usize): void {
-  tile4x8(a0, a1, a2, a3, 1, 0, pairs, w, sums, 0, 0, 0, 0, 0, 0, 0, false, true)
+  tile4x8(a0, a1, a2, a3, 1, 0, pairs, 0, w, sums, 0, 0, 0, 0, 0, 0, 0, false, true, false)
 }
 
 // @ts-ignore: decorator
@@ -181,18 +232,18 @@ function put4x8(
 // @ts-ignore: decorator
 @inline
 export function tile1x8(
-  a: usize, segments: i32, offsets: usize, pairs: i32, panel: usize, sums: usize,
-  y: usize, width: i32, yZero: i32, lo: i32, hi: i32, positive: bool,
+  a: usize, segments: i32, offsets: usize, steps: i32, start: usize, panel: usize, sums: usize,
+  y: usize, width: i32, yZero: i32, lo: i32, hi: i32, positive: bool, four: bool,
 ): void {
-  let v0 = v128.load(panel)
-  let v1 = v128.load(panel, 16)
+  let v0 = v128.load(start)
+  let v1 = v128.load(start, 16)
   let p = panel + HEAD
   for (let s = 0; s < segments; s++) {
     let p0 = a + load<u32>(offsets + (<usize>s << 2))
-    for (let q = pairs; q > 0; q--) {
+    for (let q = steps; q > 0; q--) {
       const x = v128.load32_splat(p0)
-      v0 = i32x4.add(v0, i32x4.dot_i16x8_s(x, v128.load(p)))
-      v1 = i32x4.add(v1, i32x4.dot_i16x8_s(x, v128.load(p, 16)))
+      v0 = products(x, v128.load(p), v0, four)
+      v1 = products(x, v128.load(p, 16), v1, four)
       p += 32
       p0 += 4
     }
@@ -216,7 +267,7 @@ export function sums1x8(
   let v6 = start ? load<i32>(start, 24) : 0
   let v7 = start ? load<i32>(start, 28) : 0
   for (let s = 0; s < segments; s++) {
-    let p0 = a + (offsets ? load<u32>(offsets + (<usize>s << 2)) : 0)
+    let p0 = a + <usize>(offsets ? load<u32>(offsets + (<usize>s << 2)) : 0)
     for (let q = pairs; q > 0; q--) {
       const x = <i32>load<i16>(p0)
       const z = <i32>load<i16>(p0, 2)
@@ -264,14 +315,26 @@ export function begin(sums: usize, yZero: i32, lo: i32, hi: i32): void {
   v128.store(sums, i8x16.splat(<i8>hi), 176)
 }
 
+/** What the sums of a panel start from with four products: the bias, less what 128 + xZero added to x adds. Left behind the vectors. */
+// @ts-ignore: decorator
+@inline
+export function beginPanel(panel: usize, sums: usize, xZero: i32): usize {
+  const to = sums + 192
+  if (!ASC_FEATURE_SIMD) return to
+  const added = i32x4.splat(128 + xZero)
+  v128.store(to, i32x4.sub(v128.load(panel), i32x4.mul(v128.load(panel, 192), added)))
+  v128.store(to, i32x4.sub(v128.load(panel, 16), i32x4.mul(v128.load(panel, 208), added)), 16)
+  return to
+}
+
 /** The scaled sum, as bits with 14 of fraction; `positive`: negative sums need only stay below zero. */
 // @ts-ignore: decorator
 @inline
 function scaled(sum: v128, factor: v128, nudge: v128, base: v128, positive: bool): v128 {
-  const z = f32x4.mul(f32x4.convert_i32x4_s(sum), factor)
-  if (positive) return f32x4.add(z, base)
-  // -0.0 has the sign bit alone.
-  return f32x4.add(f32x4.add(z, v128.or(v128.and(sum, f32x4.splat(-0.0)), nudge)), base)
+  const v = f32x4.convert_i32x4_s(sum)
+  if (positive) return madd(v, factor, base)
+  // -0.0 has the sign bit alone. A fused product has a rounding less.
+  return f32x4.add(madd(v, factor, v128.or(v128.and(sum, f32x4.splat(-0.0)), nudge)), base)
 }
 
 /** The integer parts of two vectors, moved to the zero point, as i16. */

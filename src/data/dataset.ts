@@ -1,61 +1,128 @@
-// A dataset is two flat arrays, samples and class labels, with the shape of one sample. It is checked once, where it is made;
-// everything after that (batching, splitting, training) trusts it. Pixels keep the type they came in, so that 60,000 images
+// A dataset is flat arrays, samples and what is to be learned about them, with the shape of one sample. It is checked once, where it is
+// made; everything after that (batching, splitting, training) trusts it. Pixels keep the type they came in, so that 60,000 images
 // take one byte a pixel; they become floats batch by batch.
 
 import { DunlinError } from '../graph/error'
-import { checkShape, type Shape, size } from '../graph/node'
+import { ARRAYS, checkShape, type Shape, size, type TypedArray } from '../graph/node'
 import { Random } from '../graph/random'
 
-export interface Dataset {
+export interface Samples {
   /** count * size(shape) raw values, sample after sample, each in row-major order (images: height, width, channels). */
-  x: Uint8Array | Float32Array | Int8Array
-  /** count class labels in [0, classes). */
-  y: Int32Array
+  x: TypedArray
   /** Of one sample. */
   shape: Shape
+}
+
+export interface Dataset extends Samples {
+  /** count class labels in [0, classes); or, where there is a `target`, count * size(target) numbers. */
+  y: Int32Array | Float32Array
+  /** 0 where `y` holds numbers. */
   classes: number
+  /** Of the numbers in `y` for one sample, where it holds no labels. */
+  target?: Shape
   count: number
   /** One name for each class. */
   labels?: string[]
+  /** How much each sample counts in training and in a loss; all the same if there are none. */
+  weights?: Float32Array
+  /** Of a model with several inputs: what goes into those beside that of `x`, by the name of the input. */
+  others?: Record<string, Samples>
 }
 
 /** Separates the draws of `split` from other uses of the same seed. */
 const SPLIT_STREAM = 0x5b117
 
 /**
- * Checks the parts and puts them together; `x` is kept, not copied. `source` is what errors call it, such as a file name.
- * @throws DunlinError when lengths disagree, a label is not an integer in [0, classes), or a value is NaN or infinite.
+ * Checks the parts and puts them together; `x` is kept, not copied. Either `classes`, and `y` is a label for each sample, or `target`, the
+ * shape of one sample's numbers in `y`. `source` is what errors call it, such as a file name.
+ * @throws DunlinError when lengths disagree, a label is not an integer in [0, classes), a weight is below 0, or a value is NaN or infinite.
  */
 export function makeDataset(parts: {
   x: Dataset['x']
   y: ArrayLike<number>
   shape: Shape
-  classes: number
+  classes?: number
+  target?: Shape
   labels?: string[]
+  weights?: ArrayLike<number>
+  others?: Record<string, Samples>
   source?: string
 }): Dataset {
-  const { x, y, shape, classes, labels, source = 'dataset' } = parts
+  const { x, y, shape, classes = 0, target, labels, weights, others, source = 'dataset' } = parts
   checkShape(source, shape)
-  if (!(x instanceof Uint8Array || x instanceof Float32Array || x instanceof Int8Array)) {
-    const got = (x as object | undefined)?.constructor?.name ?? String(x)
-    throw new DunlinError(`${source}: x is ${got}, wanted Uint8Array, Int8Array or Float32Array. Copy it into one of these.`)
-  }
-  if (!Number.isInteger(classes) || classes < 1) {
+  checkType(x, source)
+  if (target) {
+    checkShape(`${source}: target`, target)
+    if (classes)
+      throw new DunlinError(`${source}: got classes and a target. Leave target out for labels, classes for other numbers.`)
+  } else if (!Number.isInteger(classes) || classes < 1) {
     throw new DunlinError(
-      `${source}: got ${classes} classes, wanted a positive integer. Set classes to the largest label plus 1.`,
+      `${source}: got ${classes} classes, wanted a positive integer. Set classes to the largest label plus 1, or target to the shape of the numbers in y.`,
     )
   }
   if (labels && labels.length !== classes) {
     throw new DunlinError(`${source}: got ${labels.length} label names for ${classes} classes. Give one name for each class.`)
   }
-  const count = y.length
+  const count = target ? y.length / size(target) : y.length
   if (count === 0) throw new DunlinError(`${source}: got 0 samples, wanted at least 1. Check that the right data was loaded.`)
+  if (target && !Number.isInteger(count)) {
+    const got = `y has ${y.length} values, wanted a multiple of the ${size(target)} of a target [${target}]`
+    throw new DunlinError(`${source}: ${got}. Check the target's shape.`)
+  }
+  checkValues({ x, shape }, count, target ? 'targets' : 'labels', source)
+  if (target) {
+    const bad = Array.prototype.findIndex.call(y, (v: number) => !Number.isFinite(Math.fround(v)))
+    if (bad >= 0) {
+      const where = `the target of sample ${Math.floor(bad / size(target))}`
+      throw new DunlinError(`${source}: ${where} is ${y[bad]}, wanted finite 32-bit numbers. Repair or leave out the sample.`)
+    }
+  } else checkLabels(y, classes, source)
+  for (const [name, other] of Object.entries(others ?? {})) {
+    checkShape(`${source}: others.${name}`, other.shape)
+    checkType(other.x, `${source}: others.${name}`)
+    checkValues(other, count, 'samples', `${source}: others.${name}`)
+  }
+  if (weights) checkWeights(weights, count, source)
+  return {
+    x,
+    y: target ? asFloats(y) : y instanceof Int32Array ? y : Int32Array.from(y),
+    shape: [...shape],
+    classes,
+    count,
+    ...(target && { target: [...target] }),
+    ...(labels && { labels: [...labels] }),
+    ...(weights && { weights: asFloats(weights) }),
+    ...(others && { others: { ...others } }),
+  }
+}
+
+const asFloats = (list: ArrayLike<number>) => (list instanceof Float32Array ? list : Float32Array.from(list))
+
+function checkType(x: unknown, source: string): void {
+  if ([Uint8Array, Int8Array, Int32Array, Float32Array].some((type) => x instanceof type)) return
+  const got = (x as object | undefined)?.constructor?.name ?? String(x)
+  const wanted = 'Uint8Array, Int8Array, Int32Array or Float32Array'
+  throw new DunlinError(`${source}: x is ${got}, wanted ${wanted}. Copy it into one of these.`)
+}
+
+/** `x` has as many samples as there are `what`, all finite. */
+function checkValues({ x, shape }: Samples, count: number, what: string, source: string): void {
   const values = size(shape)
   if (x.length !== count * values) {
-    const wanted = `${count} labels x ${values} values of a sample [${shape}] = ${count * values}`
-    throw new DunlinError(`${source}: x has ${x.length} values, wanted ${wanted}. Check the shape and the number of labels.`)
+    const wanted = `${count} ${what} x ${values} values of a sample [${shape}] = ${count * values}`
+    throw new DunlinError(`${source}: x has ${x.length} values, wanted ${wanted}. Check the shape and the number of ${what}.`)
   }
-  for (let i = 0; i < count; i++) {
+  if (x instanceof Float32Array) {
+    const bad = x.findIndex((v) => !Number.isFinite(v))
+    if (bad >= 0) {
+      const where = `sample ${Math.floor(bad / values)}, value ${bad % values} of ${values}`
+      throw new DunlinError(`${source}: ${where} is ${x[bad]}, wanted a finite 32-bit number. Repair or leave out the sample.`)
+    }
+  }
+}
+
+function checkLabels(y: ArrayLike<number>, classes: number, source: string): void {
+  for (let i = 0; i < y.length; i++) {
     if (!(Number.isInteger(y[i]) && y[i] >= 0 && y[i] < classes)) {
       const wanted = `an integer in 0..${classes - 1} (${classes} classes)`
       const wide = Number.isInteger(y[i]) && y[i] >= classes
@@ -65,40 +132,49 @@ export function makeDataset(parts: {
       throw new DunlinError(`${source}: sample ${i} has label ${y[i]}, wanted ${wanted}. ${remedy}.`)
     }
   }
-  if (x instanceof Float32Array) {
-    const bad = x.findIndex((v) => !Number.isFinite(v))
-    if (bad >= 0) {
-      const where = `sample ${Math.floor(bad / values)}, value ${bad % values} of ${values}`
-      throw new DunlinError(`${source}: ${where} is ${x[bad]}, wanted a finite 32-bit number. Repair or leave out the sample.`)
-    }
+}
+
+function checkWeights(weights: ArrayLike<number>, count: number, source: string): void {
+  if (weights.length !== count)
+    throw new DunlinError(`${source}: got ${weights.length} weights for ${count} samples. Give one for each sample.`)
+  let some = false
+  for (let i = 0; i < count; i++) {
+    if (!(weights[i] >= 0 && Number.isFinite(Math.fround(weights[i]))))
+      throw new DunlinError(`${source}: sample ${i} has weight ${weights[i]}, wanted a number from 0 on. Correct the weight.`)
+    if (Math.fround(weights[i]) > 0) some = true
   }
-  return {
-    x,
-    y: y instanceof Int32Array ? y : Int32Array.from(y),
-    shape: [...shape],
-    classes,
-    count,
-    ...(labels && { labels: [...labels] }),
-  }
+  if (!some) throw new DunlinError(`${source}: all weights are 0. Give a positive one to the samples that count.`)
 }
 
 /** The samples at `indices`, copied, in that order; an index may come more than once. */
 export function subset(data: Dataset, indices: ArrayLike<number>): Dataset {
-  const values = size(data.shape)
-  const count = indices.length
-  const x = allocate(data.x, count * values)
-  const y = new Int32Array(count)
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < indices.length; i++) {
     const from = indices[i]
     if (!(Number.isInteger(from) && from >= 0 && from < data.count)) {
       throw new DunlinError(
         `subset: index ${from} at position ${i}, wanted an integer in 0..${data.count - 1}. Pass indices of samples.`,
       )
     }
-    x.set(data.x.subarray(from * values, (from + 1) * values), i * values)
-    y[i] = data.y[from]
   }
-  return { ...data, x, y, count }
+  const { weights, others } = data
+  const of = ({ x, shape }: Samples): Samples => ({ x: pick(x, size(shape), indices), shape })
+  return {
+    ...data,
+    x: of(data).x,
+    y: pick(data.y, size(data.target ?? [1]), indices),
+    count: indices.length,
+    ...(weights && { weights: pick(weights, 1, indices) }),
+    ...(others && { others: Object.fromEntries(Object.entries(others).map(([name, other]) => [name, of(other)])) }),
+  }
+}
+
+/** Rows of `each` values, copied, in the type of the list. */
+function pick<T extends TypedArray>(list: T, each: number, indices: ArrayLike<number>): T {
+  // Not the constructor's own: a Buffer of Node is a Uint8Array, too.
+  const type = Object.values(ARRAYS).find((t) => list instanceof t)!
+  const to = new type(indices.length * each) as T
+  for (let i = 0; i < indices.length; i++) to.set(list.subarray(indices[i] * each, (indices[i] + 1) * each), i * each)
+  return to
 }
 
 /**
@@ -126,9 +202,4 @@ export function statistics(data: Dataset): { mean: number; std: number } {
   let squares = 0
   for (let i = 0; i < x.length; i++) squares += (x[i] - mean) ** 2
   return { mean, std: Math.sqrt(squares / x.length) }
-}
-
-function allocate(like: Dataset['x'], length: number): Dataset['x'] {
-  if (like instanceof Float32Array) return new Float32Array(length)
-  return like instanceof Int8Array ? new Int8Array(length) : new Uint8Array(length)
 }

@@ -151,6 +151,9 @@ function checkPlan(plan: Plan, { name, contents, labels }: ModuleOptions): [Port
       `${module}: a module has one input and one output, the plan has ${plan.inputs.length} and ${plan.outputs.length}. Merge them in the graph.`,
     )
   }
+  const split = plan.calls.find((call) => call.others)
+  if (split)
+    throw new DunlinError(`${module}: the plan splits ${split.kernel} for threads, a module has one. Plan with threads 1.`)
   // Addresses and sizes go out as i32, which hosts read as signed.
   const { memory, persistent } = plan
   if (

@@ -17,6 +17,18 @@ export class Random {
     for (let i = 0; i < 15; i++) this.next()
   }
 
+  /** Where it stands: put back, it draws the same numbers again. */
+  get state(): readonly number[] {
+    return [this.a, this.b, this.c, this.d]
+  }
+
+  set state([a, b, c, d]: readonly number[]) {
+    this.a = a
+    this.b = b
+    this.c = c
+    this.d = d
+  }
+
   /** The next 32 bits, as an unsigned integer. */
   next(): number {
     const t = (((this.a + this.b) | 0) + this.d) | 0

@@ -1,7 +1,7 @@
 // A model is a graph and the verbs on it: predict, evaluate, summary, save, load. Its parameters' arrays are the weights; sessions
 // are made when a verb needs them, and again after the weights changed.
 
-import type { Dataset } from '../data/dataset'
+import type { Dataset, Samples } from '../data/dataset'
 import { DunlinError } from '../graph/error'
 import { BYTES, type InputAttrs, isInput, isParam, type Node, type Param, size, topological } from '../graph/node'
 import { Random } from '../graph/random'
@@ -12,6 +12,7 @@ import type { Plan } from '../plan/plan'
 import type { Values } from '../session/door'
 import type { Build } from '../session/kernels'
 import { Session } from '../session/session'
+import { availableThreads } from '../session/threads'
 import { deserialize, serialize } from './file'
 import { initialize } from './initialize'
 import { formatTable, thousands } from './table'
@@ -22,6 +23,13 @@ export interface ModelOptions {
   name?: string
   /** What the classes are called. */
   labels?: readonly string[]
+}
+
+export interface RunOptions {
+  /** Default: the best that the host runs. */
+  build?: Build
+  /** Default: the cores available. The result does not depend on it. */
+  threads?: number
 }
 
 /** Samples computed at once: enough to keep the tiles busy, few enough to stay in the caches. */
@@ -66,16 +74,19 @@ export class Model {
     return this.nodes.reduce((sum, n) => sum + macsOf(n), 0)
   }
 
-  /** The plan that computes the outputs for `batch` samples at once, in a session or in a module. */
-  plan(batch = 1, target: Target = 'session'): Plan {
-    return planInference(this.outputs, { batch, target })
+  /** The plan that computes the outputs for `batch` samples at once, in a session on up to `threads` threads or in a module. */
+  plan(batch = 1, target: Target = 'session', threads = 1): Plan {
+    return planInference(this.outputs, { batch, target, threads })
   }
 
-  /** A session of that plan with the weights of now. Sessions are kept until the weights change. */
-  session(batch = 1, build?: Build): Promise<Session> {
-    const key = `${batch} ${build}`
+  /** A session of that plan with the weights of now; `threads`: default the cores available. Sessions are kept until the weights change. */
+  session(batch = 1, build?: Build, threads = availableThreads()): Promise<Session> {
+    const key = `${batch} ${build} ${threads}`
     let session = this.sessions.get(key)
-    if (!session) this.sessions.set(key, (session = Session.create(this.plan(batch), { build })))
+    if (!session) {
+      const plan = this.plan(batch, 'session', threads)
+      this.sessions.set(key, (session = Session.create(plan, { build, threads })))
+    }
     return session
   }
 
@@ -88,13 +99,13 @@ export class Model {
    * The outputs for any number of samples. `x`: raw values, samples one after another (normalization and quantization are applied), or
    * one such array for each input by name. Returns the values of the first output, samples one after another.
    */
-  async predict(x: Values | Record<string, Values>, options: { build?: Build } = {}): Promise<Float32Array> {
+  async predict(x: Values | Record<string, Values>, options: RunOptions = {}): Promise<Float32Array> {
     const feeds = this.feeds(x)
     const [first] = feeds
     const count = first.values.length / size(first.node.shape)
     // The next power of two: few distinct batches, so few sessions.
     const batch = Math.min(MAX_BATCH, 2 ** Math.ceil(Math.log2(Math.max(1, count))))
-    const session = await this.session(batch, options.build)
+    const session = await this.session(batch, options.build, options.threads)
     const { inputs, outputs } = session.plan
     const each = size(outputs[0].shape)
     const y = new Float32Array(count * each)
@@ -107,10 +118,41 @@ export class Model {
     return y
   }
 
-  /** The share of samples whose largest output is at their label. */
-  async evaluate(data: Dataset, options: { build?: Build } = {}): Promise<{ accuracy: number }> {
-    const y = await this.predict(data.x, options)
-    return { accuracy: accuracy(y, data.y) }
+  /** The share of samples whose largest output is at their label. (For other data and metrics: `Trainer.evaluate`.) */
+  async evaluate(data: Dataset, options: RunOptions = {}): Promise<{ accuracy: number }> {
+    if (data.target)
+      throw new DunlinError(
+        `model "${this.name}": evaluate wants data with labels, this has targets of shape [${data.target}]. Use the evaluate of a Trainer, with its loss and metrics.`,
+      )
+    const samples = this.samples(data, 'data')
+    const x = Object.fromEntries(this.inputs.map(({ name }, i) => [name, samples[i].x]))
+    return { accuracy: accuracy(await this.predict(x, options), data.y) }
+  }
+
+  /** The samples of a dataset for each of `inputs`. `what` names the data in errors. */
+  samples(data: Dataset, what: string): Samples[] {
+    const others = new Map(Object.entries(data.others ?? {}))
+    const own = this.inputs.filter(({ name }) => !others.has(name))
+    if (own.length !== 1 || this.inputs.length !== others.size + 1) {
+      const inputs = this.inputs.map(({ name }) => `"${name}"`).join(', ')
+      throw new DunlinError(
+        `${what}: it has samples for ${others.size + 1} inputs, model "${this.name}" has ${inputs}. Put what goes into inputs beside that of x into "others", by their names.`,
+      )
+    }
+    return this.inputs.map(({ name, shape, dtype }) => {
+      const samples = others.get(name) ?? data
+      if (String(samples.shape) !== String(shape)) {
+        throw new DunlinError(
+          `${what}: samples have shape [${samples.shape}], input "${name}" of model "${this.name}" wants [${shape}].`,
+        )
+      }
+      if (dtype === 'i32' && samples.x instanceof Float32Array) {
+        throw new DunlinError(
+          `${what}: samples are floats, input "${name}" of model "${this.name}" wants integers. Copy them into an Int32Array.`,
+        )
+      }
+      return samples
+    })
   }
 
   /** A table of the layers: output shape, parameters, MACs and bytes of weights and of the value, for one sample. */

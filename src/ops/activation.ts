@@ -2,6 +2,7 @@
 // (conv2d and dense fuse a relu given as `activation`.)
 
 import type { Layer } from '../graph/node'
+import { CURVE, elementwise, rowwise } from './calls'
 import { softmaxScale } from './fixedPoint'
 import { type Activation, CLAMPS, expectFinite, expectInputs, makeNode, type Op, quantizedClamp, quantOf } from './op'
 
@@ -83,19 +84,24 @@ const clamp = (activation: Activation): Op => ({
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const y = e.value(node)
-    e.call('clamp_f32', e.value(node.inputs[0]), y, y.length, ...CLAMPS[activation])
+    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    elementwise(e, y.length, (from, n) => e.call('clamp_f32', e.at(x, from), e.at(y, from), n, ...CLAMPS[activation]))
   },
   backward(e, node) {
     const dy = e.grad(node)
     const dx = e.grad(node.inputs[0])
-    if (dy && dx) e.call('clamp_f32_dx', e.value(node), dy, dx, dy.length, ...CLAMPS[activation])
+    if (!dy || !dx) return
+    const y = e.value(node)
+    const part = (from: number, n: number) =>
+      e.call('clamp_f32_dx', e.at(y, from), e.at(dy, from), e.at(dx, from), n, ...CLAMPS[activation])
+    elementwise(e, dy.length, part)
   },
   int8: {
     quant: 'input',
     forward(e, node) {
-      const y = e.value(node)
-      e.call('clamp_i8', e.value(node.inputs[0]), y, y.length, ...quantizedClamp(CLAMPS[activation], quantOf(node)))
+      const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+      const clamp = quantizedClamp(CLAMPS[activation], quantOf(node))
+      elementwise(e, y.length, (from, n) => e.call('clamp_i8', e.at(x, from), e.at(y, from), n, ...clamp))
     },
   },
 })
@@ -113,14 +119,17 @@ const curve = (
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const y = e.value(node)
-    e.call(`${name}_f32`, e.value(node.inputs[0]), y, y.length)
+    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    elementwise(e, y.length, (from, n) => e.call(`${name}_f32`, e.at(x, from), e.at(y, from), n), CURVE)
   },
   backward(e, node) {
     const [x] = node.inputs
     const dy = e.grad(node)
     const dx = e.grad(x)
-    if (dy && dx) e.call(`${name}_f32_dx`, e.value(reads === 'x' ? x : node), dy, dx, dy.length)
+    if (!dy || !dx) return
+    const read = e.value(reads === 'x' ? x : node)
+    const part = (from: number, n: number) => e.call(`${name}_f32_dx`, e.at(read, from), e.at(dy, from), e.at(dx, from), n)
+    elementwise(e, dy.length, part, CURVE)
   },
 })
 
@@ -132,14 +141,17 @@ const bent = (name: 'leakyRelu' | 'elu'): Op<{ alpha: number }> => ({
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const y = e.value(node)
-    e.call(`${name}_f32`, e.value(node.inputs[0]), y, y.length, node.attrs.alpha)
+    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    elementwise(e, y.length, (from, n) => e.call(`${name}_f32`, e.at(x, from), e.at(y, from), n, node.attrs.alpha), CURVE)
   },
   backward(e, node) {
-    const [x] = node.inputs
+    const x = e.value(node.inputs[0])
     const dy = e.grad(node)
-    const dx = e.grad(x)
-    if (dy && dx) e.call(`${name}_f32_dx`, e.value(x), dy, dx, dy.length, node.attrs.alpha)
+    const dx = e.grad(node.inputs[0])
+    if (!dy || !dx) return
+    const part = (from: number, n: number) =>
+      e.call(`${name}_f32_dx`, e.at(x, from), e.at(dy, from), e.at(dx, from), n, node.attrs.alpha)
+    elementwise(e, dy.length, part, CURVE)
   },
 })
 
@@ -160,23 +172,30 @@ export const softmaxOp: Op = {
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const y = e.value(node)
+    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
     const n = node.shape[node.shape.length - 1]
-    e.call('softmax_f32', e.value(node.inputs[0]), y, y.length / n, n)
+    const part = (from: number, rows: number) => e.call('softmax_f32', e.at(x, from * n), e.at(y, from * n), rows, n)
+    rowwise(e, y.length / n, n, part, CURVE)
   },
   backward(e, node) {
     const dy = e.grad(node)
     const dx = e.grad(node.inputs[0])
     const n = node.shape[node.shape.length - 1]
-    if (dy && dx) e.call('softmax_f32_dx', e.value(node), dy, dx, dy.length / n, n)
+    if (!dy || !dx) return
+    const y = e.value(node)
+    const part = (from: number, rows: number) =>
+      e.call('softmax_f32_dx', e.at(y, from * n), e.at(dy, from * n), e.at(dx, from * n), rows, n)
+    rowwise(e, dy.length / n, n, part)
   },
   int8: {
     quant: { scale: [1 / 256], zeroPoint: -128 },
     forward(e, node) {
-      const y = e.value(node)
+      const [x, y] = [e.value(node.inputs[0]), e.value(node)]
       const n = node.shape[node.shape.length - 1]
       const { multiplier, shift, diffMin } = softmaxScale(quantOf(node.inputs[0]).scale[0])
-      e.call('softmax_i8', e.value(node.inputs[0]), y, y.length / n, n, multiplier, shift, diffMin)
+      const part = (from: number, rows: number) =>
+        e.call('softmax_i8', e.at(x, from * n), e.at(y, from * n), rows, n, multiplier, shift, diffMin)
+      rowwise(e, y.length / n, n, part, CURVE)
     },
   },
 }
@@ -187,14 +206,19 @@ export const logSoftmaxOp: Op = {
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const y = e.value(node)
+    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
     const n = node.shape[node.shape.length - 1]
-    e.call('logSoftmax_f32', e.value(node.inputs[0]), y, y.length / n, n)
+    const part = (from: number, rows: number) => e.call('logSoftmax_f32', e.at(x, from * n), e.at(y, from * n), rows, n)
+    rowwise(e, y.length / n, n, part, CURVE)
   },
   backward(e, node) {
     const dy = e.grad(node)
     const dx = e.grad(node.inputs[0])
     const n = node.shape[node.shape.length - 1]
-    if (dy && dx) e.call('logSoftmax_f32_dx', e.value(node), dy, dx, dy.length / n, n)
+    if (!dy || !dx) return
+    const y = e.value(node)
+    const part = (from: number, rows: number) =>
+      e.call('logSoftmax_f32_dx', e.at(y, from * n), e.at(dy, from * n), e.at(dx, from * n), rows, n)
+    rowwise(e, dy.length / n, n, part, CURVE)
   },
 }

@@ -2,10 +2,13 @@
 
 import { DunlinError } from '../graph/error'
 import type { Node } from '../graph/node'
+import { accumulate, elementwise, undoActivation } from './calls'
 import { addScales } from './fixedPoint'
 import {
   type Activation,
+  type Buffer,
   clampOf,
+  type Emit,
   expectInputs,
   expectShape,
   makeNode,
@@ -44,34 +47,41 @@ function sameShape(node: Unshaped) {
   return a.shape
 }
 
+const operands = (e: Emit, node: Node): [Buffer, Buffer, Buffer] => [
+  e.value(node.inputs[0]),
+  e.value(node.inputs[1]),
+  e.value(node),
+]
+
 export const addOp: Op<{ activation?: Activation }> = {
   shape(node) {
     clampOf(node)
     return sameShape(node)
   },
   forward(e, node) {
-    const y = e.value(node)
-    e.call('add_f32', e.value(node.inputs[0]), e.value(node.inputs[1]), y, y.length, ...clampOf(node))
+    const [a, b, y] = operands(e, node)
+    const clamp = clampOf(node)
+    elementwise(e, y.length, (from, n) => e.call('add_f32', e.at(a, from), e.at(b, from), e.at(y, from), n, ...clamp))
   },
   backward(e, node) {
     const dy = e.grad(node)
     if (!dy) return
-    if (node.attrs.activation) e.call('clamp_f32_mask', e.value(node), dy, dy.length, ...clampOf(node))
+    undoActivation(e, node, dy)
     for (const x of node.inputs) {
       const dx = e.grad(x)
-      if (dx) e.call('accumulate_f32', dy, dx, dy.length)
+      if (dx) accumulate(e, dy, dx)
     }
   },
   int8: {
     quant: 'calibrated',
     forward(e, node) {
-      const [a, b] = node.inputs
-      const y = e.value(node)
-      const [qa, qb, qy] = [quantOf(a), quantOf(b), quantOf(node)]
+      const [a, b, y] = operands(e, node)
+      const [qa, qb, qy] = [...node.inputs, node].map(quantOf)
       const s = addScales(qa.scale[0], qb.scale[0], qy.scale[0])
       const fixed = [s.a.multiplier, s.a.shift, s.b.multiplier, s.b.shift, s.y.multiplier, s.y.shift] as const
       const zeros = [qa.zeroPoint, qb.zeroPoint, qy.zeroPoint] as const
-      e.call('add_i8', e.value(a), e.value(b), y, y.length, ...zeros, ...fixed, ...quantizedClamp(clampOf(node), qy))
+      const numbers = [...zeros, ...fixed, ...quantizedClamp(clampOf(node), qy)] as const
+      elementwise(e, y.length, (from, n) => e.call('add_i8', e.at(a, from), e.at(b, from), e.at(y, from), n, ...numbers))
     },
   },
 }
@@ -79,31 +89,33 @@ export const addOp: Op<{ activation?: Activation }> = {
 export const subOp: Op = {
   shape: sameShape,
   forward(e, node) {
-    const y = e.value(node)
-    e.call('sub_f32', e.value(node.inputs[0]), e.value(node.inputs[1]), y, y.length)
+    const [a, b, y] = operands(e, node)
+    elementwise(e, y.length, (from, n) => e.call('sub_f32', e.at(a, from), e.at(b, from), e.at(y, from), n))
   },
   backward(e, node) {
     const dy = e.grad(node)
     if (!dy) return
     const [da, db] = node.inputs.map((x) => e.grad(x))
-    if (da) e.call('accumulate_f32', dy, da, dy.length)
-    if (db) e.call('sub_f32', db, dy, db, dy.length)
+    if (da) accumulate(e, dy, da)
+    if (db) elementwise(e, dy.length, (from, n) => e.call('sub_f32', e.at(db, from), e.at(dy, from), e.at(db, from), n))
   },
 }
 
 export const mulOp: Op = {
   shape: sameShape,
   forward(e, node) {
-    const y = e.value(node)
-    e.call('mul_f32', e.value(node.inputs[0]), e.value(node.inputs[1]), y, y.length)
+    const [a, b, y] = operands(e, node)
+    elementwise(e, y.length, (from, n) => e.call('mul_f32', e.at(a, from), e.at(b, from), e.at(y, from), n))
   },
   backward(e, node) {
     const dy = e.grad(node)
     if (!dy) return
-    const [a, b] = node.inputs
-    const da = e.grad(a)
-    const db = e.grad(b)
-    if (da) e.call('mul_f32_dx', e.value(b), dy, da, dy.length)
-    if (db) e.call('mul_f32_dx', e.value(a), dy, db, dy.length)
+    const [a, b] = operands(e, node)
+    const times = (factor: Buffer, to: Buffer) =>
+      elementwise(e, dy.length, (from, n) => e.call('mul_f32_dx', e.at(factor, from), e.at(dy, from), e.at(to, from), n))
+    const da = e.grad(node.inputs[0])
+    const db = e.grad(node.inputs[1])
+    if (da) times(b, da)
+    if (db) times(a, db)
   },
 }

@@ -4,6 +4,7 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Param, param, size } from '../graph/node'
+import { accumulate, columnwise, rowwise, undoActivation } from './calls'
 import {
   type Activation,
   type Buffer,
@@ -28,7 +29,7 @@ export interface BatchNormAttrs {
  *
  * A training step takes mean and (biased) variance over the batch and every axis but the last, and moves the running ones towards
  * them: r += momentum * (statistic - r), with the unbiased variance, as PyTorch does (Keras' momentum is 1 minus ours).
- * Everything else uses the running ones. A relu can be fused.
+ * Everything else uses the running ones, and so does a frozen layer (neither gamma nor beta is trained). A relu can be fused.
  * Parameters, each [channels]: gamma (ones), beta (zeros), and mean (zeros) and variance (ones), which no optimizer changes.
  */
 export function batchNorm(options: { momentum?: number; epsilon?: number; activation?: Activation; name?: string } = {}): Layer {
@@ -80,19 +81,28 @@ export const batchNormOp: Op<BatchNormAttrs> = {
 
   forward(e, node) {
     const [x, gamma, beta, mean, variance] = node.inputs
-    const y = e.value(node)
+    const [values, y] = [e.value(x), e.value(node)]
     const c = channelsOf(node)
     const n = y.length / c
-    if (e.training) {
+    const used = statistics(e, node)
+    if (measures(e, node)) {
       if (n < 2)
         throw new DunlinError(
           `${where(node)}: a training step with one value for each channel has no variance. Use a batch of 2 or more.`,
         )
       const running = [e.value(mean), e.value(variance)] as const
-      e.call('batchNorm_f32_statistics', e.value(x), ...statistics(e, node), ...running, n, c, node.attrs.momentum)
+      const part = (from: number, count: number) => {
+        const [m, v, rm, rv] = [...used, ...running].map((b) => e.at(b, from))
+        e.call('batchNorm_f32_statistics', e.at(values, from), m, v, rm, rv, n, count, c, node.attrs.momentum)
+      }
+      columnwise(e, n, c, part)
     }
-    const affine = [e.value(gamma), e.value(beta)] as const
-    e.call('batchNorm_f32', e.value(x), ...affine, ...statistics(e, node), y, n, c, node.attrs.epsilon, ...clampOf(node))
+    const perChannel = [e.value(gamma), e.value(beta), ...used] as const
+    const part = (from: number, count: number) => {
+      const [read, written] = [values, y].map((b) => e.at(b, from * c))
+      e.call('batchNorm_f32', read, ...perChannel, written, count, c, node.attrs.epsilon, ...clampOf(node))
+    }
+    rowwise(e, n, c, part)
   },
 
   backward(e, node) {
@@ -101,25 +111,42 @@ export const batchNormOp: Op<BatchNormAttrs> = {
     if (!dy) return
     const c = channelsOf(node)
     const n = dy.length / c
-    const { activation, epsilon } = node.attrs
-    if (activation) e.call('clamp_f32_mask', e.value(node), dy, dy.length, ...clampOf(node))
+    const { epsilon } = node.attrs
+    undoActivation(e, node, dy)
+    const values = e.value(x)
     const [mean, variance] = statistics(e, node)
     const sums = [e.scratch(c), e.scratch(c)] as const
-    e.call('batchNorm_f32_sums', e.value(x), dy, mean, variance, ...sums, n, c, epsilon)
+    const sum = (from: number, count: number) => {
+      const [xs, ds, m, v, s0, s1] = [values, dy, mean, variance, ...sums].map((b) => e.at(b, from))
+      e.call('batchNorm_f32_sums', xs, ds, m, v, s0, s1, n, count, c, epsilon)
+    }
+    columnwise(e, n, c, sum)
     for (const [i, p] of [gamma, beta].entries()) {
       const dp = e.grad(p)
-      if (dp) e.call('accumulate_f32', sums[i], dp, c)
+      if (dp) accumulate(e, sums[i], dp)
     }
     const dx = e.grad(x)
-    const share = e.training ? 1 / n : 0
-    if (dx) e.call('batchNorm_f32_dx', e.value(x), e.value(gamma), mean, variance, dy, ...sums, dx, n, c, epsilon, share)
+    const share = measures(e, node) ? 1 / n : 0
+    if (!dx) return
+    const perChannel = [e.value(gamma), mean, variance] as const
+    const part = (from: number, count: number) => {
+      const [xs, ds, to] = [values, dy, dx].map((b) => e.at(b, from * c))
+      e.call('batchNorm_f32_dx', xs, ...perChannel, ds, ...sums, to, count, c, epsilon, share)
+    }
+    rowwise(e, n, c, part)
   },
+}
+
+/** Whether this run takes the statistics of its batch: in training, unless the layer is frozen (neither gamma nor beta learns). */
+function measures(e: Emit, node: Node): boolean {
+  const [, gamma, beta] = node.inputs
+  return e.training && (e.learns(gamma) || e.learns(beta))
 }
 
 /** Mean and variance that normalize: the batch's, which the forward leaves, or the running ones. */
 function statistics(e: Emit, node: Node): readonly [Buffer, Buffer] {
   const [, , , mean, variance] = node.inputs
-  if (!e.training) return [e.value(mean), e.value(variance)]
+  if (!measures(e, node)) return [e.value(mean), e.value(variance)]
   const c = channelsOf(node)
   return [e.saved(node, 'mean', c), e.saved(node, 'variance', c)]
 }

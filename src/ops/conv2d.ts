@@ -3,7 +3,8 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Param, param } from '../graph/node'
-import { type Convolution, convolve, convolveDw, convolveDx, WINOGRAD_BLOCK, winogradTile } from './convolution'
+import { fill, rowwise, sumRows, undoActivation } from './calls'
+import { convolve, convolveDw, convolveDx, WINOGRAD_BLOCK, winogradTile } from './convolution'
 import { initializerOf, type WeightInitializer } from './initializer'
 import { int8Args, packedArgs, packedScratch, winogradArgs } from './int8'
 import {
@@ -16,11 +17,10 @@ import {
   expectShape,
   makeNode,
   type Op,
-  rows,
   type Unshaped,
   where,
 } from './op'
-import { convSizes, type Padding, type Pair, pair, type WindowAttrs, windowOf } from './window'
+import { convSizes, type Images, imagesOf, type Padding, type Pair, pair, splitRows, type WindowAttrs, windowOf } from './window'
 
 export interface Conv2dAttrs extends WindowAttrs {
   activation?: Activation
@@ -113,7 +113,7 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     const bias = b ? e.value(b) : 0
     const { groups = 1 } = attrs
     if (groups === 1) {
-      convolve(e, name, convolutionOf(e, node), e.value(x), () => e.value(w), bias, e.value(node), clampOf(node))
+      convolve(e, name, imagesOf(e, node), e.value(x), () => e.value(w), bias, e.value(node), clampOf(node))
       return
     }
     const { g, xs, ws, ys, bs } = groupsOf(e, node)
@@ -131,13 +131,13 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     const oc = node.shape[2]
     const dy = e.grad(node)
     if (!dy) return
-    if (node.attrs.activation) e.call('clamp_f32_mask', e.value(node), dy, dy.length, ...clampOf(node))
+    undoActivation(e, node, dy)
     const db = b && e.grad(b)
-    if (db) e.call('sumRows_f32', dy, db, dy.length / oc, oc)
+    if (db) sumRows(e, dy, db, dy.length / oc, oc)
     const { groups = 1 } = node.attrs
     const dw = e.grad(w)
     if (groups === 1) {
-      const g = convolutionOf(e, node)
+      const g = imagesOf(e, node)
       if (dw) convolveDw(e, g, e.value(x), dy, dw)
       // Asked for only now: its memory is free until then.
       const dx = e.grad(x)
@@ -169,25 +169,35 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     forward(e, node) {
       if (e.target === 'module') {
         const { before, after } = int8Args(e, node)
-        e.call('conv2d_i8', ...before, ...convSizes(e, node), ...after)
+        e.call('conv2d_i8', ...before, ...convSizes(imagesOf(e, node)), ...after)
         return
       }
-      const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = windowOf(node)
-      if (winogradTile(e, 'i8', convolutionOf(e, node))) {
-        const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
-        const block = Math.min(WINOGRAD_BLOCK, 4 * Math.ceil((down * across) / 4))
-        const { before, after } = winogradArgs(e, node)
-        const scratch = e.scratch(48 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128))
-        const sizes = [rows(e, node), ih, iw, ic, oh, ow, node.shape[2], pt, pl] as const
-        e.call('packedConv2d_i8_winograd', ...before, scratch, block, ...sizes, ...after)
+      const g = imagesOf(e, node)
+      const { ic, oc, kh, kw, dw } = g
+      const macs = g.batch * conv2dOp.macs!(node)
+      if (winogradTile(e, 'i8', g)) {
+        const { x, packed, y, after } = winogradArgs(e, node)
+        const part = ({ batch, ih, iw, oh, ow, pt, pl }: Images, xAt: number, yAt: number) => {
+          const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
+          const block = Math.min(WINOGRAD_BLOCK, 4 * Math.ceil((down * across) / 4))
+          const scratch = e.scratch(56 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128) + 512)
+          const sizes = [batch, ih, iw, ic, oh, ow, oc, pt, pl] as const
+          e.call('packedConv2d_i8_winograd', e.at(x, xAt), packed, e.at(y, yAt), scratch, block, ...sizes, ...after)
+        }
+        splitRows(e, g, macs / 2, part, 2)
         return
       }
       // A kernel row is contiguous in x and in w, unless it is dilated.
       const [segments, chunk] = dw === 1 ? [kh, kw * ic] : [kh * kw, ic]
-      const layout = { segments, chunk, channelStep: kh * kw * ic, segmentStep: chunk, step: 1 }
-      const { before, after } = packedArgs(e, node, layout)
-      const image = ((oh - 1) * sh + (kh - 1) * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1) * ic
-      e.call('packedConv2d_i8', ...before, e.scratch(packedScratch(kh * kw + oh * ow, image)), ...convSizes(e, node), ...after)
+      const layout = { segments, chunk, channelStep: kh * kw * ic, segmentStep: chunk, step: 1, four: 1 } as const
+      const { x, packed, y, after } = packedArgs(e, node, layout)
+      const part = (share: Images, xAt: number, yAt: number) => {
+        const { oh, ow, sh, sw, dh } = share
+        const image = ((oh - 1) * sh + (kh - 1) * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1) * ic
+        const scratch = e.scratch(packedScratch(kh * kw + oh * ow, image))
+        e.call('packedConv2d_i8', e.at(x, xAt), packed, e.at(y, yAt), scratch, ...convSizes(share), ...after)
+      }
+      splitRows(e, g, macs, part)
     },
   },
 }
@@ -205,17 +215,11 @@ function channelsOfGroup(node: Unshaped<Conv2dAttrs>, filters: number): number {
   return channels / groups
 }
 
-const convolutionOf = (e: Emit, node: Node<Conv2dAttrs>): Convolution => ({
-  ...windowOf(node),
-  batch: rows(e, node),
-  oc: node.shape[2],
-})
-
 /** The convolution of one group, and the parts of x, weights, bias and y that belong to group i. */
 function groupsOf(e: Emit, node: Node<Conv2dAttrs>) {
   const { groups = 1 } = node.attrs
-  const whole = convolutionOf(e, node)
-  const g: Convolution = { ...whole, ic: whole.ic / groups, oc: whole.oc / groups }
+  const whole = imagesOf(e, node)
+  const g: Images = { ...whole, ic: whole.ic / groups, oc: whole.oc / groups }
   const { batch, ih, iw, ic, oh, ow, oc, kh, kw } = g
   return {
     g,
@@ -231,16 +235,25 @@ function partsOf(e: Emit, groups: number, rows: number, n: number) {
   return {
     length: rows * n,
     take(i: number, from: Buffer, part = e.scratch(rows * n)): Buffer {
-      e.call('copyColumns_f32', from, part, rows, n, groups * n, i * n, n, 0, 0)
+      const share = (first: number, count: number) => {
+        const [read, written] = [e.at(from, first * groups * n), e.at(part, first * n)]
+        e.call('copyColumns_f32', read, written, count, n, groups * n, i * n, n, 0, 0)
+      }
+      rowwise(e, rows, n, share)
       return part
     },
-    give: (i: number, part: Buffer, to: Buffer, add: 0 | 1): void =>
-      e.call('copyColumns_f32', part, to, rows, n, n, 0, groups * n, i * n, add),
+    give(i: number, part: Buffer, to: Buffer, add: 0 | 1): void {
+      const share = (first: number, count: number) => {
+        const [read, written] = [e.at(part, first * n), e.at(to, first * groups * n)]
+        e.call('copyColumns_f32', read, written, count, n, n, 0, groups * n, i * n, add)
+      }
+      rowwise(e, rows, n, share)
+    },
   }
 }
 
 function zeros(e: Emit, length: number): Buffer {
   const buffer = e.scratch(length)
-  e.call('fill_f32', buffer, length, 0)
+  fill(e, buffer, 0)
   return buffer
 }

@@ -4,7 +4,8 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Param, param, size } from '../graph/node'
-import { type Convolution, convolve, convolveDw, convolveTransposed } from './convolution'
+import { accumulate, sumRows, undoActivation } from './calls'
+import { convolve, convolveDw, convolveTransposed } from './convolution'
 import {
   type Activation,
   CLAMPS,
@@ -19,7 +20,18 @@ import {
   type Unshaped,
   where,
 } from './op'
-import { expectPairs, imageOf, type Padding, type Pair, pair, sides, type Window, type WindowAttrs, windowOf } from './window'
+import {
+  expectPairs,
+  type Images,
+  imageOf,
+  type Padding,
+  type Pair,
+  pair,
+  sides,
+  type Window,
+  type WindowAttrs,
+  windowOf,
+} from './window'
 
 export interface ConvTranspose2dAttrs extends WindowAttrs {
   outputPadding: readonly [number, number]
@@ -91,7 +103,7 @@ function mirrored(node: Unshaped<ConvTranspose2dAttrs>, filters: number): Window
   return windowOf({ ...node, attrs: { kernel, strides, padding }, inputs: [{ ...node.inputs[0], shape: [oh, ow, filters] }] })
 }
 
-const convolutionOf = (e: Emit, node: Node<ConvTranspose2dAttrs>): Convolution => ({
+const convolutionOf = (e: Emit, node: Node<ConvTranspose2dAttrs>): Images => ({
   ...mirrored(node, node.shape[2]),
   batch: rows(e, node),
   oc: node.inputs[0].shape[2],
@@ -126,15 +138,15 @@ export const convTranspose2dOp: Op<ConvTranspose2dAttrs> = {
     const dy = e.grad(node)
     if (!dy) return
     const g = convolutionOf(e, node)
-    if (node.attrs.activation) e.call('clamp_f32_mask', e.value(node), dy, dy.length, ...clampOf(node))
+    undoActivation(e, node, dy)
     const db = b && e.grad(b)
-    if (db) e.call('sumRows_f32', dy, db, dy.length / g.ic, g.ic)
+    if (db) sumRows(e, dy, db, dy.length / g.ic, g.ic)
     const dw = e.grad(w)
     if (dw) convolveDw(e, g, dy, e.value(x), dw)
     const dx = e.grad(x)
     if (!dx) return
     const sum = e.scratch(dx.length)
     convolve(e, node.name, g, dy, () => e.value(w), 0, sum, CLAMPS.none)
-    e.call('accumulate_f32', sum, dx, dx.length)
+    accumulate(e, sum, dx)
   },
 }

@@ -2,9 +2,10 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param, size } from '../graph/node'
+import { multiply, pack, packedLength, sumRows, undoActivation } from './calls'
 import { initializerOf, type WeightInitializer } from './initializer'
 import { int8Args, packedArgs, packedScratch } from './int8'
-import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
+import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 
 export interface DenseAttrs {
   activation?: Activation
@@ -58,10 +59,11 @@ export const denseOp: Op<DenseAttrs> = {
   forward(e, node) {
     const [x, w, b] = node.inputs
     const [n, k] = w.shape
-    const packed = e.prepared(`${node.name}/packed`, Math.ceil(n / 8) * 8 * (k + 1), (to) =>
-      e.call('pack_f32', e.value(w), b ? e.value(b) : 0, to, n, k, k, 1),
+    const packed = e.prepared(`${node.name}/packed`, packedLength(n, k), (to) =>
+      pack(e, e.value(w), b ? e.value(b) : 0, to, { n, k, wn: k, wk: 1 }),
     )
-    e.call('gemm_f32', e.value(x), packed, e.value(node), rows(e, node), n, k, k, 1, n, ...clampOf(node), 0)
+    const sizes = { m: rows(e, node), n, k, am: k, ak: 1, ldc: n }
+    multiply(e, e.value(x), packed, e.value(node), sizes, clampOf(node), 0)
   },
 
   backward(e, node) {
@@ -70,20 +72,20 @@ export const denseOp: Op<DenseAttrs> = {
     const m = rows(e, node)
     const dy = e.grad(node)
     if (!dy) return
-    if (node.attrs.activation) e.call('clamp_f32_mask', e.value(node), dy, dy.length, ...clampOf(node))
+    undoActivation(e, node, dy)
     const db = b && e.grad(b)
-    if (db) e.call('sumRows_f32', dy, db, m, n)
+    if (db) sumRows(e, dy, db, m, n)
     const dw = e.grad(w)
     if (dw) {
-      const packed = e.scratch(Math.ceil(k / 8) * 8 * (m + 1))
-      e.call('pack_f32', e.value(x), 0, packed, k, m, 1, k)
-      e.call('gemm_f32', dy, packed, dw, n, k, m, 1, n, k, -Infinity, Infinity, 1)
+      const packed = e.scratch(packedLength(k, m))
+      pack(e, e.value(x), 0, packed, { n: k, k: m, wn: 1, wk: k })
+      multiply(e, dy, packed, dw, { m: n, n: k, k: m, am: 1, ak: n, ldc: k }, CLAMPS.none, 1)
     }
     const dx = e.grad(x)
     if (dx) {
-      const packed = e.scratch(Math.ceil(k / 8) * 8 * (n + 1))
-      e.call('pack_f32', e.value(w), 0, packed, k, n, 1, k)
-      e.call('gemm_f32', dy, packed, dx, m, k, n, n, 1, k, -Infinity, Infinity, 1)
+      const packed = e.scratch(packedLength(k, n))
+      pack(e, e.value(w), 0, packed, { n: k, k: n, wn: 1, wk: k })
+      multiply(e, dy, packed, dx, { m, n: k, k: n, am: n, ak: 1, ldc: k }, CLAMPS.none, 1)
     }
   },
 
@@ -98,10 +100,21 @@ export const denseOp: Op<DenseAttrs> = {
         e.call('dense_i8', ...before, m, n, k, ...after)
         return
       }
-      const { before, after } = packedArgs(e, node, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1 })
+      const { x, packed, y, after } = packedArgs(e, node, {
+        segments: 1,
+        chunk: k,
+        channelStep: k,
+        segmentStep: k,
+        step: 1,
+        four: 1,
+      })
       // A 1x1 convolution on an image of one row, a pixel for each sample.
-      const sizes = [1, 1, m, k, 1, m, n, 1, 1, 1, 1, 1, 1, 0, 0] as const
-      e.call('packedConv2d_i8', ...before, e.scratch(packedScratch(1 + m, m * k)), ...sizes, ...after)
+      const part = (from: number, count: number) => {
+        const sizes = [1, 1, count, k, 1, count, n, 1, 1, 1, 1, 1, 1, 0, 0] as const
+        const scratch = e.scratch(packedScratch(1 + count, count * k))
+        e.call('packedConv2d_i8', e.at(x, from * k), packed, e.at(y, from * n), scratch, ...sizes, ...after)
+      }
+      e.split(m, m * n * k, part, 4)
     },
   },
 }

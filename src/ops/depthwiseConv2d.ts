@@ -2,10 +2,22 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param } from '../graph/node'
+import { sumRows, undoActivation } from './calls'
 import { initializerOf, type WeightInitializer } from './initializer'
 import { int8Args, packedArgs } from './int8'
-import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
-import { convSizes, type Padding, type Pair, pair, type WindowAttrs, windowOf } from './window'
+import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, where } from './op'
+import {
+  convSizes,
+  type Images,
+  imagesOf,
+  type Padding,
+  type Pair,
+  pair,
+  splitImages,
+  splitRows,
+  type WindowAttrs,
+  windowOf,
+} from './window'
 
 export interface DepthwiseConv2dAttrs extends WindowAttrs {
   activation?: Activation
@@ -71,20 +83,14 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
 
   forward(e, node) {
     const [x, w, b] = node.inputs
-    const border = e.scratch(borderLength(x))
-    const sizes = convSizes(e, node)
-    e.call(
-      'depthwiseConv2d_f32',
-      e.value(x),
-      e.value(w),
-      b ? e.value(b) : 0,
-      e.value(node),
-      border,
-      ...sizes,
-      ...clampOf(node),
-      0,
-      0,
-    )
+    const g = imagesOf(e, node)
+    const [read, written] = [e.value(x), e.value(node)]
+    const weights = [e.value(w), b ? e.value(b) : 0] as const
+    splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
+      const border = e.scratch(borderLength(share))
+      const numbers = [...convSizes(share), ...clampOf(node), 0, 0] as const
+      e.call('depthwiseConv2d_f32', e.at(read, xAt), ...weights, e.at(written, yAt), border, ...numbers)
+    })
   },
 
   backward(e, node) {
@@ -92,21 +98,38 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
     const dy = e.grad(node)
     if (!dy) return
     const oc = node.shape[2]
-    if (node.attrs.activation) e.call('clamp_f32_mask', e.value(node), dy, dy.length, ...clampOf(node))
+    undoActivation(e, node, dy)
     const db = b && e.grad(b)
-    if (db) e.call('sumRows_f32', dy, db, dy.length / oc, oc)
+    if (db) sumRows(e, dy, db, dy.length / oc, oc)
     const dw = e.grad(w)
-    if (dw) e.call('depthwiseConv2d_f32_dw', e.value(x), dy, dw, ...convSizes(e, node))
+    const g = imagesOf(e, node)
+    if (dw) {
+      const read = e.value(x)
+      const multiplier = oc / g.ic
+      const part = (from: number, n: number) => {
+        const buffers = [e.at(read, from / multiplier), e.at(dy, from), e.at(dw, from)] as const
+        e.call('depthwiseConv2d_f32_dw', ...buffers, ...convSizes(g), n)
+      }
+      e.split(oc, macsOf(g), part, 4 * multiplier)
+    }
     const dx = e.grad(x)
     if (!dx) return
-    const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw: dilation, pt, pl } = windowOf(node)
+    const weights = e.value(w)
+    const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, pt, pl } = g
     if (sh === 1 && sw === 1 && oc === ic) {
       // A depthwise convolution of dy with the filters turned by 180 degrees, the padding seen from the other side.
-      const sizes = [rows(e, node), oh, ow, oc, ih, iw, ic, kh, kw, 1, 1, dh, dilation] as const
-      const padding = [(kh - 1) * dh - pt, (kw - 1) * dilation - pl] as const
-      const border = e.scratch(borderLength(node))
-      e.call('depthwiseConv2d_f32', dy, e.value(w), 0, dx, border, ...sizes, ...padding, ...CLAMPS.none, 1, 1)
-    } else e.call('depthwiseConv2d_f32_dx', dy, e.value(w), dx, ...convSizes(e, node))
+      const padding = { pt: (kh - 1) * dh - pt, pl: (kw - 1) * g.dw - pl }
+      const back = { ...g, ih: oh, iw: ow, oh: ih, ow: iw, ...padding }
+      splitRows(e, back, macsOf(back), (share, dyAt, dxAt) => {
+        const border = e.scratch(borderLength(share))
+        const numbers = [...convSizes(share), ...CLAMPS.none, 1, 1] as const
+        e.call('depthwiseConv2d_f32', e.at(dy, dyAt), weights, 0, e.at(dx, dxAt), border, ...numbers)
+      })
+    } else {
+      splitImages(e, g, macsOf(g), (share, dxAt, dyAt) =>
+        e.call('depthwiseConv2d_f32_dx', e.at(dy, dyAt), weights, e.at(dx, dxAt), ...convSizes(share)),
+      )
+    }
   },
 
   int8: {
@@ -115,19 +138,23 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
     forward(e, node) {
       if (e.target === 'module') {
         const { before, after } = int8Args(e, node)
-        e.call('depthwiseConv2d_i8', ...before, ...convSizes(e, node), ...after)
+        e.call('depthwiseConv2d_i8', ...before, ...convSizes(imagesOf(e, node)), ...after)
         return
       }
-      const { ow, kh, kw, sw, dh, dw } = windowOf(node)
-      const oc = node.shape[2]
-      const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc }
-      const { before, after } = packedArgs(e, node, layout)
+      const g = imagesOf(e, node)
+      const { ow, oc, kh, kw, sw, dh, dw } = g
+      const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc, four: 0 } as const
+      const { x, packed, y, after } = packedArgs(e, node, layout)
       const lines = (((kh - 1) >> 1) * 2 * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1)
-      e.call('packedDepthwiseConv2d_i8', ...before, e.scratch(48 + 8 * lines), ...convSizes(e, node), ...after)
+      splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
+        const scratch = e.scratch(56 + 8 * lines)
+        e.call('packedDepthwiseConv2d_i8', e.at(x, xAt), packed, e.at(y, yAt), scratch, ...convSizes(share), ...after)
+      })
     },
   },
 }
 
 /** Scratch of depthwiseConv2d_f32: a row of zeros above and below the image, and the limits of the clamp. */
-const borderLength = ({ shape: [, width, channels] }: { shape: readonly number[] }): number =>
-  Math.ceil(((width + 1) * channels) / 4) * 4 + 8
+const borderLength = ({ iw, ic }: Images): number => Math.ceil(((iw + 1) * ic) / 4) * 4 + 8
+
+const macsOf = ({ batch, oh, ow, oc, kh, kw }: Images): number => batch * oh * ow * oc * kh * kw

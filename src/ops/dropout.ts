@@ -3,6 +3,7 @@
 
 import { DunlinError } from '../graph/error'
 import type { Layer, Node } from '../graph/node'
+import { CURVE, elementwise } from './calls'
 import { type Buffer, type Emit, expectInputs, makeNode, type Op, where } from './op'
 
 export interface DropoutAttrs {
@@ -42,7 +43,10 @@ function drop(e: Emit, node: Node<DropoutAttrs>, kernel: 'dropout_f32' | 'dropou
   const { rate, seed } = node.attrs
   // Of the 2^32 words that may come up, so many drop.
   const threshold = Math.min(2 ** 32 - 1, Math.round(rate * 2 ** 32))
-  e.call(kernel, from, e.step(), to, to.length, threshold, 1 / (1 - rate), seed, hash(node.name))
+  const step = e.step()
+  const numbers = [threshold, 1 / (1 - rate), seed, hash(node.name)] as const
+  const part = (first: number, n: number) => e.call(kernel, e.at(from, first), step, e.at(to, first), n, first, ...numbers)
+  elementwise(e, to.length, part, CURVE)
 }
 
 /** FNV-1a of a name: what tells the layers of a model apart, whatever is added around them. */

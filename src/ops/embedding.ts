@@ -2,6 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param } from '../graph/node'
+import { rowwise } from './calls'
 import { expectCount, expectInputs, expectShape, makeNode, type Op, where } from './op'
 
 /**
@@ -35,7 +36,11 @@ export const embeddingOp: Op = {
   },
   forward(e, node) {
     const [x, w] = node.inputs
-    e.call('embedding_f32', e.value(x), e.value(w), e.value(node), e.value(x).length, ...sizes(w.shape))
+    const [indices, table, y] = [x, w, node].map((of) => e.value(of))
+    const units = w.shape[1]
+    const part = (from: number, n: number) =>
+      e.call('embedding_f32', e.at(indices, from), table, e.at(y, from * units), n, ...sizes(w.shape))
+    rowwise(e, indices.length, units, part)
   },
   backward(e, node) {
     const [x, w] = node.inputs

@@ -5,7 +5,7 @@ import type { Op } from './op'
 import {
   backwardBuffers,
   type Family,
-  forwardBuffers,
+  forwardLoop,
   makeRecurrent,
   type Recurrent,
   type RecurrentAttrs,
@@ -29,12 +29,13 @@ export const gruOp: Op<RecurrentAttrs> = {
   shape: (node) => recurrentShape(node, FAMILY),
   macs: recurrentMacs,
   forward(e, node) {
-    const { gates, mask, u, y, states, before, q, sizes } = forwardBuffers(e, node, FAMILY)
-    e.call('gru_f32', gates, mask, u, y, states[0], before[0], q, ...sizes)
+    forwardLoop(e, node, FAMILY, ({ gates, mask, u, y, states, before, q, sizes, stride }) => {
+      e.call('gru_f32', gates, mask, u, y, states[0], before[0], q, ...sizes, stride)
+    })
   },
   backward(e, node) {
-    backwardBuffers(e, node, FAMILY, ({ gates, mask, u, before, q, dy, dstates, sizes }) => {
-      e.call('gru_f32_dx', gates, mask, u, before[0], dy, dstates[0], q, ...sizes)
+    backwardBuffers(e, node, FAMILY, ({ gates, mask, u, before, q, dy, dstates, sizes, stride }) => {
+      e.call('gru_f32_dx', gates, mask, u, before[0], dy, dstates[0], q, ...sizes, stride)
     })
   },
 }

@@ -33,6 +33,8 @@ export interface WeightLayout {
   channelStep: number
   segmentStep: number
   step: number
+  /** 1 for packedConv2d_i8, which takes four weights in a step where the host can. */
+  four: 0 | 1
 }
 
 /** The arguments that an int8 kernel of this family takes before and after its sizes. */
@@ -44,26 +46,26 @@ export function int8Args(e: Emit, node: Node<{ activation?: Activation }>) {
 /** The same for a kernel on packed weights, but for its scratch, which comes last before the sizes. */
 export function packedArgs(e: Emit, node: Node<{ activation?: Activation }>, layout: WeightLayout) {
   const { x, w, b, multiplier, shift, y, after } = operands(e, node)
-  const { segments, chunk, channelStep, segmentStep, step } = layout
+  const { segments, chunk, channelStep, segmentStep, step, four } = layout
   const channels = node.shape[node.shape.length - 1]
-  const panel = 48 + 8 * segments * Math.ceil(chunk / 2)
+  const panel = 56 + 8 * segments * Math.ceil(chunk / 2)
   const packed = e.prepared(`${node.name}/packed`, Math.ceil(channels / 8) * panel, (to) =>
-    e.call('pack_i8', w, b, multiplier, shift, to, channels, segments, chunk, channelStep, segmentStep, step),
+    e.call('pack_i8', w, b, multiplier, shift, to, channels, segments, chunk, channelStep, segmentStep, step, four),
   )
-  return { before: [x, packed, y] as const, after }
+  return { x, packed, y, after }
 }
 
 /** Words of scratch of packedConv2d_i8: a tile, `offsets` numbers, and an image of `image` i16. */
-export const packedScratch = (offsets: number, image: number): number => 48 + 4 * Math.ceil(offsets / 4) + Math.ceil(image / 2)
+export const packedScratch = (offsets: number, image: number): number => 56 + 4 * Math.ceil(offsets / 4) + Math.ceil(image / 2)
 
 /** The arguments of Winograd's kernel: 16 transformed weights for the 9 of a filter. */
 export function winogradArgs(e: Emit, node: Node<{ activation?: Activation }>) {
   const { x, w, b, multiplier, shift, y, after } = operands(e, node)
   const [channels, , , ic] = node.inputs[1].shape
-  const packed = e.prepared(`${node.name}/packed`, Math.ceil(channels / 8) * (48 + 128 * Math.ceil(ic / 2)), (to) =>
+  const packed = e.prepared(`${node.name}/packed`, Math.ceil(channels / 8) * (56 + 128 * Math.ceil(ic / 2)), (to) =>
     e.call('pack_i8_winograd', w, b, multiplier, shift, to, channels, ic),
   )
-  return { before: [x, packed, y] as const, after }
+  return { x, packed, y, after }
 }
 
 function operands(e: Emit, node: Node<{ activation?: Activation }>) {

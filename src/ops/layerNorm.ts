@@ -3,6 +3,7 @@
 
 import { type Layer, type Param, param, size } from '../graph/node'
 import { channelsOf, EPSILONS, expectPerChannel } from './batchNorm'
+import { columnwise, rowwise, sumRows } from './calls'
 import { expectInputs, expectNumber, makeNode, type Op } from './op'
 
 /**
@@ -32,11 +33,16 @@ export const layerNormOp: Op<{ epsilon: number }> = {
 
   forward(e, node) {
     const [x, gamma, beta] = node.inputs
-    const y = e.value(node)
+    const [values, y] = [e.value(x), e.value(node)]
     const n = channelsOf(node)
     const rows = y.length / n
     const statistics = e.saved(node, 'statistics', 2 * rows)
-    e.call('layerNorm_f32', e.value(x), e.value(gamma), e.value(beta), y, statistics, rows, n, node.attrs.epsilon)
+    const perChannel = [e.value(gamma), e.value(beta)] as const
+    const part = (from: number, count: number) => {
+      const [read, written] = [values, y].map((b) => e.at(b, from * n))
+      e.call('layerNorm_f32', read, ...perChannel, written, e.at(statistics, 2 * from), count, n, node.attrs.epsilon)
+    }
+    rowwise(e, rows, n, part)
   },
 
   backward(e, node) {
@@ -47,10 +53,21 @@ export const layerNormOp: Op<{ epsilon: number }> = {
     const rows = dy.length / n
     const statistics = e.saved(node, 'statistics', 2 * rows)
     const dbeta = e.grad(beta)
-    if (dbeta) e.call('sumRows_f32', dy, dbeta, rows, n)
+    if (dbeta) sumRows(e, dy, dbeta, rows, n)
     const dgamma = e.grad(gamma)
-    if (dgamma) e.call('layerNorm_f32_dw', e.value(x), statistics, dy, dgamma, rows, n)
+    const values = e.value(x)
+    if (dgamma) {
+      const part = (from: number, count: number) =>
+        e.call('layerNorm_f32_dw', e.at(values, from), statistics, e.at(dy, from), e.at(dgamma, from), rows, count, n)
+      columnwise(e, rows, n, part)
+    }
     const dx = e.grad(x)
-    if (dx) e.call('layerNorm_f32_dx', e.value(x), e.value(gamma), statistics, dy, dx, rows, n)
+    if (!dx) return
+    const scale = e.value(gamma)
+    const part = (from: number, count: number) => {
+      const [xs, ds, to] = [values, dy, dx].map((b) => e.at(b, from * n))
+      e.call('layerNorm_f32_dx', xs, scale, e.at(statistics, 2 * from), ds, to, count, n)
+    }
+    rowwise(e, rows, n, part)
   },
 }

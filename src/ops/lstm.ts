@@ -4,7 +4,7 @@ import type { Op } from './op'
 import {
   backwardBuffers,
   type Family,
-  forwardBuffers,
+  forwardLoop,
   makeRecurrent,
   type Recurrent,
   type RecurrentAttrs,
@@ -28,8 +28,9 @@ export const lstmOp: Op<RecurrentAttrs> = {
   shape: (node) => recurrentShape(node, FAMILY),
   macs: recurrentMacs,
   forward(e, node) {
-    const { gates, mask, u, y, states, before, q, sizes } = forwardBuffers(e, node, FAMILY)
-    e.call('lstm_f32', gates, mask, u, y, states[0], states[1], before[0], before[1], q, ...sizes)
+    forwardLoop(e, node, FAMILY, ({ gates, mask, u, y, states, before, q, sizes }) => {
+      e.call('lstm_f32', gates, mask, u, y, states[0], states[1], before[0], before[1], q, ...sizes)
+    })
   },
   backward(e, node) {
     backwardBuffers(e, node, FAMILY, ({ gates, mask, u, before, dy, dstates, sizes }) => {

@@ -3,6 +3,7 @@
 
 import { DunlinError } from '../graph/error'
 import { type Node, type Shape, size } from '../graph/node'
+import { rowwise } from './calls'
 import { type Emit, rows, type Unshaped, where } from './op'
 
 /** Where a block lies in a tensor: from which element of a sample on, and how far apart neighbours along each of its axes are. */
@@ -23,21 +24,36 @@ export const stepsOf = (shape: Shape): number[] => shape.map((_, i) => size(shap
 
 /** Writes the block of `x`'s value into the value of `node`, for every sample. */
 export function moveForward(e: Emit, node: Node, x: Node, block: Block): void {
-  e.call('move_f32', e.value(x), e.value(node), ...numbers(e, node, x, block))
+  const [from, to] = [e.value(x), e.value(node)]
+  samplewise(e, node, x, block, (xAt, yAt, numbers) => e.call('move_f32', e.at(from, xAt), e.at(to, yAt), ...numbers))
 }
 
 /** Adds the block of `node`'s gradient into `x`'s. */
 export function moveBackward(e: Emit, node: Node, x: Node, block: Block): void {
   const dy = e.grad(node)
   const dx = e.grad(x)
-  if (dy && dx) e.call('move_f32_dx', dy, dx, ...numbers(e, node, x, block))
+  if (dy && dx)
+    samplewise(e, node, x, block, (xAt, yAt, numbers) => e.call('move_f32_dx', e.at(dy, yAt), e.at(dx, xAt), ...numbers))
+}
+
+/** Splits a call by samples: `part` gets where its first one begins in x and in y, and the sizes of move_f32. */
+function samplewise(
+  e: Emit,
+  node: Node,
+  x: Node,
+  block: Block,
+  part: (xAt: number, yAt: number, numbers: ReturnType<typeof sizesOf>) => void,
+): void {
+  const [eachX, eachY] = [size(x.shape), size(node.shape)]
+  const share = (from: number, samples: number) => part(from * eachX, from * eachY, sizesOf(samples, eachX, eachY, block))
+  rowwise(e, rows(e, node), size(block.shape), share)
 }
 
 type Four = readonly [number, number, number, number]
 
 /** The sizes of move_f32: samples are the outermost axis, and axes that lie together in x and in y are one. */
-function numbers(e: Emit, node: Node, x: Node, { shape, x: from, y: to }: Block) {
-  const axes = [{ n: rows(e, node), x: size(x.shape), y: size(node.shape) }]
+function sizesOf(samples: number, eachX: number, eachY: number, { shape, x: from, y: to }: Block) {
+  const axes = [{ n: samples, x: eachX, y: eachY }]
   shape.forEach((n, i) => {
     axes.push({ n, x: from.steps[i], y: to.steps[i] })
   })

@@ -48,6 +48,16 @@ export interface Emit {
   /** `length` words of 4 bytes made from parameters by `fill`: once per session when the parameters stand still, else in every run. */
   prepared(name: string, length: number, fill: (to: Buffer) => void): Buffer
   call<K extends KernelName>(kernel: K, ...args: Args<K>): void
+  /**
+   * Has `part` write the call that computes the outputs [from, from + count), once for each thread, with ranges that follow each other
+   * and begin at a multiple of `grain` (default 1): all `total` outputs at once where `work`, in multiply-adds, is too little to share.
+   * Parts run at the same time: no output of one may be read or written by another, and scratch is a part's own where it is taken
+   * inside. What is one for all (values, gradients, prepared) is asked for outside. Where a range begins may not change the
+   * order of a sum.
+   */
+  split(total: number, work: number, part: (from: number, count: number) => void, grain?: number): void
+  /** The buffer from its `elements`-th element on; no buffer stays none. */
+  at<B extends Buffer | 0>(buffer: B, elements: number): B
 }
 
 export interface Op<A = unknown> {

@@ -2,8 +2,19 @@
 // maximum and is not counted in the mean.
 
 import type { Layer, Node } from '../graph/node'
-import { expectInputs, makeNode, type Op, quantOf } from './op'
-import { type Padding, type Pair, pair, poolSizes, type WindowAttrs, windowOf } from './window'
+import { type Buffer, type Emit, expectInputs, makeNode, type Op, quantOf } from './op'
+import {
+  type Images,
+  imagesOf,
+  type Padding,
+  type Pair,
+  pair,
+  poolSizes,
+  splitImages,
+  splitRows,
+  type WindowAttrs,
+  windowOf,
+} from './window'
 
 interface PoolOptions {
   kernel: Pair
@@ -50,37 +61,53 @@ const sameQuant = (node: Node) => {
   return [-128, 127] as const
 }
 
+/** Writes the pool's forward, by images or rows. */
+function forward(
+  e: Emit,
+  node: Node<WindowAttrs>,
+  part: (x: Buffer, y: Buffer, sizes: ReturnType<typeof poolSizes>) => void,
+): void {
+  const g = imagesOf(e, node)
+  const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+  splitRows(e, g, workOf(g), (share, xAt, yAt) => part(e.at(x, xAt), e.at(y, yAt), poolSizes(share)))
+}
+
+const workOf = ({ batch, oh, ow, oc, kh, kw }: Images): number => 2 * batch * oh * ow * oc * kh * kw
+
 export const maxPool2dOp: Op<WindowAttrs> = {
   shape,
-  forward(e, node) {
-    e.call('maxPool2d_f32', e.value(node.inputs[0]), e.value(node), ...poolSizes(e, node))
-  },
+  forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('maxPool2d_f32', x, y, ...sizes)),
   backward(e, node) {
-    const [x] = node.inputs
     const dy = e.grad(node)
-    const dx = e.grad(x)
-    if (dy && dx) e.call('maxPool2d_f32_dx', e.value(x), e.value(node), dy, dx, ...poolSizes(e, node))
+    const dx = e.grad(node.inputs[0])
+    if (!dy || !dx) return
+    const g = imagesOf(e, node)
+    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    splitImages(e, g, workOf(g), (share, xAt, yAt) => {
+      const [xs, ys, ds, to] = [e.at(x, xAt), e.at(y, yAt), e.at(dy, yAt), e.at(dx, xAt)]
+      e.call('maxPool2d_f32_dx', xs, ys, ds, to, ...poolSizes(share))
+    })
   },
   int8: {
     quant: 'input',
-    forward: (e, node) =>
-      e.call('maxPool2d_i8', e.value(node.inputs[0]), e.value(node), ...poolSizes(e, node), ...sameQuant(node)),
+    forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('maxPool2d_i8', x, y, ...sizes, ...sameQuant(node))),
   },
 }
 
 export const avgPool2dOp: Op<WindowAttrs> = {
   shape,
-  forward(e, node) {
-    e.call('avgPool2d_f32', e.value(node.inputs[0]), e.value(node), ...poolSizes(e, node))
-  },
+  forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('avgPool2d_f32', x, y, ...sizes)),
   backward(e, node) {
     const dy = e.grad(node)
     const dx = e.grad(node.inputs[0])
-    if (dy && dx) e.call('avgPool2d_f32_dx', dy, dx, ...poolSizes(e, node))
+    if (!dy || !dx) return
+    const g = imagesOf(e, node)
+    splitImages(e, g, workOf(g), (share, xAt, yAt) =>
+      e.call('avgPool2d_f32_dx', e.at(dy, yAt), e.at(dx, xAt), ...poolSizes(share)),
+    )
   },
   int8: {
     quant: 'input',
-    forward: (e, node) =>
-      e.call('avgPool2d_i8', e.value(node.inputs[0]), e.value(node), ...poolSizes(e, node), ...sameQuant(node)),
+    forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('avgPool2d_i8', x, y, ...sizes, ...sameQuant(node))),
   },
 }

@@ -4,6 +4,8 @@
 
 import { DunlinError } from '../graph/error'
 import { type Node, type Param, param, type Shape, size } from '../graph/node'
+import { accumulate, CURVE, elementwise, fill, multiply, pack, packedLength, sumRows } from './calls'
+import { convolveDw } from './convolution'
 import { type Buffer, CLAMPS, type Emit, expectCount, expectShape, makeNode, type Op, rows, type Unshaped, where } from './op'
 
 export interface RecurrentOptions {
@@ -157,7 +159,10 @@ function sizesOf(e: Emit, node: Node<RecurrentAttrs>, { gates }: Family) {
   return { sizes, channels, columns: gates * units, units, steps: batch * t, states: batch * units }
 }
 
-/** What a forward kernel is called with. `before`: where the states before each step are kept, 0 outside of training. */
+/**
+ * What a forward kernel is called with, for all samples or for a share of them. `before`: where the states before each step are kept, 0
+ * outside of training.
+ */
 export interface ForwardBuffers {
   gates: Buffer
   mask: Buffer | 0
@@ -168,35 +173,54 @@ export interface ForwardBuffers {
   /** h u^T + c of one step, or of all where `allProducts` asks for it in training. */
   q: Buffer
   sizes: readonly [batch: number, t: number, units: number, sequences: number, reverse: number]
+  /** Samples of the whole batch: what lies between two steps where the step is the outer axis. */
+  stride: number
 }
 
-/** Emits what comes before the loop: the projection of x, the state before the first step. */
-export function forwardBuffers(e: Emit, node: Node<RecurrentAttrs>, family: Family): ForwardBuffers {
+/** Emits the projection of x and the state before the first step; `loop` then calls the kernel. */
+export function forwardLoop(e: Emit, node: Node<RecurrentAttrs>, family: Family, loop: (buffers: ForwardBuffers) => void): void {
   const { x, w, u, b, c, mask, initial } = inputsOf(node, family)
   const { sizes, channels, columns, units, steps, states } = sizesOf(e, node, family)
   const packed = (name: string, weights: Node, bias: Node | undefined, k: number) =>
-    e.prepared(`${node.name}/packed ${name}`, Math.ceil(columns / 8) * 8 * (k + 1), (to) =>
-      e.call('pack_f32', e.value(weights), bias ? e.value(bias) : 0, to, columns, k, k, 1),
+    e.prepared(`${node.name}/packed ${name}`, packedLength(columns, k), (to) =>
+      pack(e, e.value(weights), bias ? e.value(bias) : 0, to, { n: columns, k, wn: k, wk: 1 }),
     )
   const gates = e.saved(node, 'gates', steps * columns)
-  const projection = packed('w', w, b, channels)
-  e.call('gemm_f32', e.value(x), projection, gates, steps, columns, channels, channels, 1, columns, ...CLAMPS.none, 0)
-  return {
-    gates,
-    mask: mask ? e.value(mask) : 0,
-    u: packed('u', u, c, units),
-    y: e.value(node),
-    states: family.states.map((name, i) => {
-      const state = node.attrs.stateful ? e.state(`${node.name}/${name}`, states) : e.scratch(states)
-      // A clamp to everything is a copy.
-      if (initial[i]) e.call('clamp_f32', e.value(initial[i]), state, states, ...CLAMPS.none)
-      else if (!node.attrs.stateful) e.call('fill_f32', state, states, 0)
-      return state
+  const projection = { m: steps, n: columns, k: channels, am: channels, ak: 1, ldc: columns }
+  multiply(e, e.value(x), packed('w', w, b, channels), gates, projection, CLAMPS.none, 0)
+  const masks = mask ? e.value(mask) : 0
+  const recurrent = packed('u', u, c, units)
+  const y = e.value(node)
+  const carried = family.states.map((name, i) => {
+    const state = node.attrs.stateful ? e.state(`${node.name}/${name}`, states) : e.scratch(states)
+    const start = initial[i] && e.value(initial[i])
+    // A clamp to everything is a copy.
+    if (start) elementwise(e, states, (from, n) => e.call('clamp_f32', e.at(start, from), e.at(state, from), n, ...CLAMPS.none))
+    else if (!node.attrs.stateful) fill(e, state, 0)
+    return state
+  })
+  const before = family.states.map((name) => (e.learns(node) ? e.saved(node, `${name} before`, steps * units) : 0))
+  const products = e.learns(node) && family.allProducts ? e.saved(node, 'q', steps * columns) : 0
+  const [batch, t, , sequences] = sizes
+  splitSamples(e, node, family, (from, n) =>
+    loop({
+      gates: e.at(gates, from * t * columns),
+      mask: e.at(masks, from * t),
+      u: recurrent,
+      y: e.at(y, from * (sequences ? t : 1) * units),
+      states: carried.map((s) => e.at(s, from * units)),
+      before: before.map((b) => e.at(b, from * (family.allProducts ? 1 : t) * units)),
+      q: products ? e.at(products, from * columns) : e.scratch(n * columns),
+      sizes: [n, ...sizes.slice(1)] as unknown as ForwardBuffers['sizes'],
+      stride: batch,
     }),
-    before: family.states.map((name) => (e.learns(node) ? e.saved(node, `${name} before`, steps * units) : 0)),
-    q: e.learns(node) && family.allProducts ? e.saved(node, 'q', steps * columns) : e.scratch(sizes[0] * columns),
-    sizes,
-  }
+  )
+}
+
+/** Splits the loop by samples; its cost is that of a product and of a few curves for each gate. */
+function splitSamples(e: Emit, node: Node<RecurrentAttrs>, family: Family, part: (from: number, n: number) => void): void {
+  const { columns, units, steps, sizes } = sizesOf(e, node, family)
+  e.split(sizes[0], steps * columns * (units + CURVE), part)
 }
 
 /** What a backward kernel is called with; `dstates` are zero at first: nothing reads the states after the last step. */
@@ -210,6 +234,7 @@ export interface BackwardBuffers {
   dy: Buffer
   dstates: Buffer[]
   sizes: ForwardBuffers['sizes']
+  stride: number
 }
 
 /**
@@ -226,20 +251,34 @@ export function backwardBuffers(
   if (!dy) return
   const { x, w, u, b, c, mask, initial } = inputsOf(node, family)
   const { sizes, columns, units, steps, states } = sizesOf(e, node, family)
-  const transposed = e.scratch(Math.ceil(units / 8) * 8 * (columns + 1))
-  e.call('pack_f32', e.value(u), 0, transposed, units, columns, 1, units)
+  const transposed = e.scratch(packedLength(units, columns))
+  pack(e, e.value(u), 0, transposed, { n: units, k: columns, wn: 1, wk: units })
   const dstates = family.states.map(() => {
     const gradient = e.scratch(states)
-    e.call('fill_f32', gradient, states, 0)
+    fill(e, gradient, 0)
     return gradient
   })
   const before = family.states.map((name) => e.saved(node, `${name} before`, steps * units))
   const gates = e.saved(node, 'gates', steps * columns)
   const q = family.allProducts ? e.saved(node, 'q', steps * columns) : 0
-  loop({ gates, mask: mask ? e.value(mask) : 0, u: transposed, before, q, dy, dstates, sizes })
+  const masks = mask ? e.value(mask) : 0
+  const [batch, t, , sequences] = sizes
+  splitSamples(e, node, family, (from, n) =>
+    loop({
+      gates: e.at(gates, from * t * columns),
+      mask: e.at(masks, from * t),
+      u: transposed,
+      before: before.map((b) => e.at(b, from * (family.allProducts ? 1 : t) * units)),
+      q: e.at(q, from * columns),
+      dy: e.at(dy, from * (sequences ? t : 1) * units),
+      dstates: dstates.map((s) => e.at(s, from * units)),
+      sizes: [n, ...sizes.slice(1)] as unknown as ForwardBuffers['sizes'],
+      stride: batch,
+    }),
+  )
   initial.forEach((s, i) => {
     const ds = e.grad(s)
-    if (ds) e.call('accumulate_f32', dstates[i], ds, states)
+    if (ds) accumulate(e, dstates[i], ds)
   })
   productGradients(e, steps, gates, e.value(x), { w, b, x })
   productGradients(e, steps, q || gates, before[0], { w: u, b: c })
@@ -249,19 +288,20 @@ export function backwardBuffers(
 function productGradients(e: Emit, steps: number, dy: Buffer, a: Buffer, { w, b, x }: { w: Node; b?: Node; x?: Node }): void {
   const [n, k] = w.shape
   const db = b && e.grad(b)
-  if (db) e.call('sumRows_f32', dy, db, steps, n)
+  if (db) sumRows(e, dy, db, steps, n)
   const dw = e.grad(w)
   if (dw) {
     // dy^T a is the dw of a 1x1 convolution, images of one row, a pixel for each step. Short images stay in the cache: a matrix product
     // with dy read by columns takes two to three times as long.
     const pixels = imageOf(steps)
-    e.call('conv2d_f32_dw', a, dy, dw, 0, steps / pixels, 1, pixels, k, 1, pixels, n, 1, 1, 1, 1, 1, 1, 0, 0)
+    const window = { kh: 1, kw: 1, sh: 1, sw: 1, dh: 1, dw: 1, pt: 0, pl: 0 }
+    convolveDw(e, { batch: steps / pixels, ih: 1, iw: pixels, ic: k, oh: 1, ow: pixels, oc: n, ...window }, a, dy, dw)
   }
   const dx = x && e.grad(x)
   if (dx) {
-    const packed = e.scratch(Math.ceil(k / 8) * 8 * (n + 1))
-    e.call('pack_f32', e.value(w), 0, packed, k, n, 1, k)
-    e.call('gemm_f32', dy, packed, dx, steps, k, n, n, 1, k, ...CLAMPS.none, 1)
+    const packed = e.scratch(packedLength(k, n))
+    pack(e, e.value(w), 0, packed, { n: k, k: n, wn: 1, wk: k })
+    multiply(e, dy, packed, dx, { m: steps, n: k, k: n, am: n, ak: 1, ldc: k }, CLAMPS.none, 1)
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import type { Layer, Node } from '../graph/node'
+import { CURVE } from './calls'
 import { type Emit, expectCount, expectInputs, makeNode, type Op, rows, where } from './op'
 import { type Pair, pair } from './window'
 
@@ -49,18 +50,28 @@ export const resizeOp: Op<ResizeAttrs> = {
     return [...size, from[2]]
   },
   forward(e, node) {
-    const [x] = node.inputs
-    e.call(KERNELS[node.attrs.method], e.value(x), e.value(node), ...sizes(e, node))
+    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    const kernel = KERNELS[node.attrs.method]
+    imagewise(e, node, (xAt, yAt, n, sizes) => e.call(kernel, e.at(x, xAt), e.at(y, yAt), n, ...sizes))
   },
   backward(e, node) {
     const dy = e.grad(node)
     const dx = e.grad(node.inputs[0])
-    if (dy && dx) e.call(`${KERNELS[node.attrs.method]}_dx`, dy, dx, ...sizes(e, node))
+    if (!dy || !dx) return
+    const kernel = `${KERNELS[node.attrs.method]}_dx` as const
+    imagewise(e, node, (xAt, yAt, n, sizes) => e.call(kernel, e.at(dy, yAt), e.at(dx, xAt), n, ...sizes))
   },
 }
 
-/** batch ih iw c oh ow */
-function sizes(e: Emit, node: Node<ResizeAttrs>) {
+/** Splits a call by images; its sizes are ih iw c oh ow. */
+function imagewise(
+  e: Emit,
+  node: Node<ResizeAttrs>,
+  part: (xAt: number, yAt: number, n: number, sizes: readonly [number, number, number, number, number]) => void,
+): void {
   const [ih, iw, c] = node.inputs[0].shape
-  return [rows(e, node), ih, iw, c, ...node.attrs.size] as const
+  const [oh, ow] = node.attrs.size
+  const batch = rows(e, node)
+  const share = (from: number, n: number) => part(from * ih * iw * c, from * oh * ow * c, n, [ih, iw, c, oh, ow])
+  e.split(batch, batch * oh * ow * c * CURVE, share)
 }

@@ -5,7 +5,7 @@ import { type Op, where } from './op'
 import {
   backwardBuffers,
   type Family,
-  forwardBuffers,
+  forwardLoop,
   makeRecurrent,
   type Recurrent,
   type RecurrentAttrs,
@@ -39,8 +39,9 @@ export const simpleRnnOp: Op<SimpleRnnAttrs> = {
   },
   macs: recurrentMacs,
   forward(e, node) {
-    const { gates, mask, u, y, states, before, q, sizes } = forwardBuffers(e, node, FAMILY)
-    e.call('simpleRnn_f32', gates, mask, u, y, states[0], before[0], q, ...sizes, +(node.attrs.activation === 'relu'))
+    forwardLoop(e, node, FAMILY, ({ gates, mask, u, y, states, before, q, sizes }) => {
+      e.call('simpleRnn_f32', gates, mask, u, y, states[0], before[0], q, ...sizes, +(node.attrs.activation === 'relu'))
+    })
   },
   backward(e, node) {
     backwardBuffers(e, node, FAMILY, ({ gates, mask, u, dy, dstates, sizes }) => {

@@ -110,14 +110,51 @@ function axis(
   return { out: Math.floor((padded - span) / stride) + 1, before: padding[0] }
 }
 
-/** batch ih iw ic oh ow oc kh kw sh sw dh dw pt pl: the sizes in every convolution kernel's order. */
-export function convSizes(e: Emit, node: Node<WindowAttrs>) {
-  const { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = windowOf(node)
-  return [rows(e, node), ih, iw, ic, oh, ow, node.shape[2], kh, kw, sh, sw, dh, dw, pt, pl] as const
+/** A window on a batch of images, [ih, iw, ic] -> [oh, ow, oc]. */
+export interface Images extends Window {
+  batch: number
+  oc: number
 }
 
+export const imagesOf = (e: Emit, node: Node<WindowAttrs>): Images => ({
+  ...windowOf(node),
+  batch: rows(e, node),
+  oc: node.shape[2],
+})
+
+/** batch ih iw ic oh ow oc kh kw sh sw dh dw pt pl: the sizes in every convolution kernel's order. */
+export const convSizes = ({ batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl }: Images) =>
+  [batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl] as const
+
 /** batch ih iw c oh ow kh kw sh sw pt pl: the same for pools. */
-export function poolSizes(e: Emit, node: Node<WindowAttrs>) {
-  const { ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl } = windowOf(node)
-  return [rows(e, node), ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl] as const
+export const poolSizes = ({ batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl }: Images) =>
+  [batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl] as const
+
+/** Writes the call for a share of the images, which begins at these elements of x and of y. */
+export type ImagePart = (share: Images, xAt: number, yAt: number) => void
+
+/** Splits a call that adds into x, or whose windows on x are not y's: by whole images only. */
+export function splitImages(e: Emit, g: Images, work: number, part: ImagePart): void {
+  const share = (from: number, batch: number) => part({ ...g, batch }, from * g.ih * g.iw * g.ic, from * g.oh * g.ow * g.oc)
+  e.split(g.batch, work, share)
+}
+
+/**
+ * Splits a call that computes y from x: by images, or where there is only one by the rows of y, `grain` together. The rows of x that a
+ * share sees are an image of their own, with as much padding above and below as the share has of it.
+ */
+export function splitRows(e: Emit, g: Images, work: number, part: ImagePart, grain = 1): void {
+  if (g.batch > 1) {
+    splitImages(e, g, work, part)
+    return
+  }
+  const { ih, iw, ic, oh, ow, oc, kh, sh, dh, pt } = g
+  const share = (from: number, rows: number) => {
+    if (rows === oh) return part(g, 0, 0)
+    const first = from * sh - pt
+    const top = Math.max(0, first)
+    const end = Math.min(ih, first + (rows - 1) * sh + (kh - 1) * dh + 1)
+    part({ ...g, ih: end - top, oh: rows, pt: top - first }, top * iw * ic, from * ow * oc)
+  }
+  e.split(oh, work, share, grain)
 }

@@ -16,6 +16,7 @@ import {
   topological,
 } from '../graph/node'
 import { opOf } from '../ops'
+import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Target, where } from '../ops/op'
 import { align, arrange, lowerBound } from './arena'
 import type { Call, Constant, Plan, Port, Region } from './plan'
@@ -26,6 +27,8 @@ const BASE = 16
 const OVERREAD = 16
 /** WebAssembly's limit for a 32-bit memory. */
 const MAX_MEMORY = 2 ** 32 - 65536
+/** Multiply-adds that a part is worth being handed to another thread for: some microseconds, a few times what that takes. */
+const WORTH = 2 ** 16
 
 /** A parameter that a training step updates: its `n` values, their gradients, and arrays that the optimizer keeps beside them. */
 export interface Updated {
@@ -40,21 +43,37 @@ export interface Updated {
 /** Writes the updates of all parameters, whose gradients are complete. */
 export type Update = (e: Emit, params: readonly Updated[], hyper: Buffer) => void
 
+/** Says of a parameter, by its name (such as `conv1/w`), that training leaves it as it is. */
+export type Frozen = (name: string) => boolean
+
 interface Planned extends Buffer {
   address: number
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
-  role: 'arena' | 'constant' | 'state' | 'prepared' | 'input' | 'output'
+  role: 'arena' | 'constant' | 'state' | 'prepared' | 'gradient' | 'input' | 'output'
 }
+
+/** A buffer from some element on. */
+interface Within extends Buffer {
+  of: Planned
+  bytes: number
+}
+
+type Argument = number | Planned | Within
 
 interface Pending {
   kernel: KernelName
-  args: (number | Planned)[]
+  args: Argument[]
+  /** The parts of a split call after the first. */
+  others: Argument[][]
 }
 
-/** The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session). */
-export function planInference(outputs: readonly Node[], options: { batch: number; target?: Target }): Plan {
-  const builder = new Builder(outputs, options.batch, false, options.target)
+/**
+ * The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session), on up to `threads` threads
+ * (default: 1). Results do not depend on their number.
+ */
+export function planInference(outputs: readonly Node[], options: { batch: number; target?: Target; threads?: number }): Plan {
+  const builder = new Builder(outputs, options.batch, false, options.target, options.threads)
   builder.forward()
   return builder.finish()
 }
@@ -62,16 +81,28 @@ export function planInference(outputs: readonly Node[], options: { batch: number
 /**
  * The plan of one training step on `batch` samples: the loss, its gradients, an update of every trainable parameter. `outputs` are
  * read after the step beside the loss. Its state has `hyper` (`hyperLength` floats that the host writes before a step),
- * and the optimizer's arrays under `<parameter>/<name>`.
+ * and the optimizer's arrays under `<parameter>/<name>`. Parameters whose name is `frozen` stay as they are. `threads` as in
+ * planInference.
+ *
+ * With `accumulate` the gradients of several batches can be summed up for one update: the calls from `phases.gradients` to
+ * `phases.update` run once for each batch. The state has `share` then, one float that the host writes before each of them: the factor
+ * on the gradients of that batch.
  */
 export function planTraining(
   loss: Node,
   outputs: readonly Node[],
-  options: { batch: number; update: Update; hyperLength: number },
+  options: { batch: number; update: Update; hyperLength: number; frozen?: Frozen; accumulate?: boolean; threads?: number },
 ): Plan {
-  const builder = new Builder([loss, ...outputs], options.batch, true)
+  const builder = new Builder([loss, ...outputs], options.batch, true, 'session', options.threads, options.frozen)
   builder.forward()
-  builder.backward(loss, options.update, options.hyperLength)
+  builder.backward(loss, options.update, options.hyperLength, options.accumulate)
+  return builder.finish()
+}
+
+/** The forward calls of a training step alone, to look at all of its values. */
+export function planForward(outputs: readonly Node[], options: { batch: number; frozen?: Frozen }): Plan {
+  const builder = new Builder(outputs, options.batch, true, 'session', 1, options.frozen)
+  builder.forward()
   return builder.finish()
 }
 
@@ -88,18 +119,26 @@ class Builder implements Emit {
   private readonly init: Pending[] = []
   private readonly calls: Pending[] = []
   private into = this.calls
+  /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
+  private clear?: Pending[]
+  private phases?: Plan['phases']
 
   constructor(
     private readonly outputs: readonly Node[],
     readonly batch: number,
     readonly training: boolean,
     readonly target: Target = 'session',
+    private readonly threads = 1,
+    frozen: Frozen = () => false,
   ) {
+    if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
     this.order = topological(outputs)
     if (!training) return
     for (const node of this.order) {
-      const learns = isParam(node) ? node.attrs.trainable && node.dtype === 'f32' : node.inputs.some((x) => this.learning.has(x))
+      const learns = isParam(node)
+        ? node.attrs.trainable && node.dtype === 'f32' && !frozen(node.name)
+        : node.inputs.some((x) => this.learning.has(x))
       if (learns) this.learning.add(node)
     }
   }
@@ -118,14 +157,16 @@ class Builder implements Emit {
     }
   }
 
-  backward(loss: Node, update: Update, hyperLength: number): void {
+  backward(loss: Node, update: Update, hyperLength: number, accumulate = false): void {
     if (size(loss.shape) !== 1 || loss.batched)
       throw new DunlinError(
         `${where(loss)}: a loss is one number for the batch, this has shape [${loss.shape}]${loss.batched ? ' for each sample' : ''}.`,
       )
+    if (accumulate) this.clear = []
     const seed = this.grad(loss)
     if (!seed) throw new DunlinError('Nothing to train: the loss depends on no trainable parameter.')
-    this.call('fill_f32', seed, 1, 1)
+    if (accumulate) this.call('accumulate_f32', this.state('share', 1), seed, 1)
+    else fill(this, seed, 1)
     for (const node of [...this.order].reverse()) {
       if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
       const row = opOf(node.op)
@@ -139,11 +180,20 @@ class Builder implements Emit {
       return g ? [{ node, w: this.value(node), g }] : []
     })
     const params = updated.map(({ node: { name }, w, g }): Updated => {
-      return { name, w, g, n: w.length, state: (array) => this.state(`${name}/${array}`, w.length) }
+      const arrays = new Map<string, Planned>()
+      const state = (array: string) => {
+        const kept = arrays.get(array) ?? this.state(`${name}/${array}`, w.length)
+        arrays.set(array, kept)
+        return kept
+      }
+      return { name, w, g, n: w.length, state }
     })
+    this.calls.unshift(...(this.clear ?? []))
+    this.phases = { gradients: this.clear?.length ?? 0, update: this.calls.length }
     update(this, params, hyper)
     for (const { node, w } of updated) {
-      if (node.mask) this.call('mask_f32', w, this.constant(`${node.name}/mask`, node.mask), w.length)
+      const mask = node.mask && this.constant(`${node.name}/mask`, node.mask)
+      if (mask) elementwise(this, w.length, (from, n) => this.call('mask_f32', this.at(w, from), this.at(mask, from), n))
     }
   }
 
@@ -166,9 +216,13 @@ class Builder implements Emit {
     if (!this.learning.has(of)) return undefined
     let buffer = this.grads.get(of)
     if (!buffer) {
-      buffer = this.add(`d ${of.name || of.op}`, 'f32', this.value(of).length, 'arena')
+      const kept = isParam(of) && this.clear
+      buffer = this.add(`d ${of.name || of.op}`, 'f32', this.value(of).length, kept ? 'gradient' : 'arena')
       this.grads.set(of, buffer)
-      this.call('fill_f32', buffer, buffer.length, 0)
+      const into = this.into
+      if (kept) this.into = kept
+      fill(this, buffer, 0)
+      this.into = into
     }
     return buffer
   }
@@ -205,14 +259,47 @@ class Builder implements Emit {
 
   prepared(name: string, length: number, fill: (to: Buffer) => void): Planned {
     const buffer = this.add(name, 'f32', length, this.training ? 'arena' : 'prepared')
+    const before = this.into
     this.into = this.training ? this.calls : this.init
     fill(buffer)
-    this.into = this.calls
+    this.into = before
     return buffer
   }
 
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
-    this.into.push({ kernel, args: args as (number | Planned)[] })
+    this.into.push({ kernel, args: args as Argument[], others: [] })
+  }
+
+  split(total: number, work: number, part: (from: number, count: number) => void, grain = 1): void {
+    const grains = Math.ceil(total / grain)
+    // What runs once is not worth a thread.
+    const parts = this.into === this.init ? 1 : Math.min(this.threads, grains, Math.floor(work / WORTH))
+    if (parts <= 1) {
+      part(0, total)
+      return
+    }
+    const begin = (i: number) => Math.min(total, Math.floor((grains * i) / parts) * grain)
+    const before = this.into
+    const lists = Array.from({ length: parts }, (_, i) => {
+      this.into = []
+      part(begin(i), begin(i + 1) - begin(i))
+      return this.into
+    })
+    this.into = before
+    // A part is a call; where it is several, these go side by side one after another.
+    const [first, ...rest] = lists
+    first.forEach((c, at) => {
+      before.push({ ...c, others: rest.map((list) => list[at].args) })
+    })
+  }
+
+  at<B extends Buffer | 0>(buffer: B, elements: number): B {
+    if (buffer === 0 || elements === 0) return buffer
+    const whole = buffer as Buffer as Planned | Within
+    const [of, bytes] = 'of' in whole ? [whole.of, whole.bytes] : [whole, 0]
+    const { name, dtype, length } = whole
+    const within: Within = { name, dtype, length: length - elements, of, bytes: bytes + elements * BYTES[dtype] }
+    return within as Buffer as B
   }
 
   // Planning
@@ -238,7 +325,7 @@ class Builder implements Emit {
   finish(): Plan {
     const lifetimes = this.lifetimes()
     // Constants first: a module stores them as one segment, which ends where they end.
-    const kinds: Planned['role'][] = ['constant', 'prepared', 'state']
+    const kinds: Planned['role'][] = ['constant', 'prepared', 'state', 'gradient']
     let at = BASE
     for (const role of kinds) {
       for (const buffer of this.buffers) {
@@ -262,7 +349,12 @@ class Builder implements Emit {
         `The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`,
       )
     }
-    const resolve = (c: Pending): Call => ({ kernel: c.kernel, args: c.args.map((a) => (typeof a === 'number' ? a : a.address)) })
+    const number = (a: Argument) => (typeof a === 'number' ? a : 'of' in a ? a.of.address + a.bytes : a.address)
+    const resolve = ({ kernel, args, others }: Pending): Call => ({
+      kernel,
+      args: args.map(number),
+      ...(others.length && { others: others.map((o) => o.map(number)) }),
+    })
     const region = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
     return {
       memory,
@@ -272,6 +364,7 @@ class Builder implements Emit {
       state: this.buffers.filter((b) => b.role === 'state').map(region),
       init: this.init.map(resolve),
       calls: this.calls.map(resolve),
+      ...(this.phases && { phases: this.phases }),
       inputs: this.order.filter(isInput).map((n) => this.port(n)),
       outputs: this.outputs.map((n) => this.port(n)),
     }
@@ -280,7 +373,9 @@ class Builder implements Emit {
   /** First and last call of every arena buffer. Inputs live from before the first call, outputs until after the last. */
   private lifetimes(): Map<Planned, { first: number; last: number }> {
     const lives = new Map<Planned, { first: number; last: number }>()
-    const touch = (buffer: Planned, call: number) => {
+    const touch = (arg: Argument, call: number) => {
+      if (typeof arg === 'number') return
+      const buffer = 'of' in arg ? arg.of : arg
       if (!['arena', 'input', 'output'].includes(buffer.role)) return
       const life = lives.get(buffer)
       if (life) {
@@ -290,11 +385,11 @@ class Builder implements Emit {
     }
     // What `init` uses in passing lives before everything else.
     this.init.forEach((c, i) => {
-      for (const arg of c.args) if (typeof arg !== 'number') touch(arg, i - this.init.length - 1)
+      for (const arg of c.args) touch(arg, i - this.init.length - 1)
     })
     for (const node of this.order) if (isInput(node)) touch(this.value(node), -1)
     this.calls.forEach((c, i) => {
-      for (const arg of c.args) if (typeof arg !== 'number') touch(arg, i)
+      for (const arg of [c.args, ...c.others].flat()) touch(arg, i)
     })
     for (const node of this.outputs) touch(this.value(node), this.calls.length)
     return lives

@@ -8,7 +8,15 @@ import type { Dtype, Quant, TypedArray } from '../graph/node'
 export interface Call {
   kernel: string
   args: number[]
+  /** The call's further parts, where it is split: the same kernel with other arguments, in any order or at the same time. */
+  others?: number[][]
 }
+
+/** All parts of a call. */
+export const partsOf = (call: Call): number[][] => [call.args, ...(call.others ?? [])]
+
+/** The most parts that a call of the plan has: more threads would have nothing to do. */
+export const threadsOf = (plan: Plan): number => plan.calls.reduce((most, call) => Math.max(most, partsOf(call).length), 1)
 
 /** A named stretch of memory. `length` counts elements of `dtype`. */
 export interface Region {
@@ -48,15 +56,23 @@ export interface Plan {
   init: Call[]
   /** Run each time. */
   calls: Call[]
+  /**
+   * Of a training plan: where in `calls` its parts begin. Those before `gradients` clear what is summed up over several runs; from there
+   * to `update` a batch's gradients are added; those from `update` on change the parameters.
+   */
+  phases?: { gradients: number; update: number }
   inputs: Port[]
   outputs: Port[]
 }
 
-/** The plan as text, one line a region and a call: for snapshots, diffs and curious people. */
+/** The plan as text, one line a region and a call, the parts of a split one side by side: for snapshots, diffs and curious people. */
 export function printPlan(plan: Plan): string {
   const region = (kind: string, r: Region) => `${kind} ${r.name} ${r.dtype}[${r.length}] @${r.address}`
+  const number = (a: number) => (Number.isInteger(a) || !Number.isFinite(a) ? String(a) : a.toPrecision(6))
   const call = (c: Call) =>
-    `  ${c.kernel}(${c.args.map((a) => (Number.isInteger(a) || !Number.isFinite(a) ? String(a) : a.toPrecision(6))).join(', ')})`
+    `  ${c.kernel}${partsOf(c)
+      .map((args) => `(${args.map(number).join(', ')})`)
+      .join(' | ')}`
   return [
     `memory ${plan.memory} persistent ${plan.persistent} arena ${plan.arena.bytes} (live at once ${plan.arena.lowerBound})`,
     ...plan.constants.map((r) => region('constant', r)),

@@ -3,6 +3,7 @@
 
 import { relaxed, scalar, simd } from '../../build/kernels'
 import { DunlinError } from '../graph/error'
+import { withSharedMemory } from './sharedMemory'
 
 export const BUILDS = ['relaxed', 'simd', 'scalar'] as const
 /** Which of the three kernel binaries. int8 results are equal in all; f32 results of `relaxed` differ by fused rounding. */
@@ -13,6 +14,9 @@ const base64: Record<Build, string> = { relaxed, simd, scalar }
 
 const binaries = new Map<Build, Uint8Array>()
 const modules = new Map<Build, WebAssembly.Module>()
+/** The same on a shared memory. */
+const shared = new Map<Build, WebAssembly.Module>()
+const provided = new Set<Build>()
 
 /** The bytes of a build. */
 export function kernelBytes(build: Build): Uint8Array {
@@ -45,10 +49,26 @@ export async function kernelModule(build: Build): Promise<WebAssembly.Module> {
   return module
 }
 
+/** The module of a build that wants a shared memory; undefined where the build was provided compiled, or the host has no such memory. */
+export async function sharedKernelModule(build: Build): Promise<WebAssembly.Module | undefined> {
+  if (provided.has(build)) return undefined
+  let module = shared.get(build)
+  if (!module) {
+    try {
+      module = await WebAssembly.compile(withSharedMemory(kernelBytes(build)))
+    } catch {
+      return undefined
+    }
+    shared.set(build, module)
+  }
+  return module
+}
+
 /**
  * Gives dunlin a module compiled elsewhere, for hosts that must not compile bytes at run time (a Cloudflare worker, a strict
  * content security policy): the file is `dunlin/kernels/<build>.wasm`.
  */
 export function provideKernels(build: Build, module: WebAssembly.Module): void {
   modules.set(build, module)
+  provided.add(build)
 }

@@ -1,19 +1,33 @@
-// A session runs a plan: one wasm instance, one memory of the plan's size. It sees regions and calls, never ops. Dropping it frees
-// everything.
+// A session runs a plan: one wasm instance, one memory of the plan's size, and workers on it where the plan is split and the host has shared
+// memory. It sees regions and calls, never ops. Dropping it frees everything.
 
 import { instantiateSync } from '@assemblyscript/loader'
 import { DunlinError } from '../graph/error'
 import { ARRAYS, size, type TypedArray } from '../graph/node'
-import type { Call, Plan, Port, Region } from '../plan/plan'
+import { type Call, type Plan, type Port, partsOf, type Region, threadsOf } from '../plan/plan'
 import { enter, leave, type Values } from './door'
-import { type Build, bestBuild, kernelModule } from './kernels'
+import { type Build, bestBuild, kernelModule, sharedKernelModule } from './kernels'
+import { availableThreads, joinCrew, noThreads, type Team, watch } from './threads'
 
 type Kernel = (...args: number[]) => void
+
+/** A kernel with its arguments bound: a call makes no garbage, where spreading a list boxes each number that is no integer. */
+type Part = () => void
+
+interface Bound {
+  /** One, or where the call is split several. */
+  parts: Part[]
+  /** Which of the split calls it is. */
+  split: number
+}
 
 const PAGE = 65536
 
 export class Session {
-  private readonly calls: { kernel: Kernel; args: number[] }[]
+  private readonly calls: Bound[]
+  private team?: Team
+  /** Why it has one thread although it was to have more. */
+  private reason?: string
 
   private constructor(
     readonly plan: Plan,
@@ -21,27 +35,56 @@ export class Session {
     private readonly memory: WebAssembly.Memory,
     kernels: Record<string, Kernel>,
   ) {
-    const bind = (c: Call) => {
+    let splits = 0
+    const bind = (c: Call): Bound => {
       const kernel = kernels[c.kernel]
-      if (kernel?.length !== c.args.length) {
+      const parts = partsOf(c)
+      if (parts.some((args) => kernel?.length !== args.length)) {
         throw new DunlinError(
           `The plan calls ${c.kernel} with ${c.args.length} arguments; the ${build} kernels have ${kernel ? `one of ${kernel.length}` : 'none of that name'}.`,
         )
       }
-      return { kernel, args: c.args }
+      return { parts: parts.map((args) => kernel.bind(undefined, ...args)), split: parts.length > 1 ? splits++ : 0 }
     }
     this.calls = plan.calls.map(bind)
     for (const constant of plan.constants) this.view(constant).set(constant.data)
-    for (const { kernel, args } of plan.init.map(bind)) kernel(...args)
+    for (const { parts } of plan.init.map(bind)) for (const part of parts) part()
   }
 
-  /** Loads the kernels (`build`: the best that the host runs) and the plan's constants, and runs its `init`. */
-  static async create(plan: Plan, options: { build?: Build } = {}): Promise<Session> {
+  /**
+   * Loads the kernels (`build`: the best that the host runs) and the plan's constants, and runs its `init`. `threads`: how many run the
+   * calls, this one included; default: the cores available, and never more than the plan was made for. Results do not depend on it.
+   * Where the host allows no shared memory, one thread runs all.
+   */
+  static async create(plan: Plan, options: { build?: Build; threads?: number } = {}): Promise<Session> {
     const build = options.build ?? bestBuild()
-    const module = await kernelModule(build)
+    const { threads = availableThreads() } = options
+    if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
+    const wanted = Math.min(threads, threadsOf(plan))
+    if (wanted === 1) return Session.on(plan, build, await kernelModule(build), false)
+    const why = noThreads()
+    const module = why ? undefined : await sharedKernelModule(build)
+    if (!module) {
+      const session = Session.on(plan, build, await kernelModule(build), false)
+      session.alone(why ?? 'its kernels, or this host, have no shared memory')
+      return session
+    }
+    const session = Session.on(plan, build, module, true)
+    const calls = plan.calls.flatMap((c) => (c.others ? [{ kernel: c.kernel, parts: partsOf(c) }] : []))
+    try {
+      session.team = await joinCrew(module, session.memory, calls, wanted)
+      watch(session, session.team)
+    } catch (error) {
+      session.alone(`a worker did not start: ${(error as Error).message}`)
+    }
+    return session
+  }
+
+  private static on(plan: Plan, build: Build, module: WebAssembly.Module, shared: boolean): Session {
+    const initial = Math.ceil(plan.memory / PAGE)
     let memory: WebAssembly.Memory
     try {
-      memory = new WebAssembly.Memory({ initial: Math.ceil(plan.memory / PAGE) })
+      memory = new WebAssembly.Memory({ initial, ...(shared && { maximum: initial, shared }) })
     } catch {
       throw new DunlinError(`This host has no ${plan.memory} bytes of memory for the plan. Use a smaller batch or network.`)
     }
@@ -49,12 +92,20 @@ export class Session {
     return new Session(plan, build, memory, instance.exports as unknown as Record<string, Kernel>)
   }
 
-  /** Runs the plan's calls once. Feed every input before each run: its memory is used again once it has been read. */
-  run(): void {
-    for (const { kernel, args } of this.calls) kernel(...args)
+  /**
+   * Runs the plan's calls once, or those of a part. Feed every input before each run: its memory is used again once it has been read.
+   */
+  run(from = 0, to = this.calls.length): void {
+    const { team } = this
+    team?.begin()
+    for (let i = from; i < to; i++) {
+      const { parts, split } = this.calls[i]
+      if (team && parts.length > 1) team.run(split, parts)
+      else for (let j = 0; j < parts.length; j++) parts[j]()
+    }
   }
 
-  /** A live view of a region, valid as long as the session. */
+  /** A live view of a region, valid as long as the session; with more than one thread it is one of a SharedArrayBuffer. */
   view(region: Region): TypedArray {
     return new ARRAYS[region.dtype](this.memory.buffer, region.address, region.length)
   }
@@ -75,8 +126,19 @@ export class Session {
     return new Uint8Array(this.memory.buffer).slice(from, this.plan.persistent)
   }
 
-  /** Which build runs, in how much memory. */
-  info(): { build: Build; memoryBytes: number; calls: number } {
-    return { build: this.build, memoryBytes: this.plan.memory, calls: this.plan.calls.length }
+  /** Which build runs, in how much memory, on how many threads; `reason`: why on one, where it was to be more. */
+  info(): { build: Build; memoryBytes: number; calls: number; threads: number; reason?: string } {
+    const { build, plan, team, reason } = this
+    const threads = 1 + (team?.hands.length ?? 0)
+    return { build, memoryBytes: plan.memory, calls: plan.calls.length, threads, ...(reason && { reason }) }
+  }
+
+  /** Goes on without workers, and says so: once in a process. */
+  private alone(reason: string): void {
+    this.reason = reason
+    if (!warned) console.warn(`dunlin: one thread computes, not several: ${reason}.`)
+    warned = true
   }
 }
+
+let warned = false

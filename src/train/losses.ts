@@ -4,6 +4,7 @@
 import type { Dtype, Node, Shape } from '../graph/node'
 import * as cross from '../ops/crossEntropy'
 import * as ops from '../ops/losses'
+import { accuracy, type Metric } from './metrics'
 
 export interface Loss {
   /** The op's name. */
@@ -14,6 +15,10 @@ export interface Loss {
   target(prediction: Node): { dtype: Dtype; shape: Shape }
   /** The loss of the batch: one number. `target` as said above, `weights` [1]: how much a sample counts. */
   node(prediction: Node, target: Node, weights: Node): Node
+  /** What is told beside the loss, for a model with this output, unless the user says it: makers of metrics. */
+  metrics?(output: Node): readonly (() => Metric)[]
+  /** Targets are probabilities of classes; metrics are told the likeliest. */
+  readonly soft?: true
 }
 
 /**
@@ -26,18 +31,20 @@ export function crossEntropy(options: { labelSmoothing?: number } = {}): Loss {
     prediction: before('softmax', 'logSoftmax'),
     target: () => ({ dtype: 'i32', shape: [1] }),
     node: (x, target, weights) => cross.crossEntropy(x, target, weights, options),
+    metrics: () => [accuracy],
   }
 }
 
 /** Of a classifier with a probability of every class as target (soft labels, mixed images). */
 export function categoricalCrossEntropy(options: { labelSmoothing?: number } = {}): Loss {
   const node: Loss['node'] = (x, target, weights) => ops.categoricalCrossEntropy(x, target, weights, options)
-  return { name: 'categoricalCrossEntropy', prediction: before('softmax', 'logSoftmax'), target: alike, node }
+  return { name: 'categoricalCrossEntropy', prediction: before('softmax', 'logSoftmax'), target: alike, node, ...soft }
 }
 
 /** Of independent yes-or-no answers: each target in [0, 1]. The model ends in logits or in a sigmoid. */
 export function binaryCrossEntropy(): Loss {
-  return { name: 'binaryCrossEntropy', prediction: before('sigmoid'), target: alike, node: ops.binaryCrossEntropy }
+  const metrics: Loss['metrics'] = ({ op }) => [() => accuracy({ threshold: op === 'sigmoid' ? 0.5 : 0 })]
+  return { name: 'binaryCrossEntropy', prediction: before('sigmoid'), target: alike, node: ops.binaryCrossEntropy, metrics }
 }
 
 /** Mean of the squared errors. */
@@ -58,12 +65,13 @@ export function huber(options: { delta?: number } = {}): Loss {
 
 /** Kullback-Leibler divergence of the model's probabilities from those of the target: to learn from another model's answers. */
 export function klDivergence(): Loss {
-  return { name: 'klDivergence', prediction: before('softmax', 'logSoftmax'), target: alike, node: ops.klDivergence }
+  return { name: 'klDivergence', prediction: before('softmax', 'logSoftmax'), target: alike, node: ops.klDivergence, ...soft }
 }
 
 /** Of a classifier that keeps a margin of 1 between its answers: targets are -1 or 1. */
 export function hinge(): Loss {
-  return { name: 'hinge', prediction: before(), target: alike, node: ops.hinge }
+  const metrics: Loss['metrics'] = () => [() => accuracy({ threshold: 0 })]
+  return { name: 'hinge', prediction: before(), target: alike, node: ops.hinge, metrics }
 }
 
 /** What goes into an output that one of these ops makes; any other output as it is. */
@@ -71,4 +79,5 @@ function before(...ops: string[]): Loss['prediction'] {
   return (output) => (ops.includes(output.op) ? output.inputs[0] : output)
 }
 
+const soft = { soft: true, metrics: () => [accuracy] } as const
 const alike: Loss['target'] = ({ shape }) => ({ dtype: 'f32', shape })

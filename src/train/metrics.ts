@@ -14,10 +14,12 @@ export interface Metric<R = number> {
   readonly name: string
   /** Forgets everything. */
   reset(): void
-  /** Takes in the outputs and targets of some samples. */
+  /** Takes in the outputs and targets of some samples, in lists that are used again afterwards. */
   add(predictions: Numbers, targets: Numbers): void
   /** Over everything since the last reset; a mean of nothing is NaN. */
   result(): R
+  /** Plain data: all that it knows. Kept with a checkpoint and put back, it goes on as if never stopped. */
+  readonly state?: object
 }
 
 interface Threshold {
@@ -78,16 +80,18 @@ export type Confusion = number[][]
 export function confusionMatrix(options: Threshold = {}): Metric<Confusion> {
   const name = 'confusionMatrix'
   const answer = answers(name, options)
-  let counts: Confusion = []
+  const state: { counts: Confusion } = { counts: [] }
   return {
     name,
+    state,
     reset() {
-      counts = []
+      state.counts = []
     },
     add(predictions, targets) {
       if (!targets.length) return
       const classes = Math.max(2, outputsOf(name, predictions, targets))
-      if (!counts.length) counts = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
+      if (!state.counts.length) state.counts = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
+      const { counts } = state
       if (counts.length !== classes)
         throw new DunlinError(
           `${name}: got outputs of ${classes} classes after some of ${counts.length}. Reset it between models.`,
@@ -96,7 +100,7 @@ export function confusionMatrix(options: Threshold = {}): Metric<Confusion> {
         counts[label][answered]++
       })
     },
-    result: () => counts.map((row) => [...row]),
+    result: () => state.counts.map((row) => [...row]),
   }
 }
 
@@ -130,7 +134,7 @@ export function macro(confusion: Confusion): Omit<Scores, 'count'> {
   return { precision: over('precision'), recall: over('recall'), f1: over('f1') }
 }
 
-/** Precision of a class, or the macro average over all. */
+/** Precision of a class (its name is then `precision1`), or the macro average over all. */
 export function precision(options: { class?: number } & Threshold = {}): Metric {
   return score('precision', options)
 }
@@ -161,13 +165,13 @@ export function confusionTable(confusion: Confusion, labels: readonly string[] =
  * it keeps a number for each sample. The score is the output, or of two outputs the second less the first. NaN while a class has no sample.
  */
 export function auc(): Metric {
-  let values: number[] = []
-  let positive: boolean[] = []
+  const state: { values: number[]; positive: boolean[] } = { values: [], positive: [] }
   return {
     name: 'auc',
+    state,
     reset() {
-      values = []
-      positive = []
+      state.values = []
+      state.positive = []
     },
     add(predictions, targets) {
       const outputs = outputsOf('auc', predictions, targets)
@@ -175,11 +179,12 @@ export function auc(): Metric {
         throw new DunlinError(`auc: got ${outputs} outputs for each sample, wanted 1 or 2. It compares two classes.`)
       for (let i = 0; i < targets.length; i++) {
         if (outputs === 2 && !isClass(targets[i], 2)) continue
-        values.push(outputs === 2 ? predictions[2 * i + 1] - predictions[2 * i] : predictions[i])
-        positive.push(targets[i] > 0.5)
+        state.values.push(outputs === 2 ? predictions[2 * i + 1] - predictions[2 * i] : predictions[i])
+        state.positive.push(targets[i] > 0.5)
       }
     },
     result() {
+      const { values, positive } = state
       if (values.some(Number.isNaN)) return Number.NaN
       const order = Uint32Array.from(values, (_, i) => i).sort((a, b) => values[a] - values[b] || a - b)
       const yes = positive.reduce((sum, p) => sum + (p ? 1 : 0), 0)
@@ -198,20 +203,20 @@ export function auc(): Metric {
 
 /** A metric that is the mean of what `take` tallies. */
 function mean(name: string, take: (predictions: Numbers, targets: Numbers, tally: (v: number) => void) => void): Metric {
-  let sum = 0
-  let count = 0
+  const state = { sum: 0, count: 0 }
   const tally = (v: number): void => {
-    sum += v
-    count++
+    state.sum += v
+    state.count++
   }
   return {
     name,
+    state,
     reset() {
-      sum = 0
-      count = 0
+      state.sum = 0
+      state.count = 0
     },
     add: (predictions, targets) => take(predictions, targets, tally),
-    result: () => sum / count,
+    result: () => state.sum / state.count,
   }
 }
 
@@ -231,7 +236,8 @@ function score(name: 'precision' | 'recall' | 'f1', options: { class?: number } 
     throw new DunlinError(`${name}: class wants the index of a class, got ${only}.`)
   const matrix = confusionMatrix(threshold)
   return {
-    name,
+    name: `${name}${only ?? ''}`,
+    state: matrix.state,
     reset: matrix.reset,
     add: matrix.add,
     result() {

@@ -3,10 +3,13 @@
 
 import { power } from '../graph/arithmetic'
 import { DunlinError } from '../graph/error'
+import { CURVE, elementwise } from '../ops/calls'
 import type { Buffer, Emit } from '../ops/op'
 import type { Update, Updated } from '../plan/build'
 
 export interface Optimizer {
+  /** What it is and how it is set, as text: a training that was stopped goes on with the same only. */
+  readonly settings: string
   /** Peak learning rate; a schedule multiplies it. */
   lr: number
   update: Update
@@ -201,6 +204,8 @@ function makeOptimizer(
   }
   for (const { match: _, ...factors } of groups) check(`${name}: a group`, factors, {})
   return {
+    // Functions, such as the `match` of a group, leave no trace.
+    settings: `${name} ${JSON.stringify(options)}`,
     lr,
     hyper: of.hyper,
     hyperLength: of.hyper(1, lr).length,
@@ -211,19 +216,34 @@ function makeOptimizer(
         return rate > 0 ? [{ p, own }] : []
       })
       const gradients = live.map(({ p }) => p.g)
-      if (clipValue !== undefined) for (const g of gradients) e.call('clamp_f32', g, g, g.length, -clipValue, clipValue)
+      if (clipValue !== undefined) {
+        for (const g of gradients)
+          elementwise(e, g.length, (from, n) => e.call('clamp_f32', e.at(g, from), e.at(g, from), n, -clipValue, clipValue))
+      }
       if (clipNorm !== undefined) limitNorm(e, gradients, clipNorm)
-      for (const { p, own } of live) of.update(e, p, hyper, own)
+      for (const { p, own } of live) {
+        const part = (from: number, n: number) => of.update(e, partOf(e, p, from, n), hyper, own)
+        elementwise(e, p.n, part, CURVE)
+      }
     },
   }
 }
+
+/** Elements [from, from + n) of a parameter, as one of its own. */
+const partOf = (e: Emit, { name, w, g, state }: Updated, from: number, n: number): Updated => ({
+  name,
+  w: e.at(w, from),
+  g: e.at(g, from),
+  n,
+  state: (array) => e.at(state(array), from),
+})
 
 function limitNorm(e: Emit, gradients: readonly Buffer[], norm: number): void {
   // One f64.
   const sum = e.scratch(2)
   e.call('fill_f32', sum, 2, 0)
   for (const g of gradients) e.call('sumSquares_f32', g, sum, g.length)
-  for (const g of gradients) e.call('limitNorm_f32', g, sum, g.length, norm)
+  for (const g of gradients) elementwise(e, g.length, (from, n) => e.call('limitNorm_f32', e.at(g, from), sum, n, norm))
 }
 
 function check(name: string, positive: Record<string, number | undefined>, share: Record<string, number>): void {

@@ -3,11 +3,11 @@
 
 import { cosPi, power } from '../graph/arithmetic'
 import { DunlinError } from '../graph/error'
-import type { EpochResult } from './callbacks'
+import { type EpochResult, isBest, lossOf } from './callbacks'
 
 export interface Schedule {
   (step: number, steps: number): number
-  /** To be called after each epoch: such a schedule is one of the callbacks of `fit`, too. */
+  /** Called after each epoch, as a callback's. */
   epochEnd?(result: EpochResult): void
   /** Plain data: all that it knows. Kept with a checkpoint and put back, it goes on as if never stopped. */
   readonly state?: object
@@ -66,33 +66,29 @@ export interface Plateau extends Schedule {
 }
 
 /**
- * Times `factor` (default 0.5) when the metric has not become lower, by more than `threshold` (default 0), for `patience` (default 5)
- * epochs in a row, and never below `minimum` (default 0.001). `metric` reads it off a result; default: the loss, on the validation data
- * if there is any. It has to be told the results, and belongs to one training: make a new one for the next.
+ * Times `factor` (default 0.5) when what `monitor` reads off a result has not become lower, by more than `minDelta` (default 0), for
+ * `patience` (default 5) epochs in a row, and never below `minimum` (default 0.001). Default: the loss, on the validation data if there is
+ * any. A trainer tells it the results. It belongs to one training: make a new one for the next.
  */
 export function reduceOnPlateau(
   options: {
     factor?: number
     patience?: number
-    threshold?: number
+    minDelta?: number
     minimum?: number
-    metric?: (result: EpochResult) => number
+    monitor?: (result: EpochResult) => number
   } = {},
 ): Plateau {
-  const { factor = 0.5, patience = 5, threshold = 0, minimum = 1e-3 } = options
-  const { metric = (result: EpochResult) => (result.validation ?? result).loss } = options
+  const { factor = 0.5, patience = 5, minDelta = 0, minimum = 1e-3, monitor = lossOf } = options
   expectShare('reduceOnPlateau: factor', factor, factor > 0)
   expectFactor('reduceOnPlateau: minimum', minimum)
-  expectFactor('reduceOnPlateau: threshold', threshold)
+  expectFactor('reduceOnPlateau: minDelta', minDelta)
   if (!Number.isInteger(patience) || patience < 1)
     throw new DunlinError(`reduceOnPlateau: patience wants a number of epochs from 1 on, got ${patience}.`)
   const state: Plateau['state'] = { factor: 1, waited: 0 }
   const epochEnd = (result: EpochResult): void => {
-    const value = metric(result)
-    if (state.best === undefined ? !Number.isNaN(value) : value < state.best - threshold) {
-      state.best = value
-      state.waited = 0
-    } else if (++state.waited >= patience) {
+    if (isBest(state, monitor(result), minDelta)) state.waited = 0
+    else if (++state.waited >= patience) {
       state.factor = Math.max(Math.min(minimum, state.factor), state.factor * factor)
       state.waited = 0
     }

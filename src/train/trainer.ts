@@ -1,34 +1,87 @@
 // A trainer runs the long plan: forward, loss, backward, update, all in wasm. JavaScript draws the samples, writes them and the learning
-// rate into memory, and reads the loss and the outputs back. After each epoch the weights are copied into the model.
+// rate into memory, looks at the loss before the update, and tells callbacks. After each epoch the weights are copied into the model.
 
 import type { Augmentation } from '../data/augment'
 import type { Dataset } from '../data/dataset'
 import { DunlinError } from '../graph/error'
-import { input, isParam, type Node, size } from '../graph/node'
+import type { Param, TypedArray } from '../graph/node'
 import { Random } from '../graph/random'
-import { argmax, type Model } from '../model/model'
-import { crossEntropy } from '../ops/crossEntropy'
-import { planInference, planTraining } from '../plan/build'
-import type { Plan, Region } from '../plan/plan'
+import type { Model } from '../model/model'
+import { type Frozen, planInference, planTraining } from '../plan/build'
+import type { Plan } from '../plan/plan'
 import type { Build } from '../session/kernels'
 import { Session } from '../session/session'
-import type { Callback, EpochResult } from './callbacks'
+import { availableThreads } from '../session/threads'
+import { Batches } from './batches'
+import type { Callback, EpochResult, Progress, Scores, Training } from './callbacks'
+import { crc32, putBack } from './checkpoint'
+import { allFinite, firstNotFinite } from './divergence'
+import { crossEntropy, type Loss } from './losses'
+import type { Metric } from './metrics'
+import { Objective } from './objective'
 import { adam, type Optimizer } from './optimizers'
+import { describe, expectSame, type Kept, type KeptFit, keep, open, type Setting } from './resume'
 import { constant, type Schedule } from './schedules'
+import { stepper } from './step'
+import { Tally } from './tally'
 
 export interface TrainerOptions {
+  /** What is minimized, of the model's first output. Default: crossEntropy(). */
+  loss?: Loss
+  /** Told beside the loss: functions that make a metric, as `metrics.auc` is. Default: accuracy if the loss is of a classifier. */
+  metrics?: readonly (() => Metric)[]
   /** Default: adam(). */
   optimizer?: Optimizer
   /** Default: constant(). */
   schedule?: Schedule
-  /** Samples in a step; default 32. */
+  /** Samples that are computed at once; default 32. */
   batch?: number
+  /**
+   * Batches in a step, default 1: their gradients are summed up for one update. But for rounding that is a step of one batch so many
+   * times as large; batchNorm takes the statistics of each batch by itself.
+   */
+  accumulate?: number
   /** Of shuffling and augmentation; default 0. */
   seed?: number
   /** Applied in order to each training sample, on raw values, every time it is drawn. */
   augment?: readonly Augmentation[]
+  /** A factor for each class on the weights of its samples in training; the loss on other data is without. */
+  classWeights?: readonly number[]
+  /**
+   * Says of a parameter, by its name (such as `conv1/w`), that it stays as it is. No gradients are computed for what has nothing to learn
+   * before it; a batchNorm whose gamma and beta are frozen uses its running statistics.
+   */
+  frozen?: Frozen
   /** Default: the best that the host runs. */
   build?: Build
+  /** How many threads share the work; default: the cores available. Results do not depend on it. */
+  threads?: number
+}
+
+export interface FitOptions {
+  epochs: number
+  validation?: Dataset
+  callbacks?: readonly Callback[]
+  /** Stops between two steps: the promise is rejected with the signal's reason, the model has the weights of then. */
+  signal?: AbortSignal
+}
+
+/** A call of `fit`: where it stands. */
+interface Fit {
+  /** Steps that the trainer had taken before. */
+  first: number
+  /** The epoch at hand, from 1, and steps taken in it. */
+  epoch: number
+  step: number
+  ended: boolean
+  history: EpochResult[]
+  tally: Tally
+  /** Of the augmentations. */
+  random: Random
+  callbacks: readonly Callback[]
+  setting: Setting
+  /** Where the model's weights are from. */
+  before: string
 }
 
 /** Streams of the seed. */
@@ -37,193 +90,292 @@ const AUGMENT = 102
 /** The event loop is let in this often, in milliseconds: a page stays alive, Ctrl-C is seen. */
 const YIELD_AFTER = 50
 
-/** Trains a classifier: softmax cross entropy on the model's first output (from its logits, when it ends in a softmax). */
-export class Trainer {
-  private readonly options: Required<Omit<TrainerOptions, 'build'>> & { build?: Build }
-  private readonly logits: Node
-  private readonly loss: Node
+/** Trains a model: a loss on its first output (on what goes into a last softmax or sigmoid, when the loss has that in itself). */
+export class Trainer implements Training {
+  private readonly options: Required<Omit<TrainerOptions, 'build' | 'classWeights'>> & TrainerOptions
+  private readonly objective: Objective
   private session?: Session
   /** Steps taken so far, over all calls of `fit`. */
   private steps = 0
+  private busy = false
+  private fitting?: Fit
+  /** From `resume` to the next `fit`. */
+  private kept?: Kept
 
   constructor(
     readonly model: Model,
     options: TrainerOptions = {},
   ) {
-    this.options = { optimizer: adam(), schedule: constant(), batch: 32, seed: 0, augment: [], ...options }
     const [output] = model.outputs
-    if (model.inputs.length !== 1)
-      throw new DunlinError(`Trainer: model "${model.name}" has ${model.inputs.length} inputs, wanted 1.`)
-    if (model.nodes.some((n) => n.dtype !== 'f32'))
+    const { loss = crossEntropy(), accumulate = 1, classWeights } = options
+    const defaults = {
+      metrics: loss.metrics?.(output) ?? [],
+      optimizer: adam(),
+      schedule: constant(),
+      batch: 32,
+      seed: 0,
+      threads: availableThreads(),
+    }
+    this.options = { ...defaults, augment: [], frozen: () => false, ...options, loss, accumulate }
+    if (model.nodes.some((n) => n.dtype === 'i8'))
       throw new DunlinError(`Trainer: model "${model.name}" is quantized. Train the float model, then quantize it.`)
-    this.logits = output.op === 'softmax' ? output.inputs[0] : output
-    this.loss = crossEntropy(this.logits, input([1], { name: 'labels', dtype: 'i32' }), input([1], { name: 'weights' }))
+    if (!Number.isInteger(accumulate) || accumulate < 1)
+      throw new DunlinError(`Trainer: accumulate wants a positive integer, got ${accumulate}.`)
+    this.objective = new Objective(model, loss, classWeights)
   }
 
   /** The plan of one step. */
   plan(): Plan {
-    const { batch, optimizer } = this.options
-    return planTraining(this.loss, [this.logits], { batch, update: optimizer.update, hyperLength: optimizer.hyperLength })
+    const { batch, optimizer, frozen, accumulate, threads } = this.options
+    const { update, hyperLength } = optimizer
+    const { loss, output } = this.objective
+    return planTraining(loss, [output], { batch, update, hyperLength, frozen, accumulate: accumulate > 1, threads })
   }
 
   /**
-   * Goes `epochs` times over the data in an order drawn from the seed. The last step of an epoch is filled up with samples of weight 0.
-   * Throws when the loss is no longer finite; the model then has the weights of the last whole epoch.
+   * Goes `epochs` times over the data in an order drawn from the seed. The last batch of an epoch is filled up with samples of weight 0.
+   * After `resume` it goes on with the fit that was stopped, and gives the history of all of it.
+   *
+   * Throws when the loss or a weight is no longer finite, and says in which step and layer; the model then has the weights of the last
+   * whole epoch (or of the checkpoint that it went on from), and the next fit begins with an optimizer as new.
    */
-  async fit(
-    data: Dataset,
-    options: { epochs: number; validation?: Dataset; callbacks?: readonly Callback[] },
-  ): Promise<EpochResult[]> {
-    const { epochs, validation, callbacks = [] } = options
+  async fit(data: Dataset, options: FitOptions): Promise<EpochResult[]> {
+    const { epochs, validation, signal } = options
     if (!Number.isInteger(epochs) || epochs < 1) throw new DunlinError(`fit: epochs wants a positive integer, got ${epochs}.`)
-    this.checkData(data, 'training data')
-    if (validation) this.checkData(validation, 'validation data')
-    const { batch, optimizer, schedule, seed } = this.options
-    const session = (this.session ??= await Session.create(this.plan(), { build: this.options.build }))
-    this.upload(session)
-    const [hyper] = session.plan.state.filter((r) => r.name === 'hyper')
-    const counter = session.plan.state.find((r) => r.name === 'step')
-    const first = this.steps
-    const stepsPerEpoch = Math.ceil(data.count / batch)
-    const shuffle = new Random(seed, SHUFFLE + first)
-    const draw = this.batches(session, data, new Random(seed, AUGMENT + first))
-    const order = Uint32Array.from({ length: data.count }, (_, i) => i)
-    const history: EpochResult[] = []
-    let yielded = performance.now()
-
-    for (let epoch = 1; epoch <= epochs; epoch++) {
-      shuffle.shuffle(order)
-      let loss = 0
-      let right = 0
-      for (let step = 1; step <= stepsPerEpoch; step++) {
-        const at = (step - 1) * batch
-        const count = Math.min(batch, data.count - at)
-        draw(order, at, count)
-        const rate = optimizer.lr * schedule(this.steps - first, stepsPerEpoch * epochs)
-        session.view(hyper).set(optimizer.hyper(this.steps + 1, rate))
-        if (counter) session.view(counter)[0] = this.steps
-        session.run()
-        this.steps++
-        const result = this.results(session, data.y, order, at, count)
-        if (!Number.isFinite(result.loss)) {
-          // The optimizer's state may hold what the weights have: the next fit starts afresh.
-          this.session = undefined
-          this.steps = 0
-          throw new DunlinError(
-            `Training diverged: the loss is ${result.loss} in epoch ${epoch}, step ${step} (learning rate ${rate.toPrecision(3)}). Use a smaller learning rate. The model has the weights from before this epoch.`,
-          )
-        }
-        loss += result.loss * count
-        right += result.right
-        const seen = at + count
-        const progress = { epoch, epochs, step, steps: stepsPerEpoch, loss: loss / seen, accuracy: right / seen }
-        for (const c of callbacks) c.step?.(progress)
-        if (performance.now() - yielded > YIELD_AFTER) {
-          await new Promise((resolve) => setTimeout(resolve))
-          yielded = performance.now()
-        }
-      }
-      this.download(session)
-      const result: EpochResult = { epoch, loss: loss / data.count, accuracy: right / data.count }
-      if (validation) result.validation = await this.evaluate(validation)
-      history.push(result)
-      const progress = { epoch, epochs, step: stepsPerEpoch, steps: stepsPerEpoch, loss: result.loss, accuracy: result.accuracy }
-      const stop = callbacks.map((c) => c.epochEnd?.(result, progress)).includes('stop')
-      if (stop) break
+    this.objective.check(data, 'training data')
+    if (validation) this.objective.check(validation, 'validation data')
+    if (this.busy)
+      throw new DunlinError('fit: this trainer is training already. Wait for the other fit, or abort it by its signal.')
+    signal?.throwIfAborted()
+    this.busy = true
+    try {
+      const fit = this.begin(data, options)
+      const session = (this.session ??= await Session.create(this.plan(), this.options))
+      for (const { from, param } of this.pairs(session)) from.set(param.data)
+      session.plan.state.forEach((region, i) => {
+        if (this.kept) session.view(region).set(this.kept.state[i])
+      })
+      this.kept = undefined
+      this.fitting = fit
+      await this.run(fit, session, data, options)
+      this.fitting = undefined
+      return fit.history
+    } finally {
+      this.busy = false
     }
-    return history
   }
 
-  /** Mean loss and accuracy on data that is not trained on. */
-  async evaluate(data: Dataset): Promise<{ loss: number; accuracy: number }> {
-    this.checkData(data, 'data')
-    const { batch } = this.options
-    const session = await Session.create(planInference([this.loss, this.logits], { batch }), { build: this.options.build })
-    const draw = this.batches(session, data)
+  /** Mean loss and metrics on data that is not trained on. */
+  async evaluate(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Scores> {
+    this.objective.check(data, 'data')
+    const { batch, build, metrics, threads } = this.options
+    const plan = planInference([this.objective.loss, this.objective.output], { batch, threads })
+    const session = await Session.create(plan, { build, threads })
+    const batches = new Batches(session, this.objective.source(session.plan, data))
+    const loss = session.view(session.plan.outputs[0])
     const order = Uint32Array.from({ length: data.count }, (_, i) => i)
-    let loss = 0
-    let right = 0
+    const tally = new Tally(metrics)
+    const pause = new Pause()
     for (let at = 0; at < data.count; at += batch) {
       const count = Math.min(batch, data.count - at)
-      draw(order, at, count)
+      batches.draw(order, at, count)
       session.run()
-      const result = this.results(session, data.y, order, at, count)
-      loss += result.loss * count
-      right += result.right
+      tally.add(loss[0], batches.weight(order, at, count), batches.outputsOf(count), batches.targetsOf(count))
+      if (pause.due()) await pause.take()
+      options.signal?.throwIfAborted()
     }
-    return { loss: loss / data.count, accuracy: right / data.count }
+    return tally.result()
   }
 
-  /** A function that writes `count` samples, from the `at`-th of an order on, with labels and weights, augmented if `random` is given. */
-  private batches(session: Session, data: Dataset, random?: Random) {
-    const { batch, augment } = this.options
-    // In the order in which the loss reads them: the model's input may have any name.
-    const [x, y, w] = session.plan.inputs
-    const [labels, weights] = [session.view(y), session.view(w)]
-    const each = size(data.shape)
-    const sample = new Float32Array(each)
-    return (order: Uint32Array, at: number, count: number) => {
-      for (let i = 0; i < batch; i++) {
-        // Past the end the order starts again, with weight 0.
-        const index = order[(at + i) % order.length]
-        labels[i] = data.y[index]
-        weights[i] = i < count ? 1 : 0
-        if (!random || augment.length === 0) {
-          session.feed(x, data.x, index, 1, i)
-          continue
+  /**
+   * Everything that it takes to go on as if never stopped: weights, what optimizer, schedule, callbacks and metrics remember, and the place
+   * in the epoch. To be made between steps: in a callback's `settled`, or after an abort.
+   */
+  checkpoint(): Uint8Array {
+    const { session, fitting: fit } = this
+    if (!session) throw new DunlinError('checkpoint: nothing was trained yet. Call fit first.')
+    const pairs = this.pairs(session)
+    const bad = pairs.find(({ from }) => !allFinite(from))
+    if (bad) throw this.lost(`the weights "${bad.param.name}" are not finite`)
+    return keep(
+      { setting: this.setting(), build: session.build, steps: this.steps, ...(fit && { fit: plain(fit) }) },
+      session,
+      pairs.map(({ from, param }) => ({ param, data: from })),
+    )
+  }
+
+  /**
+   * Takes up what `checkpoint` kept, on a trainer made like that one: the weights now, the rest in the next `fit`, with the same data,
+   * epochs and callbacks, whose results have the same bits as if it had never stopped. Without the option `build` it uses the build of
+   * the checkpoint. `source` names the checkpoint in errors. After an error nothing has changed.
+   */
+  resume(checkpoint: Uint8Array, source = 'checkpoint'): void {
+    if (this.busy) throw new DunlinError('resume: this trainer is training. Wait for the fit, or abort it by its signal.')
+    const { params } = this.model
+    const kept = open(checkpoint, source, { setting: this.setting(), state: this.plan().state, params })
+    for (const p of params) p.data.set(kept.weights.get(p.name)!)
+    this.model.changed()
+    this.options.build ??= kept.content.build
+    this.kept = kept
+    this.steps = kept.content.steps
+    this.session = undefined
+    this.fitting = undefined
+  }
+
+  private async run(fit: Fit, session: Session, data: Dataset, { epochs, validation, signal }: FitOptions): Promise<void> {
+    const { batch, accumulate, seed, augment, optimizer, schedule } = this.options
+    const { callbacks } = fit
+    const batches = new Batches(session, this.objective.source(session.plan, data, true), augment, fit.random)
+    const take = stepper(session, batches, this.options, augment.length ? fit.random : undefined)
+    const steps = Math.ceil(data.count / (batch * accumulate))
+    const order = Uint32Array.from({ length: data.count }, (_, i) => i)
+    const shuffle = new Random(seed, SHUFFLE + fit.first)
+    for (let epoch = 1; epoch < fit.epoch; epoch++) shuffle.shuffle(order)
+    const looks = callbacks.some((c) => c.step)
+    const pause = new Pause()
+    for (const c of callbacks) c.begin?.(this)
+    for (const c of callbacks) c.settled?.()
+    while (!fit.ended) {
+      shuffle.shuffle(order)
+      while (fit.step < steps) {
+        if (signal?.aborted) {
+          this.download(session)
+          throw signal.reason
         }
-        for (let j = 0; j < each; j++) sample[j] = data.x[index * each + j]
-        for (const change of augment) change(sample, data.shape, random)
-        session.feed(x, sample, 0, 1, i)
+        const rate = optimizer.lr * schedule(this.steps - fit.first, steps * epochs)
+        const spoiled = take(order, fit.step * batch * accumulate, this.steps, rate, fit.tally)
+        if (spoiled) {
+          const draw = (again: Session) => {
+            if (spoiled.random) fit.random.state = spoiled.random
+            new Batches(again, this.objective.source(again.plan, data, true), augment, fit.random).draw(
+              order,
+              spoiled.at,
+              spoiled.count,
+            )
+          }
+          const first = await firstNotFinite(this.objective.loss, session, draw, this.options)
+          fit.step++
+          throw this.lost(`the loss is ${spoiled.loss}, ${first}`, rate)
+        }
+        this.steps++
+        fit.step++
+        if (looks) {
+          const { epoch, step, tally } = fit
+          const progress: Progress = {
+            ...{ epoch, epochs, step, steps, loss: tally.loss },
+            get metrics() {
+              return tally.metrics
+            },
+          }
+          for (const c of callbacks) c.step?.(progress)
+        }
+        if (fit.step < steps) for (const c of callbacks) c.settled?.()
+        if (pause.due()) await pause.take()
       }
+      const bad = this.download(session)
+      if (bad) throw this.lost(`the weights "${bad}" are not finite`)
+      fit.before = 'from before this epoch'
+      const scores = fit.tally.result()
+      const result: EpochResult = { epoch: fit.epoch, ...scores }
+      if (validation) result.validation = await this.evaluate(validation, { signal })
+      const progress = { epoch: fit.epoch, epochs, step: steps, steps, ...scores }
+      const stop = callbacks.map((c) => c.epochEnd?.(result, progress)).includes('stop')
+      fit.history.push(result)
+      fit.ended = stop || fit.epoch === epochs
+      fit.epoch++
+      fit.step = 0
+      fit.tally.reset()
+      for (const c of callbacks) c.settled?.()
+    }
+    for (const c of callbacks) c.end?.()
+  }
+
+  /** A new fit, or the one that was kept. */
+  private begin(data: Dataset, { epochs, callbacks: given = [] }: FitOptions): Fit {
+    const { schedule, seed, metrics } = this.options
+    // A schedule that looks at results is told them, too.
+    const callbacks = given.includes(schedule) ? given : [schedule, ...given]
+    const states = statesOf(callbacks)
+    const setting = { epochs, samples: data.count, 'checksum of y': crc32(data.y), 'callbacks with a state': states.length }
+    const kept = this.kept?.content.fit
+    if (kept) expectSame(this.kept!.source, kept.setting, setting, 'Call fit with the same, or begin with a new trainer.')
+    const first = kept?.first ?? this.steps
+    const tally = new Tally(metrics)
+    const random = new Random(seed, AUGMENT + first)
+    const before = 'from before this epoch'
+    if (!kept) return { first, epoch: 1, step: 0, ended: false, history: [], tally, random, callbacks, setting, before }
+    tally.state = kept.tally
+    random.state = kept.random
+    states.forEach((state, i) => {
+      putBack(state, kept.callbacks[i])
+    })
+    const { epoch, step, ended, history } = kept
+    return { first, epoch, step, ended, history: [...history], tally, random, callbacks, setting, before: 'of the checkpoint' }
+  }
+
+  /** The error of a training that has gone wrong. The optimizer may know what the weights have: the next fit starts afresh. */
+  private lost(what: string, rate?: number): DunlinError {
+    const { fitting: fit } = this
+    const place = fit ? ` in epoch ${fit.epoch}, step ${fit.step}` : ''
+    const speed = rate === undefined ? '' : ` (learning rate ${rate.toPrecision(3)})`
+    this.session = undefined
+    this.fitting = undefined
+    this.steps = 0
+    return new DunlinError(
+      `Training diverged${place}${speed}: ${what}. Use a smaller learning rate. The model has the weights ${fit?.before ?? 'of the last epoch'}.`,
+    )
+  }
+
+  /** What a checkpoint must agree with. */
+  private setting(): Setting {
+    const { batch, accumulate, seed, optimizer, metrics, augment, frozen, classWeights } = this.options
+    const { loss } = this.objective
+    return {
+      layers: describe(this.model.nodes),
+      loss: `${loss.op} ${JSON.stringify(loss.attrs)}`,
+      metrics: metrics.map((make) => make().name),
+      optimizer: optimizer.settings,
+      ...{ batch, accumulate, seed, augmentations: augment.length, classWeights: classWeights ?? [] },
+      frozen: this.model.params.map(({ name }) => name).filter(frozen),
     }
   }
 
-  private results(
-    session: Session,
-    y: Int32Array,
-    order: Uint32Array,
-    at: number,
-    count: number,
-  ): { loss: number; right: number } {
-    const [loss, logits] = session.plan.outputs
-    const values = session.view(logits)
-    const classes = size(logits.shape)
-    let right = 0
-    for (let i = 0; i < count; i++) if (argmax(values, i * classes, classes) === y[order[at + i]]) right++
-    return { loss: session.view(loss)[0], right }
-  }
-
-  /** Weights between the model's arrays and the session's memory. */
-  private pairs(session: Session): { region: Region; data: Float32Array }[] {
+  /** The model's parameters, and their places in the session's memory. */
+  private pairs(session: Session): { from: TypedArray; param: Param }[] {
     const regions = new Map(session.plan.constants.map((c) => [c.name, c]))
-    return this.model.nodes.filter(isParam).flatMap((p) => {
-      const region = regions.get(p.name)
-      return region ? [{ region, data: p.data as Float32Array }] : []
+    return this.model.params.flatMap((param) => {
+      const region = regions.get(param.name)
+      return region ? [{ from: session.view(region), param }] : []
     })
   }
 
-  private upload(session: Session): void {
-    for (const { region, data } of this.pairs(session)) session.view(region).set(data)
-  }
-
-  private download(session: Session): void {
-    for (const { region, data } of this.pairs(session)) data.set(session.view(region))
+  /** Copies the weights into the model; or if some are not finite, copies nothing and gives their name. */
+  private download(session: Session): string | undefined {
+    const pairs = this.pairs(session)
+    const bad = pairs.find(({ from }) => !allFinite(from))
+    if (bad) return bad.param.name
+    for (const { from, param } of pairs) param.data.set(from)
     this.model.changed()
   }
+}
 
-  private checkData(data: Dataset, what: string): void {
-    const [{ shape, name }] = this.model.inputs
-    const classes = size(this.logits.shape)
-    if (String(data.shape) !== String(shape)) {
-      throw new DunlinError(
-        `${what}: samples have shape [${data.shape}], input "${name}" of model "${this.model.name}" wants [${shape}].`,
-      )
-    }
-    if (data.classes > classes) {
-      throw new DunlinError(
-        `${what}: it has ${data.classes} classes, model "${this.model.name}" has ${classes} outputs. Give the last layer ${data.classes} units.`,
-      )
-    }
+const plain = ({ tally, random, callbacks, before: _, ...others }: Fit): KeptFit => {
+  return { ...others, tally: tally.state, random: random.state, callbacks: statesOf(callbacks) }
+}
+
+/** What the callbacks know, of those that remember. */
+const statesOf = (callbacks: readonly Callback[]): object[] => callbacks.flatMap(({ state }) => state ?? [])
+
+/** Lets the event loop in when it is due. */
+class Pause {
+  private last = performance.now()
+
+  due(): boolean {
+    return performance.now() - this.last > YIELD_AFTER
+  }
+
+  async take(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve))
+    this.last = performance.now()
   }
 }

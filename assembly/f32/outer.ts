@@ -1,0 +1,164 @@
+// Sums of outer products: tiles of 4 rows by 8 (or 4) columns of y stay in registers while all positions go by. The gradient of a
+// convolution with respect to its weights is one, over pixels; in Winograd's domain, over tiles.
+
+import { madd } from './tile'
+
+/**
+ * y[o][0..n) += sum over positions of dy[position][o] * x[position][0..n), o < m. Positions are `rows` of `cols`, xStep and dyStep bytes
+ * apart in a row; rows of x are lineBytes apart, those of dy follow one another.
+ *
+ * x   n elements at each position: up to 3 more are read
+ * dy  m elements at each position: up to 3 more are read
+ * y   rows k elements apart
+ */
+// @ts-ignore: decorator
+@inline
+export function outer(
+  x: usize, dy: usize, y: usize, m: i32, n: i32, k: i32, rows: i32, cols: i32, lineBytes: usize, xStep: usize, dyStep: usize,
+): void {
+  for (let o = 0; o < m; o += 4) {
+    const left = min(4, m - o)
+    for (let q = 0; q < n; ) {
+      const to = y + ((o * k + q) << 2)
+      const from = x + (q << 2)
+      const g = dy + (o << 2)
+      const rest = n - q
+      if (ASC_FEATURE_SIMD) {
+        if (rest > 4) outer4x8(from, g, to, k, left, min(8, rest), rows, cols, lineBytes, xStep, dyStep)
+        else outer4x4(from, g, to, k, left, rest, rows, cols, lineBytes, xStep, dyStep)
+        q += rest > 4 ? 8 : 4
+      } else {
+        outer4x1(from, g, to, k, left, rows, cols, lineBytes, xStep, dyStep)
+        q++
+      }
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function addLanes(y: usize, v: v128, width: i32): void {
+  if (width >= 4) v128.store(y, f32x4.add(v128.load(y), v))
+  else {
+    store<f32>(y, load<f32>(y) + f32x4.extract_lane(v, 0))
+    if (width > 1) store<f32>(y, load<f32>(y, 4) + f32x4.extract_lane(v, 1), 4)
+    if (width > 2) store<f32>(y, load<f32>(y, 8) + f32x4.extract_lane(v, 2), 8)
+  }
+}
+
+/** y[i][0..width) += sum over pixels of dy[pixel][i] * x[pixel][0..width), i < left (1..4), rows of y k apart. */
+// @ts-ignore: decorator
+@inline
+function outer4x8(
+  x: usize, dy: usize, y: usize, k: i32, left: i32, width: i32,
+  oh: i32, ow: i32, lineBytes: usize, xStep: usize, dyStep: usize,
+): void {
+  let v00 = f32x4.splat(0)
+  let v01 = v00
+  let v10 = v00
+  let v11 = v00
+  let v20 = v00
+  let v21 = v00
+  let v30 = v00
+  let v31 = v00
+  let g = dy
+  for (let r = 0; r < oh; r++) {
+    let p = x
+    for (let q = ow; q > 0; q--) {
+      const x0 = v128.load(p)
+      const x1 = v128.load(p, 16)
+      const g0 = v128.load32_splat(g)
+      v00 = madd(g0, x0, v00)
+      v01 = madd(g0, x1, v01)
+      const g1 = v128.load32_splat(g, 4)
+      v10 = madd(g1, x0, v10)
+      v11 = madd(g1, x1, v11)
+      const g2 = v128.load32_splat(g, 8)
+      v20 = madd(g2, x0, v20)
+      v21 = madd(g2, x1, v21)
+      const g3 = v128.load32_splat(g, 12)
+      v30 = madd(g3, x0, v30)
+      v31 = madd(g3, x1, v31)
+      p += xStep
+      g += dyStep
+    }
+    x += lineBytes
+  }
+  addLanes(y, v00, 4)
+  addLanes(y + 16, v01, width - 4)
+  if (left > 1) {
+    y += k << 2
+    addLanes(y, v10, 4)
+    addLanes(y + 16, v11, width - 4)
+  }
+  if (left > 2) {
+    y += k << 2
+    addLanes(y, v20, 4)
+    addLanes(y + 16, v21, width - 4)
+  }
+  if (left > 3) {
+    y += k << 2
+    addLanes(y, v30, 4)
+    addLanes(y + 16, v31, width - 4)
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function outer4x4(
+  x: usize, dy: usize, y: usize, k: i32, left: i32, width: i32,
+  oh: i32, ow: i32, lineBytes: usize, xStep: usize, dyStep: usize,
+): void {
+  let v0 = f32x4.splat(0)
+  let v1 = v0
+  let v2 = v0
+  let v3 = v0
+  let g = dy
+  for (let r = 0; r < oh; r++) {
+    let p = x
+    for (let q = ow; q > 0; q--) {
+      const x0 = v128.load(p)
+      v0 = madd(v128.load32_splat(g), x0, v0)
+      v1 = madd(v128.load32_splat(g, 4), x0, v1)
+      v2 = madd(v128.load32_splat(g, 8), x0, v2)
+      v3 = madd(v128.load32_splat(g, 12), x0, v3)
+      p += xStep
+      g += dyStep
+    }
+    x += lineBytes
+  }
+  addLanes(y, v0, width)
+  if (left > 1) addLanes(y + (k << 2), v1, width)
+  if (left > 2) addLanes(y + (k << 3), v2, width)
+  if (left > 3) addLanes(y + (k * 12), v3, width)
+}
+
+// @ts-ignore: decorator
+@inline
+function outer4x1(
+  x: usize, dy: usize, y: usize, k: i32, left: i32,
+  oh: i32, ow: i32, lineBytes: usize, xStep: usize, dyStep: usize,
+): void {
+  let v0: f32 = 0
+  let v1: f32 = 0
+  let v2: f32 = 0
+  let v3: f32 = 0
+  let g = dy
+  for (let r = 0; r < oh; r++) {
+    let p = x
+    for (let q = ow; q > 0; q--) {
+      const x0 = load<f32>(p)
+      v0 += load<f32>(g) * x0
+      v1 += load<f32>(g, 4) * x0
+      v2 += load<f32>(g, 8) * x0
+      v3 += load<f32>(g, 12) * x0
+      p += xStep
+      g += dyStep
+    }
+    x += lineBytes
+  }
+  store<f32>(y, load<f32>(y) + v0)
+  if (left > 1) store<f32>(y + (k << 2), load<f32>(y + (k << 2)) + v1)
+  if (left > 2) store<f32>(y + (k << 3), load<f32>(y + (k << 3)) + v2)
+  if (left > 3) store<f32>(y + (k * 12), load<f32>(y + (k * 12)) + v3)
+}
