@@ -100,7 +100,7 @@ async function everything(d: Dunlin, options: Options) {
     int8: Array.from(await int8.predict(x, options)),
     module: samples.flatMap((sample) => Array.from(module.predict(sample))),
     wasm: Array.from(wasm),
-    info: (await d.Session.create(trainer.plan(), options)).info() as { build: string; threads?: number },
+    info: (await d.Session.create(trainer.plan(), options)).info(),
   }
 }
 
@@ -115,9 +115,6 @@ async function responsive(d: Dunlin, options: Options) {
   clearInterval(timer)
   return ticks
 }
-
-// Until a session has threads.
-const threads = 'threads' in (await dunlin.Session.create(dunlin.tinyCnn({ shape: [4, 4, 1], classes: 2 }).plan())).info()
 
 describe(`in ${executable ?? 'a browser'}`, () => {
   it.each([
@@ -149,7 +146,7 @@ describe(`in ${executable ?? 'a browser'}`, () => {
     expect(result).toBeGreaterThanOrEqual(3)
   })
 
-  describe.skipIf(!threads)('threads', () => {
+  describe('threads', () => {
     it.each(['scalar', 'simd'] as const)('two give the bits of one in an isolated page, %s', async (build) => {
       const { result, isolated, said } = await inPage('isolated', everything, { build, threads: 2 })
       const here = await everything(dunlin, { build, threads: 1 })
