@@ -59,11 +59,11 @@ function winogradDw(e: Emit, tile: 2 | 4, g: Images, x: Buffer, dy: Buffer, dw: 
 
 /** dx += the gradient by x. */
 export function convolveDx(e: Emit, name: string, g: Images, dy: Buffer, w: Weights, dx: Buffer): void {
-  const tile = winogradTile(e, 'f32', g)
+  // With stride 1, a convolution of dy: the filter turned by 180 degrees, channels exchanged, the padding seen from the other side.
+  const { ih, iw, ic, oh, ow, oc, pt, pl } = g
+  const back = { ...g, ih: oh, iw: ow, ic: oc, oh: ih, ow: iw, oc: ic, pt: 2 - pt, pl: 2 - pl }
+  const tile = winogradTile(e, 'f32', back)
   if (tile) {
-    // A convolution of dy: the filter turned by 180 degrees, channels exchanged, the padding seen from the other side.
-    const { ih, iw, ic, oh, ow, oc, pt, pl } = g
-    const back = { ...g, ih: oh, iw: ow, ic: oc, oh: ih, ow: iw, oc: ic, pt: 2 - pt, pl: 2 - pl }
     winograd(e, name, tile, dy, w, [8 * ic, 1, 9 * ic, -3 * ic, -ic], 0, dx, back, CLAMPS.none, 1)
     return
   }
