@@ -168,6 +168,9 @@ async function measureModule(
   return { variant: 'module', accuracy: right / test.count, bytes: wasm.length, ramBytes: module.ramBytes, microseconds }
 }
 
+/** Milliseconds that a kernel may take until the engine has its best code for it. */
+const WARM_UP = 250
+
 /** Microseconds of one call: the median of rounds of many, after a warm-up that lets the engine compile. */
 function timed(run: () => void): number {
   const round = (count: number) => {
@@ -175,6 +178,8 @@ function timed(run: () => void): number {
     for (let i = 0; i < count; i++) run()
     return ((performance.now() - began) * 1000) / count
   }
+  const warm = performance.now() + WARM_UP
+  while (performance.now() < warm) run()
   const count = Math.max(1, Math.min(1000, Math.round(20_000 / round(50))))
   const rounds = Array.from({ length: 11 }, () => round(count)).sort((a, b) => a - b)
   return rounds[5]
