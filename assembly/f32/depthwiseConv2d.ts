@@ -21,6 +21,9 @@ export function depthwiseConv2d_f32(
 ): void {
   const m = oc / ic
   const taps = kh * kw
+  // From a tap to the one below it, in x and in w.
+  const rowBytes = (dh * iw * ic) << 2
+  const tapBytes = (flip ? -kw * oc : kw * oc) << 2
   // Sums run down the columns of the window, in every way through this kernel.
   // The nine weights of four channels stay in registers along a row. Rows above and below the image are a row of zeros; the
   // columns whose window leaves the image, and the last channels, take the general way.
@@ -62,6 +65,37 @@ export function depthwiseConv2d_f32(
         let o = ox >= first && ox < end ? vectors : 0
         if (ASC_FEATURE_SIMD) {
           if (m == 1) {
+            // Sixteen channels at a time, so that finding the taps costs little.
+            for (; o + 16 <= oc; o += 16) {
+              const b = bias + (o << 2)
+              let v0 = bias ? v128.load(b) : f32x4.splat(0)
+              let v1 = bias ? v128.load(b, 16) : v0
+              let v2 = bias ? v128.load(b, 32) : v0
+              let v3 = bias ? v128.load(b, 48) : v0
+              for (let s = s0; s < s1; s++) {
+                let p = x + ((((y0 + r0 * dh) * iw + x0 + s * dw) * ic + o) << 2)
+                let q = w + (((flip ? taps - 1 - r0 * kw - s : r0 * kw + s) * oc + o) << 2)
+                for (let r = r0; r < r1; r++) {
+                  v0 = madd(v128.load(p), v128.load(q), v0)
+                  v1 = madd(v128.load(p, 16), v128.load(q, 16), v1)
+                  v2 = madd(v128.load(p, 32), v128.load(q, 32), v2)
+                  v3 = madd(v128.load(p, 48), v128.load(q, 48), v3)
+                  p += rowBytes
+                  q += tapBytes
+                }
+              }
+              const l = f32x4.splat(lo)
+              const h = f32x4.splat(hi)
+              const to = y + ((ox * oc + o) << 2)
+              v0 = clamp4(v0, l, h)
+              v1 = clamp4(v1, l, h)
+              v2 = clamp4(v2, l, h)
+              v3 = clamp4(v3, l, h)
+              v128.store(to, add ? f32x4.add(v128.load(to), v0) : v0)
+              v128.store(to, add ? f32x4.add(v128.load(to, 16), v1) : v1, 16)
+              v128.store(to, add ? f32x4.add(v128.load(to, 32), v2) : v2, 32)
+              v128.store(to, add ? f32x4.add(v128.load(to, 48), v3) : v3, 48)
+            }
             for (; o + 4 <= oc; o += 4) {
               let v = bias ? v128.load(bias + (o << 2)) : f32x4.splat(0)
               for (let s = s0; s < s1; s++) {
