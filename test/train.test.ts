@@ -62,12 +62,12 @@ function judge(logits: ArrayLike<number>, { y, count, classes }: Dataset) {
 }
 
 describe('the digits', () => {
-  it('are learned to 96 % of the held-out ones', async () => {
+  it('are learned to 97 % of the held-out ones', async () => {
     const model = digitsCnn()
     const trainer = new Trainer(model, { optimizer: adam({ lr: 1e-2 }), schedule: oneCycle(), augment: [shift(1)] })
     const history = await trainer.fit(train, { epochs: 30 })
     expect(history.length).toBe(30)
-    expect((await model.evaluate(test)).accuracy).toBeGreaterThanOrEqual(0.96)
+    expect((await model.evaluate(test)).accuracy).toBeGreaterThanOrEqual(0.97)
     expect(history[29].loss).toBeLessThan(history[0].loss / 4)
   })
 })
