@@ -150,6 +150,19 @@ describe.each(builds)('$name', (build) => {
   })
 })
 
+it.each(builds)('computes groups, each by itself: $name', (build) => {
+  const random = new Random(5)
+  const node = conv2d({ filters: 18, kernel: 3, groups: 2, padding: 'same' })(input([8, 8, 16]))
+  const inputs = [floats(random, 2 * 8 * 8 * 16), floats(random, 18 * 9 * 8), floats(random, 18)]
+  const plan = new Model(node).plan(2)
+  expect(plan.calls.filter((c) => c.kernel === 'conv2d_f32_winograd')).toHaveLength(2)
+  const filters = Float64Array.from({ length: 18 }, (_, o) => {
+    return inputs[1].subarray(o * 72, (o + 1) * 72).reduce((sum, v) => sum + Math.abs(v), 1)
+  })
+  const { y } = runNode(build, node, { batch: 2, inputs })
+  expectNear(y, evaluate(node, inputs), bound(4, inputs[0], filters), `${build.name} seed 5`)
+})
+
 /** dx of a 3x3 convolution of stride 1, by its definition. */
 function gradient(node: Node, [, w]: readonly Numbers[], dy: Numbers, batch: number): Float64Array {
   const [ih, iw, ic] = node.inputs[0].shape
