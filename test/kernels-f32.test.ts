@@ -235,7 +235,8 @@ describe.each(builds)('$name', (build) => {
     it('accumulate_f32', () =>
       each(21, (n, random, what) => {
         const [x, y] = [floats(random, n), floats(random, n)]
-        expect(run(build, 'accumulate_f32', [in_(x), inout(y), n]), what).toEqual([f32(n, (i) => y[i] + x[i])])
+        expect(run(build, 'accumulate_f32', [in_(x), inout(y), n, 1]), what).toEqual([f32(n, (i) => y[i] + x[i])])
+        expect(run(build, 'accumulate_f32', [in_(x), out('f32', n), n, 0]), what).toEqual([x])
       }))
     it('add_f32', () =>
       each(22, (n, random, what) => {

@@ -262,7 +262,7 @@ describe('a network with fan-out', () => {
   it.each(builds)('$name: loss and all gradients are those of the float64 network', async ({ name }) => {
     // The update of this plan keeps the parameters and copies their gradients out.
     const update: Update = (e, params) => {
-      for (const { g, n, state } of params) e.call('accumulate_f32', g, state('g'), n)
+      for (const { g, n, state } of params) e.call('accumulate_f32', g, state('g'), n, 0)
     }
     const plan = planTraining(loss, [logits], { batch, update, hyperLength: 1 })
     const session = await Session.create(plan, { build: name as BuildName })

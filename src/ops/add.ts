@@ -67,10 +67,9 @@ export const addOp: Op<{ activation?: Activation }> = {
     const dy = e.grad(node)
     if (!dy) return
     undoActivation(e, node, dy)
-    for (const x of node.inputs) {
-      const dx = e.grad(x)
-      if (dx) accumulate(e, dy, dx)
-    }
+    const [a, b] = node.inputs
+    spread(e, dy, b)
+    if (!e.pass(node, a)) spread(e, dy, a)
   },
   int8: {
     quant: 'calibrated',
@@ -86,6 +85,12 @@ export const addOp: Op<{ activation?: Activation }> = {
   },
 }
 
+/** dx += dy. */
+function spread(e: Emit, dy: Buffer, x: Node): void {
+  const sink = e.sink(x)
+  if (sink) accumulate(e, dy, sink.dx, sink.add)
+}
+
 export const subOp: Op = {
   shape: sameShape,
   forward(e, node) {
@@ -95,9 +100,10 @@ export const subOp: Op = {
   backward(e, node) {
     const dy = e.grad(node)
     if (!dy) return
-    const [da, db] = node.inputs.map((x) => e.grad(x))
-    if (da) accumulate(e, dy, da)
+    const [a, b] = node.inputs
+    const db = e.grad(b)
     if (db) elementwise(e, dy.length, (from, n) => e.call('sub_f32', e.at(db, from), e.at(dy, from), e.at(db, from), n))
+    if (!e.pass(node, a)) spread(e, dy, a)
   },
 }
 
