@@ -3,6 +3,11 @@
 
 import { tile1x8, tile4x8 } from './tile'
 
+/** Bytes of A that are multiplied with all of B before the next. */
+// @ts-ignore: decorator
+@inline
+const BLOCK = 262144
+
 /**
  * Packs B into panels of 8 columns: y = for each panel 8 biases, then k rows of 8 weights; columns past n are zero.
  *
@@ -96,7 +101,13 @@ function turn(x: usize, step: usize, y: usize): void {
 export function gemm_f32(
   a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, am: i32, ak: i32, ldc: i32, lo: f32, hi: f32, add: i32,
 ): void {
-  gemm(a, b, c, m, n, k, am << 2, ak << 2, ldc << 2, lo, hi, add != 0, false)
+  // Rows of a that are worked off before the next ones: all panels of b pass by while they are in the second-level cache.
+  const block = max(64, (BLOCK / (k << 2)) & -4)
+  for (let i = 0; i < m; i += block) {
+    gemm(a, b, c, min(block, m - i), n, k, am << 2, ak << 2, ldc << 2, lo, hi, add != 0, false)
+    a += (block * am) << 2
+    c += (block * ldc) << 2
+  }
 }
 
 /** The same with strides in bytes, for kernels that contain a matrix product. */
