@@ -99,7 +99,8 @@ export function tile4x8(
         let p1 = a1 + at
         let p2 = a2 + at
         let p3 = a3 + at
-        let q = chunk
+        // A phase of a strided convolution's gradient may see no tap.
+        let q = rows > 0 && cols > 0 ? chunk : 0
         // Two steps at once are fewer instructions, which counts where another thread shares the core. Engines old enough to lack relaxed
         // SIMD spill here (npm run bench).
         if (ASC_FEATURE_RELAXED_SIMD && step == 4) {
