@@ -103,10 +103,18 @@ function convolution(c: Case): Runner {
   return { node, inputs, layout: { w: channelsLast(filters) } }
 }
 
-function pool(c: Case, make: typeof maxPool2d): Runner {
-  const { kernel, stride, pad } = c.attrs as { kernel: Pair | 'global'; stride: Pair; pad: number }
+function pool(c: Case, make: typeof avgPool2d): Runner {
+  const { kernel, stride, pad, count_include_pad } = c.attrs as PoolAttrs
   const x = input(shapeOf(c, 'x').slice(1))
-  return { node: kernel === 'global' ? globalAvgPool2d()(x) : make({ kernel, strides: stride, padding: pad })(x), inputs: ['x'] }
+  const options = { strides: stride, padding: pad, countPadding: count_include_pad }
+  return { node: kernel === 'global' ? globalAvgPool2d()(x) : make({ kernel, ...options })(x), inputs: ['x'] }
+}
+
+interface PoolAttrs {
+  kernel: Pair | 'global'
+  stride: Pair
+  pad: number
+  count_include_pad?: boolean
 }
 
 const ACTIVATIONS = {
@@ -188,8 +196,7 @@ const RUNNERS: Record<string, (c: Case) => Runner | undefined> = {
 
   maxpool2d: (c) => pool(c, maxPool2d),
 
-  // Padding never counts in our mean.
-  avgpool2d: (c) => (c.attrs.pad && c.attrs.count_include_pad ? undefined : pool(c, avgPool2d)),
+  avgpool2d: (c) => pool(c, avgPool2d),
 
   dense(c) {
     const [units, inputs] = shapeOf(c, 'w')

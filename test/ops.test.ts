@@ -109,7 +109,8 @@ function expectedOf({ node, batch, given = {}, range = 2, training }: Sample, se
   return { seed, inputs, dy, before, value, valueBound: magnitude.map((m, j) => (terms[j] + c) * EPSILON * m), grads }
 }
 
-const seeds = new Map(OP_NAMES.flatMap((op) => samples[op]).map((sample, i) => [sample, i + 1]))
+/** By the place in its op's list: samples of another op change none. */
+const seeds = new Map(OP_NAMES.flatMap((op) => samples[op].map((sample, i) => [sample, i + 1] as const)))
 const known = new Map<Sample, Expected>()
 
 /** Computed once for all builds. */

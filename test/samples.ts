@@ -369,7 +369,11 @@ export const samples: Record<OpName, Sample[]> = {
       range: 5,
     }
   }),
-  avgPool2d: [...windows.map(layer(avgPool2d)), layer(globalAvgPool2d)([[3, 4, 6], {}, 3])],
+  avgPool2d: [
+    ...windows.map(layer(avgPool2d)),
+    ...windows.map(([shape, options, batch]) => layer(avgPool2d)([shape, { ...options, countPadding: true }, batch])),
+    layer(globalAvgPool2d)([[3, 4, 6], {}, 3]),
+  ],
   batchNorm: (
     [
       [[1], {}, 2],

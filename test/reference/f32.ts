@@ -5,6 +5,7 @@
 import { type Node, type Shape, size } from '../../src/graph/node'
 import type { OpName } from '../../src/ops'
 import type { Activation } from '../../src/ops/op'
+import type { AvgPoolAttrs } from '../../src/ops/pool2d'
 import type { RecurrentAttrs } from '../../src/ops/recurrent'
 import type { WindowAttrs } from '../../src/ops/window'
 
@@ -17,7 +18,11 @@ export const EPSILON = 2 ** -24
 export const reference: Record<OpName, Definition> = {
   add: (node: Node<Fused>, a, b) => Float64Array.from(a, (v, i) => activate(v + b[i], node.attrs.activation)),
 
-  avgPool2d: (node: Node<WindowAttrs>, x) => pool(node, x, (window) => window.reduce((sum, v) => sum + v, 0) / window.length),
+  avgPool2d(node: Node<AvgPoolAttrs>, x) {
+    const { countPadding, kernel } = node.attrs
+    const count = (window: number[]) => (countPadding ? kernel[0] * kernel[1] : window.length)
+    return pool(node, x, (window) => window.reduce((sum, v) => sum + v, 0) / count(window))
+  },
 
   batchNorm(node: Node<Normalized>, x, gamma, beta, mean, variance) {
     const c = gamma.length
