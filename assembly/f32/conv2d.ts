@@ -62,7 +62,7 @@ function convolve(
       const at = <usize>(j << 2)
       const width = min(8, oc - j)
       if (c1 == c0) tile1x8(a0, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, width, lo, hi, add, false)
-      else tile4x8(a0, a1, a2, a3, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, c1 + at, c2 + at, c3 + at, width, lo, hi, add, false)
+      else tile4x8(a0, a1, a2, a3, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, c1 + at, c2 + at, c3 + at, width, lo, hi, add, false, false)
       w += panel
     }
   }

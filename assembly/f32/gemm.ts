@@ -104,7 +104,9 @@ export function gemm_f32(
   // Rows of a that are worked off before the next ones: all panels of b pass by while they are in the second-level cache.
   const block = max(64, (BLOCK / (k << 2)) & -4)
   for (let i = 0; i < m; i += block) {
-    gemm(a, b, c, min(block, m - i), n, k, am << 2, ak << 2, ldc << 2, lo, hi, add != 0, false)
+    const rows = min(block, m - i)
+    if (am == 1) gemm(a, b, c, rows, n, k, 4, ak << 2, ldc << 2, lo, hi, add != 0, false, true)
+    else gemm(a, b, c, rows, n, k, am << 2, ak << 2, ldc << 2, lo, hi, add != 0, false, false)
     a += (block * am) << 2
     c += (block * ldc) << 2
   }
@@ -115,6 +117,7 @@ export function gemm_f32(
 @inline
 export function gemm(
   a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, rowBytes: usize, step: usize, cBytes: usize, lo: f32, hi: f32, add: bool, plain: bool,
+  beside: bool,
 ): void {
   for (let j = 0; j < n; j += 8) {
     const width = min(8, n - j)
@@ -130,7 +133,9 @@ export function gemm(
         const y2 = left > 2 ? y + 2 * cBytes : y + cBytes
         const p3 = left > 3 ? p + 3 * rowBytes : p2
         const y3 = left > 3 ? y + 3 * cBytes : y2
-        tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, plain)
+        if (beside && left > 3) {
+          tile4x8(p, p, p, p, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, plain, true)
+        } else tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, plain, false)
         p += 4 * rowBytes
         y += 4 * cBytes
       }

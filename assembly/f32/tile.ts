@@ -68,6 +68,7 @@ function store8(c: usize, v0: v128, v1: v128, width: i32, lo: v128, hi: v128, ad
 /**
  * c[i][0..width) = clamp(bias + sum over k of a[i][k] * b[k][0..width)), i = 0..3; with `add`, added to c.
  * `plain`, a constant where the tile is used, leaves out the clamp.
+ * `beside`, a constant too: the four rows lie side by side, as those of a transposed matrix, so that one address serves all.
  * Rows may be aliased: with a3 = a2 and c3 = c2 the same row is computed twice, which is how a tail in m ends.
  */
 // @ts-ignore: decorator
@@ -77,7 +78,7 @@ export function tile4x8(
   rows: i32, rowStep: usize, cols: i32, colStep: usize, chunk: i32,
   b: usize,
   c0: usize, c1: usize, c2: usize, c3: usize,
-  width: i32, lo: f32, hi: f32, add: bool, plain: bool,
+  width: i32, lo: f32, hi: f32, add: bool, plain: bool, beside: bool,
 ): void {
   if (ASC_FEATURE_SIMD) {
     let v00 = v128.load(b)
@@ -103,7 +104,7 @@ export function tile4x8(
         let q = rows > 0 && cols > 0 ? chunk : 0
         // Two steps at once are fewer instructions, which counts where another thread shares the core. Engines old enough to lack relaxed
         // SIMD spill here (npm run bench).
-        if (ASC_FEATURE_RELAXED_SIMD && step == 4) {
+        if (ASC_FEATURE_RELAXED_SIMD && !beside && step == 4) {
           for (; q > 1; q -= 2) {
             const b0 = v128.load(p)
             const b1 = v128.load(p, 16)
@@ -146,13 +147,13 @@ export function tile4x8(
           const x0 = v128.load32_splat(p0)
           v00 = madd(x0, b0, v00)
           v01 = madd(x0, b1, v01)
-          const x1 = v128.load32_splat(p1)
+          const x1 = beside ? v128.load32_splat(p0, 4) : v128.load32_splat(p1)
           v10 = madd(x1, b0, v10)
           v11 = madd(x1, b1, v11)
-          const x2 = v128.load32_splat(p2)
+          const x2 = beside ? v128.load32_splat(p0, 8) : v128.load32_splat(p2)
           v20 = madd(x2, b0, v20)
           v21 = madd(x2, b1, v21)
-          const x3 = v128.load32_splat(p3)
+          const x3 = beside ? v128.load32_splat(p0, 12) : v128.load32_splat(p3)
           v30 = madd(x3, b0, v30)
           v31 = madd(x3, b1, v31)
           p += 32

@@ -293,7 +293,7 @@ function winograd<T>(
         }
       }
       for (let p = 0; p < t * t; p++) {
-        gemm(v + p * vPosition, u + p * uPosition, m + p * mPosition, count, oc, ic, vRow, 4, mRow, -Infinity, Infinity, false, true)
+        gemm(v + p * vPosition, u + p * uPosition, m + p * mPosition, count, oc, ic, vRow, 4, mRow, -Infinity, Infinity, false, true, false)
       }
       for (let q = 0; q < count; q++) {
         const tile = (first + q) % tiles

@@ -139,7 +139,7 @@ function gradient<T>(
         }
       }
       for (let p = 0; p < t * t; p++) {
-        gemm(v + p * vPosition, u + p * uPosition, m + p * mPosition, count, ic, oc, vRow, 4, mRow, -Infinity, Infinity, false, true)
+        gemm(v + p * vPosition, u + p * uPosition, m + p * mPosition, count, ic, oc, vRow, 4, mRow, -Infinity, Infinity, false, true, false)
       }
       for (let q = 0; q < count; q++) {
         const tile = (first + q) % tiles
