@@ -70,10 +70,10 @@ export class Far {}
 
 // @ts-ignore: decorator
 @inline
-export const COLUMN = offsetof<Column>()
+export const COLUMN: i32 = offsetof<Column>()
 // @ts-ignore: decorator
 @inline
-export const ROW = offsetof<Row>()
+export const ROW: i32 = offsetof<Row>()
 
 /**
  * Bytes between the positions' matrices: without them, positions would lie a power of two apart and share a few sets of the first-level
