@@ -4,9 +4,22 @@ export { fold } from './compress/fold'
 export { fuse } from './compress/fuse'
 export { prune } from './compress/prune'
 export { quantize } from './compress/quantize'
-export { type Augmentation, shift } from './data/augment'
+export {
+  type Augmentation,
+  brightness,
+  contrast,
+  crop,
+  cutout,
+  flip,
+  noise,
+  padCrop,
+  rotate,
+  shift,
+  timeShift,
+  zoom,
+} from './data/augment'
 export { csvDataset, parseCsv } from './data/csv'
-export { type Dataset, makeDataset, type Samples, split, statistics, subset } from './data/dataset'
+export { type Dataset, makeDataset, oneHot, type Samples, split, statistics, subset } from './data/dataset'
 export { type Idx, idxDataset, parseIdx } from './data/idx'
 export {
   type BuiltModule,
