@@ -25,9 +25,9 @@ export function copier(): (sample: Float32Array) => Float32Array {
   }
 }
 
-/** into[at ...] = source[from ...], `count` values. */
-export function copyRun(source: Float32Array, from: number, into: Float32Array, at: number, count: number): void {
-  for (const end = at + count; at < end; at++, from++) into[at] = source[from]
+/** Value i becomes the old value i + by, where there is one; others stay. */
+export function move(sample: Float32Array, by: number): void {
+  sample.copyWithin(Math.max(0, -by), Math.max(0, by), sample.length - Math.max(0, -by))
 }
 
 export function expectImage(name: string, sample: Float32Array, shape: Shape): void {

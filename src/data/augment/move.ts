@@ -2,7 +2,7 @@
 
 import { DunlinError } from '../../graph/error'
 import type { Random } from '../../graph/random'
-import { type Augmentation, copier, copyRun, expectFill, expectImage, expectPixels, type Fill } from './augmentation'
+import { type Augmentation, copier, expectFill, expectImage, expectPixels, type Fill, move } from './augmentation'
 
 /**
  * Mirrors an image [height, width, channels] left to right for every other sample, by chance; with `vertical` also top to bottom,
@@ -43,12 +43,6 @@ export function padCrop(pixels: number, options: { fill?: Fill | 'reflect' } = {
   expectPixels('padCrop', 'pixels', pixels)
   expectFill('padCrop', fill, ['edge', 'reflect'])
   const copy = copier()
-  // Where a place in the padded image reads from; -1: the value.
-  const sourceOf = (at: number, count: number) => {
-    if (at >= 0 && at < count) return at
-    if (fill === 'edge') return at < 0 ? 0 : count - 1
-    return fill === 'reflect' ? (at < 0 ? -at : 2 * (count - 1) - at) : -1
-  }
   return (sample, shape, random) => {
     expectImage('padCrop', sample, shape)
     const [height, width, channels] = shape
@@ -59,24 +53,35 @@ export function padCrop(pixels: number, options: { fill?: Fill | 'reflect' } = {
     }
     const top = random.integer(2 * pixels + 1) - pixels
     const left = random.integer(2 * pixels + 1) - pixels
-    const source = copy(sample)
-    const border = (x: number, row: number, at: number) => {
-      const column = row < 0 ? -1 : sourceOf(left + x, width)
-      if (column < 0) sample.fill(fill as number, at, at + channels)
-      else copyRun(source, (row * width + column) * channels, sample, at, channels)
-    }
-    // Columns [from, to) read from the image, side by side; the others are few.
+    const source = typeof fill === 'number' ? undefined : copy(sample)
+    move(sample, (top * width + left) * channels)
+    // The move is right for rows and columns that are in the image; what it left in the others is replaced.
     const from = Math.min(width, Math.max(0, -left))
     const to = Math.max(from, Math.min(width, width - left))
     for (let y = 0; y < height; y++) {
-      const row = sourceOf(top + y, height)
+      const inside = top + y >= 0 && top + y < height
       const at = y * width * channels
-      for (let x = 0; x < from; x++) border(x, row, at + x * channels)
-      for (let x = to; x < width; x++) border(x, row, at + x * channels)
-      if (row < 0) sample.fill(fill as number, at + from * channels, at + to * channels)
-      else copyRun(source, (row * width + left + from) * channels, sample, at + from * channels, (to - from) * channels)
+      if (!source) {
+        sample.fill(fill as number, at, at + (inside ? from : width) * channels)
+        sample.fill(fill as number, at + to * channels, at + width * channels)
+        continue
+      }
+      const row = nearest(top + y, height, fill === 'edge') * width
+      for (let x = 0; x < width; x++) {
+        if (inside && x === from) x = to
+        if (x === width) break
+        const column = row + nearest(left + x, width, fill === 'edge')
+        for (let c = 0; c < channels; c++) sample[at + x * channels + c] = source[column * channels + c]
+      }
     }
   }
+}
+
+/** The pixel in [0, count) that stands for one outside: the outermost, or the one mirrored at that. */
+function nearest(at: number, count: number, edge: boolean): number {
+  if (at >= 0 && at < count) return at
+  if (edge) return at < 0 ? 0 : count - 1
+  return at < 0 ? -at : 2 * (count - 1) - at
 }
 
 /**

@@ -1,6 +1,6 @@
 // Augmentation of what has a first axis of time: sound [samples] or [samples, 1], sensors [steps, channels].
 
-import { type Augmentation, copier, copyRun, expectFill, expectPixels, expectSeries, type Fill } from './augmentation'
+import { type Augmentation, copier, expectFill, expectPixels, expectSeries, type Fill, move } from './augmentation'
 
 /**
  * Moves a series [steps, ...] in time by up to `steps`, drawn uniformly from -steps to steps. What comes in from outside is `fill`: a value
@@ -16,20 +16,16 @@ export function timeShift(steps: number, options: { fill?: Fill | 'wrap' } = {})
     const [count] = shape
     const each = sample.length / count
     const later = random.integer(2 * steps + 1) - steps
-    const source = copy(sample)
-    for (let step = 0; step < count; ) {
-      const at = step - later
-      if (at >= 0 && at < count) {
-        // All steps from here to where the series or its source ends.
-        const run = count - Math.max(at, step)
-        copyRun(source, at * each, sample, step * each, run * each)
-        step += run
-        continue
+    const source = typeof fill === 'number' ? undefined : copy(sample)
+    move(sample, -later * each)
+    const [from, to] = later > 0 ? [0, Math.min(later, count)] : [Math.max(0, count + later), count]
+    if (!source) sample.fill(fill as number, from * each, to * each)
+    else {
+      for (let step = from; step < to; step++) {
+        const at = step - later
+        const place = fill === 'wrap' ? at - Math.floor(at / count) * count : at < 0 ? 0 : count - 1
+        for (let c = 0; c < each; c++) sample[step * each + c] = source[place * each + c]
       }
-      const place = fill === 'wrap' ? at - Math.floor(at / count) * count : at < 0 ? 0 : count - 1
-      if (typeof fill === 'number') sample.fill(fill, step * each, (step + 1) * each)
-      else copyRun(source, place * each, sample, step * each, each)
-      step++
     }
   }
 }
