@@ -11,9 +11,10 @@ import { Model } from '../src/model/model'
 import { sequential } from '../src/model/sequential'
 import { conv2d } from '../src/ops/conv2d'
 import { dense } from '../src/ops/dense'
-import { type LogMelOptions, logMel, type MfccAttrs, mfcc } from '../src/ops/logMel'
+import { type LogMelOptions, logMel, mfcc } from '../src/ops/logMel'
 import { melFilters } from '../src/ops/mel'
 import { flatten, reshape } from '../src/ops/reshape'
+import type { MfccAttrs } from '../src/ops/spectrum'
 import { planInference } from '../src/plan/build'
 import { BUILDS, kernelBytes } from '../src/session/kernels'
 import { Session } from '../src/session/session'
@@ -181,7 +182,11 @@ describe('in a model', () => {
   })
 
   it('refuses other inputs and too many coefficients', () => {
-    expect(() => logMel(options)(input([640, 2]))).toThrowErrorMatchingInlineSnapshot(`[DunlinError: logMel: wants samples [n] or [n, 1] of one channel, got shape [640,2].]`)
-    expect(() => mfcc({ ...options, coefficients: 13 })(input([640]))).toThrowErrorMatchingInlineSnapshot(`[DunlinError: mfcc: 12 bands have at most 12 coefficients, got 13.]`)
+    expect(() => logMel(options)(input([640, 2]))).toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: logMel: wants samples [n] or [n, 1] of one channel, got shape [640,2].]`,
+    )
+    expect(() => mfcc({ ...options, coefficients: 13 })(input([640]))).toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: mfcc: 12 bands have at most 12 coefficients, got 13.]`,
+    )
   })
 })

@@ -99,9 +99,9 @@ export function makeDataset(parts: {
 const asFloats = (list: ArrayLike<number>) => (list instanceof Float32Array ? list : Float32Array.from(list))
 
 function checkType(x: unknown, source: string): void {
-  if ([Uint8Array, Int8Array, Int32Array, Float32Array].some((type) => x instanceof type)) return
+  if ([Uint8Array, Int8Array, Int16Array, Int32Array, Float32Array].some((type) => x instanceof type)) return
   const got = (x as object | undefined)?.constructor?.name ?? String(x)
-  const wanted = 'Uint8Array, Int8Array, Int32Array or Float32Array'
+  const wanted = 'Uint8Array, Int8Array, Int16Array, Int32Array or Float32Array'
   throw new DunlinError(`${source}: x is ${got}, wanted ${wanted}. Copy it into one of these.`)
 }
 

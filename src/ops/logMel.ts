@@ -2,34 +2,12 @@
 // same bits, as training did.
 
 import { DunlinError } from '../graph/error'
-import type { Layer, Node } from '../graph/node'
+import type { Layer } from '../graph/node'
 import { multiply, pack, packedLength } from './calls'
-import { cosines, type Filter, type MelBands, melFilters, twiddles, WINDOWS, windowOf } from './mel'
-import {
-  type Buffer,
-  CLAMPS,
-  type Emit,
-  expectCount,
-  expectInputs,
-  expectNumber,
-  makeNode,
-  type Op,
-  type Unshaped,
-  where,
-} from './op'
-
-export interface LogMelAttrs extends MelBands {
-  /** Samples in a frame, and from the beginning of one to that of the next. */
-  frame: number
-  step: number
-  window: keyof typeof WINDOWS
-  periodic: boolean
-  floor: number
-}
-
-export interface MfccAttrs extends LogMelAttrs {
-  coefficients: number
-}
+import { fixedLogMel, fixedMfcc, SAMPLES } from './fixedSpectrum'
+import { cosines, melFilters, WINDOWS } from './mel'
+import { CLAMPS, expectCount, expectInputs, expectNumber, makeNode, type Op, type Unshaped, where } from './op'
+import { framesOf, type LogMelAttrs, type MfccAttrs, macsOf, spectrum } from './spectrum'
 
 export interface LogMelOptions {
   /** Samples in a second. */
@@ -105,12 +83,6 @@ function attrsOf(options: Omit<LogMelOptions, 'name'>): LogMelAttrs {
 const LEAST_FFT = 8
 const LARGEST_FFT = 32768
 
-/** How many frames a node makes of its samples. */
-function framesOf(node: Unshaped<LogMelAttrs>): number {
-  const { frame, step } = node.attrs
-  return 1 + Math.floor((node.inputs[0].shape[0] - frame) / step)
-}
-
 function framesAndBands(node: Unshaped<LogMelAttrs>): [number, number] {
   expectInputs(node, 1, 'x')
   const { sampleRate, frame, step, fftLength, window, periodic, bands, low, high, scale, norm, floor } = node.attrs
@@ -154,71 +126,11 @@ function expectOneOf(node: Unshaped, what: string, value: unknown, list: readonl
   )
 }
 
-/** Multiply-adds of one sound. */
-function macsOf(node: Node<LogMelAttrs>): number {
-  const { fftLength, frame } = node.attrs
-  const weights = melFilters(node.attrs).reduce((sum, f) => sum + f.weights.length, 0)
-  return framesOf(node) * (frame + fftLength * Math.log2(fftLength) + 4 * fftLength + weights)
-}
-
-/** Filters as the kernels take them: first frequency and count of each, and all weights, one filter after another. */
-export function filterTables(filters: readonly Filter[]): { spans: Int32Array; weights: number[] } {
-  return {
-    spans: Int32Array.from(filters.flatMap(({ first, weights }) => [first, weights.length])),
-    weights: filters.flatMap(({ weights }) => weights),
-  }
-}
-
-/**
- * Writes calls for stretches of frames: `part` has x from a sample on, y from a row on, and computes `batch` sounds of `frames` frames. Of
- * several sounds a part is some of them, of one it is some of its frames.
- */
-export function splitFrames(
-  e: Emit,
-  node: Node<LogMelAttrs>,
-  y: Buffer,
-  rowLength: number,
-  part: (x: Buffer, y: Buffer, batch: number, frames: number) => void,
-): void {
-  const [x] = node.inputs
-  const values = e.value(x)
-  const [frames, n] = [framesOf(node), x.shape[0]]
-  const sounds = values.length / n
-  const work = sounds * macsOf(node)
-  if (sounds > 1) {
-    e.split(sounds, work, (from, count) => part(e.at(values, from * n), e.at(y, from * frames * rowLength), count, frames))
-  } else {
-    const { step } = node.attrs
-    e.split(frames, work, (from, count) => part(e.at(values, from * step), e.at(y, from * rowLength), 1, count), 4)
-  }
-}
-
-/** Writes the float mel spectrum of a node's x into y. */
-function spectrum(e: Emit, node: Node<LogMelAttrs>, y: Buffer): void {
-  const { frame, step, fftLength, window, periodic, bands, floor } = node.attrs
-  const { spans, weights } = filterTables(melFilters(node.attrs))
-  const constant = (name: string, data: Float64Array | number[]) => e.constant(`${node.name}/${name}`, Float32Array.from(data))
-  const tables = [
-    constant('window', windowOf(window, frame, periodic)),
-    constant('twiddles', twiddles(fftLength)),
-    e.constant(`${node.name}/spans`, spans),
-    constant(
-      'weights',
-      weights.map((w) => w / 4),
-    ),
-  ] as const
-  const four = e.target === 'session' ? 1 : 0
-  splitFrames(e, node, y, bands, (x, to, batch, frames) => {
-    const scratch = e.scratch((fftLength + 2) * (four ? 4 : 1))
-    const sizes = [batch, node.inputs[0].shape[0], frames, frame, step, fftLength, bands] as const
-    e.call('logMel_f32', x, ...tables, to, scratch, ...sizes, four, floor)
-  })
-}
-
 export const logMelOp: Op<LogMelAttrs> = {
   shape: framesAndBands,
   macs: macsOf,
   forward: (e, node) => spectrum(e, node, e.value(node)),
+  int8: { quant: 'calibrated', reads: SAMPLES, forward: fixedLogMel },
 }
 
 export const mfccOp: Op<MfccAttrs> = {
@@ -244,4 +156,5 @@ export const mfccOp: Op<MfccAttrs> = {
     const sizes = { m: rows, n: coefficients, k: bands, am: bands, ak: 1, ldc: coefficients }
     multiply(e, bandsOf, packed, y, sizes, CLAMPS.none, 0)
   },
+  int8: { quant: 'calibrated', reads: SAMPLES, forward: fixedMfcc },
 }

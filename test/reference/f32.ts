@@ -4,9 +4,9 @@
 
 import { type Node, type Shape, size } from '../../src/graph/node'
 import type { OpName } from '../../src/ops'
-import type { LogMelAttrs, MfccAttrs } from '../../src/ops/logMel'
 import type { Activation } from '../../src/ops/op'
 import type { RecurrentAttrs } from '../../src/ops/recurrent'
+import type { LogMelAttrs, MfccAttrs } from '../../src/ops/spectrum'
 import type { WindowAttrs } from '../../src/ops/window'
 import { dctReference, logMelReference } from './sound'
 

@@ -1,7 +1,7 @@
 // The slow definition of logMel and mfcc: a DFT by its formula, filters in Hz from the published mel scales, in double precision, nothing
-// shared with src.
+// shared with src. And the fixed-point form that assembly/i16/logMel.ts specifies, in integers of any size, with an FFT that calls itself.
 
-import type { LogMelAttrs } from '../../src/ops/logMel'
+import type { LogMelAttrs, MfccAttrs } from '../../src/ops/spectrum'
 
 type Numbers = ArrayLike<number>
 
@@ -41,13 +41,14 @@ export function filterReference({ sampleRate, fftLength, bands, low, high, scale
 
 /** |X_k|^2 for k from 0 to fftLength / 2, of one frame. */
 export function powerReference(frame: Numbers, fftLength: number): number[] {
+  const cosines = Array.from({ length: fftLength }, (_, i) => Math.cos((2 * Math.PI * i) / fftLength))
   return Array.from({ length: fftLength / 2 + 1 }, (_, k) => {
     let [re, im] = [0, 0]
     for (let i = 0; i < frame.length; i++) {
-      // The product is taken modulo a turn while it is an integer.
-      const angle = (2 * Math.PI * ((i * k) % fftLength)) / fftLength
-      re += frame[i] * Math.cos(angle)
-      im -= frame[i] * Math.sin(angle)
+      const at = i * k
+      re += frame[i] * cosines[at % fftLength]
+      // -sin a = cos(a + a quarter of a turn)
+      im += frame[i] * cosines[(at + fftLength / 4) % fftLength]
     }
     return re * re + im * im
   })
@@ -81,5 +82,112 @@ export function dctReference(rows: Numbers, bands: number, coefficients: number)
     let sum = 0
     for (let m = 0; m < bands; m++) sum += rows[row * bands + m] * Math.cos((Math.PI * j * (2 * m + 1)) / (2 * bands))
     return sum * Math.sqrt((j ? 2 : 1) / bands)
+  })
+}
+
+/** v / 2^bits, halves up. */
+const roundShift = (v: bigint, bits: number): bigint => (v + (1n << BigInt(bits)) / 2n) >> BigInt(bits)
+const quantized = (v: number, bits: number): bigint => BigInt(Math.min(32767, Math.round(v * 2 ** bits)))
+
+type Complex = [re: bigint, im: bigint]
+
+/** exp(-2 pi i k / n) in Q30. */
+function turn(k: number, n: number): Complex {
+  const angle = (2 * Math.PI * k) / n
+  return [BigInt(Math.round(Math.cos(angle) * 2 ** 30)), BigInt(Math.round(-Math.sin(angle) * 2 ** 30))]
+}
+
+/** The DFT, each twiddled half rounded to integers. */
+function fixedFft(z: Complex[]): Complex[] {
+  const n = z.length
+  if (n === 1) return z
+  const even = fixedFft(z.filter((_, i) => i % 2 === 0))
+  const odd = fixedFft(z.filter((_, i) => i % 2 === 1)).map(([re, im], k): Complex => {
+    const [c, s] = turn(k, n)
+    return [roundShift(re * c - im * s, 30), roundShift(re * s + im * c, 30)]
+  })
+  const half = (sign: bigint) => even.map(([re, im], k): Complex => [re + sign * odd[k][0], im + sign * odd[k][1]])
+  return [...half(1n), ...half(-1n)]
+}
+
+/** |X_k|^2 / 2^12 for k from 0 to fftLength / 2, in the kernel's units. */
+function fixedPowers(frame: bigint[], fftLength: number): bigint[] {
+  const bits = 15 + Math.log2(fftLength)
+  const x = Array.from({ length: fftLength }, (_, i) => roundShift(frame[i] ?? 0n, bits))
+  const half = fftLength / 2
+  const z = fixedFft(Array.from({ length: half }, (_, i) => [x[2 * i], x[2 * i + 1]]))
+  return Array.from({ length: half + 1 }, (_, k) => {
+    const [ar, ai] = z[k % half]
+    const [br, bi] = z[(half - k) % half]
+    // The second half of the frequencies comes from the conjugate of the first: there the rounding is of E - w^k O.
+    if (k === 0 || k === half) return roundShift((ar + (k ? -ai : ai)) ** 2n, 12)
+    const [at, sign] = k > half / 2 ? [half - k, -1n] : [k, 1n]
+    const [[er, ei], [or, oi]] =
+      sign > 0
+        ? [
+            [ar + br, ai - bi],
+            [ai + bi, br - ar],
+          ]
+        : [
+            [br + ar, bi - ai],
+            [bi + ai, ar - br],
+          ]
+    const [c, s] = turn(at, fftLength)
+    const re = roundShift((er << 30n) + sign * (or * c - oi * s), 31)
+    const im = roundShift((ei << 30n) + sign * (or * s + oi * c), 31)
+    return roundShift(re * re + im * im, 12)
+  })
+}
+
+/** 512 log2(v), by ten bits of fraction. */
+function fixedLog2(v: bigint): bigint {
+  let log = BigInt(v.toString(2).length - 1)
+  let m = (v << 31n) >> log
+  for (let bit = 0; bit < 10; bit++) {
+    m = (m * m) >> 31n
+    const two = m >> 32n
+    m >>= two
+    log = 2n * log + two
+  }
+  return (log + 1n) >> 1n
+}
+
+/** log2 of the bands in Q9, [sounds][frames][bands]. */
+export function fixedLogMelReference(attrs: LogMelAttrs, x: Int16Array, n: number): number[] {
+  const { frame, step, fftLength, floor } = attrs
+  const window = windowReference(attrs).map((w) => BigInt(Math.round(w * 2 ** 30)))
+  const filters = filterReference(attrs)
+  let bits = 0
+  while (Math.round(Math.max(...filters.flat()) * 2 ** (bits + 1)) < 32768) bits++
+  const weights = filters.map((row) => row.map((w) => quantized(w, bits)))
+  const least = Math.round(512 * Math.log2(floor))
+  const offset = 12 - 2 * (30 - Math.log2(fftLength)) - bits
+  const logs: number[] = []
+  for (let from = 0; from < x.length; from += n) {
+    for (let at = 0; at + frame <= n; at += step) {
+      const power = fixedPowers(
+        window.map((w, i) => w * BigInt(x[from + at + i])),
+        fftLength,
+      )
+      for (const row of weights) {
+        const energy = row.reduce((sum, w, k) => sum + w * power[k], 0n)
+        logs.push(energy ? Math.max(least, Number(fixedLog2(energy)) + 512 * offset) : least)
+      }
+    }
+  }
+  return logs
+}
+
+/** Coefficients in Q15 of logarithms in Q9. */
+export function fixedDctReference(logs: readonly number[], { bands, coefficients }: MfccAttrs): number[] {
+  const cosines = Array.from({ length: coefficients * bands }, (_, i) => {
+    const [j, m] = [Math.floor(i / bands), i % bands]
+    return quantized(Math.sqrt((j ? 2 : 1) / bands) * Math.cos((Math.PI * j * (2 * m + 1)) / (2 * bands)), 15)
+  })
+  return Array.from({ length: (logs.length / bands) * coefficients }, (_, i) => {
+    const [row, j] = [Math.floor(i / coefficients), i % coefficients]
+    let sum = 0n
+    for (let m = 0; m < bands; m++) sum += BigInt(logs[row * bands + m]) * cosines[j * bands + m]
+    return Number(roundShift(sum, 9))
   })
 }
