@@ -75,7 +75,7 @@ const cases: [options: LogMelOptions & { coefficients?: number }, n: number][] =
   [{ sampleRate: RATE, frame: 16, step: 5, bands: 3, coefficients: 3, window: 'hamming', periodic: false }, 33],
   [{ sampleRate: RATE, frame: 101, step: 40, bands: 10, coefficients: 4, floor: 1e-12, scale: 'slaney', norm: 'slaney' }, 200],
   [speech, 560],
-  [{ sampleRate: RATE, frame: 2048, step: 100, bands: 64, coefficients: 20, norm: 'slaney', window: 'hamming' }, 2048],
+  [{ sampleRate: RATE, frame: 1000, step: 100, bands: 64, coefficients: 20, norm: 'slaney', window: 'hamming' }, 1000],
 ]
 
 describe.each(builds)('$name', (build) => {
