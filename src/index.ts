@@ -21,6 +21,7 @@ export {
 export { csvDataset, parseCsv } from './data/csv'
 export { type Dataset, makeDataset, oneHot, type Samples, split, statistics, subset } from './data/dataset'
 export { type Idx, idxDataset, parseIdx } from './data/idx'
+export { type Recording, windows } from './data/windows'
 export {
   type BuiltModule,
   buildModule,

@@ -259,6 +259,51 @@ describe('on series', () => {
   })
 })
 
+describe('draws', () => {
+  const n = 5000
+  /** Pearson's statistic of how often each of `kinds` outcomes came, if all are as likely. Its mean is kinds - 1, its variance twice that. */
+  function expectUniform(outcome: (random: Random) => number | string, kinds: number): void {
+    const random = new Random(SEED)
+    const counts = new Map<number | string, number>()
+    for (let i = 0; i < n; i++) {
+      const got = outcome(random)
+      counts.set(got, (counts.get(got) ?? 0) + 1)
+    }
+    expect(counts.size, `seed ${SEED}`).toBe(kinds)
+    const statistic = [...counts.values()].reduce((sum, count) => sum + (count - n / kinds) ** 2 / (n / kinds), 0)
+    expect(statistic, `seed ${SEED}`).toBeLessThan(kinds - 1 + 5 * Math.sqrt(2 * (kinds - 1)))
+  }
+  const whereIsOne = (augmentation: Augmentation, shape: Shape, at: number) => (random: Random) => {
+    const sample = new Float32Array(shape.reduce((a, b) => a * b))
+    sample[at] = 1
+    augmentation(sample, shape, random)
+    return sample.indexOf(1)
+  }
+
+  it('flip: every other time', () => {
+    expectUniform(whereIsOne(flip(), [1, 2, 1], 0), 2)
+    expectUniform(whereIsOne(flip({ vertical: true }), [2, 2, 1], 0), 4)
+  })
+  it('padCrop: all places alike', () => expectUniform(whereIsOne(padCrop(2), [5, 5, 1], 12), 25))
+  it('timeShift: all distances alike', () => expectUniform(whereIsOne(timeShift(3), [7], 3), 7))
+  it('cutout: all middles alike', () => {
+    const covered = (random: Random) => {
+      const sample = new Float32Array(20)
+      cutout(1, { fill: 1 })(sample, [4, 5, 1], random)
+      return sample.indexOf(1)
+    }
+    expectUniform(covered, 20)
+  })
+  it('brightness: all of the range alike', () => {
+    const tenth = (random: Random) => {
+      const sample = Float32Array.of(0)
+      brightness(1)(sample, [1], random)
+      return Math.min(9, Math.floor((sample[0] + 1) * 5))
+    }
+    expectUniform(tenth, 10)
+  })
+})
+
 /** Every augmentation, on images of floats. */
 const all: Record<string, Augmentation> = {
   brightness: brightness(0.3),

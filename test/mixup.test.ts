@@ -82,7 +82,7 @@ describe('batches', () => {
     const [x, y, weights] = [source.inputs[0].port, source.target, source.weights].map((port) => session.view(port))
     for (let i = 0; i < 5; i++) {
       const own = order[(5 + i) % 7]
-      const other = order[replay.integer(7)]
+      const other = order[5 + replay.integer(2)]
       const share = drawShare(replay, 0.4)
       const mix = (list: ArrayLike<number>, each: number, j: number) =>
         share * list[own * each + j] + (1 - share) * list[other * each + j]
@@ -164,7 +164,7 @@ describe('a trainer', () => {
       `[DunlinError: Trainer: mixup mixes samples, input "input" takes integers. Train without mixup.]`,
     )
     expect(() => oneHot(data)).toThrowErrorMatchingInlineSnapshot(
-      `[DunlinError: oneHot: the data has targets of shape [3], wanted class labels.]`,
+      `[DunlinError: oneHot: the data have targets of shape [3], wanted class labels. Use them as they are.]`,
     )
   })
 })

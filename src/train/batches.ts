@@ -47,7 +47,7 @@ export class Batches {
 
   /**
    * With `random` each sample of `data.x` is changed by `augment`, and then, where `mixup` is not 0, each sample and its target are mixed
-   * with those of another.
+   * with those of another one of the batch.
    */
   constructor(
     session: Session,
@@ -83,7 +83,7 @@ export class Batches {
       for (let j = 0; j < each; j++) target[i * each + j] = data.y[index * each + j]
       if (mixup) {
         const random = this.random as Random
-        others[i] = order[random.integer(order.length)]
+        others[i] = order[at + random.integer(count)]
         shares[i] = drawShare(random, mixup)
         for (let j = 0; j < each; j++) {
           target[i * each + j] = shares[i] * target[i * each + j] + (1 - shares[i]) * data.y[others[i] * each + j]

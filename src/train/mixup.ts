@@ -1,5 +1,5 @@
 // mixup (Zhang et al. 2018): a network trained on means of two samples, with the same means of their targets, is smoother between classes.
-// Each sample of a batch is mixed with any other of the data. Its own share is drawn from Beta(alpha, alpha), and the larger of the two
+// Each sample is mixed with one of its batch, drawn by chance. Its own share is drawn from Beta(alpha, alpha), and the larger of the two
 // shares is taken: pairs and shares are the same as without that, but a sample that is mostly another does not go under its name.
 
 import { exp, log } from '../graph/arithmetic'

@@ -46,7 +46,7 @@ export interface TrainerOptions {
   /** Applied in order to each training sample, on raw values, every time it is drawn. */
   augment?: readonly Augmentation[]
   /**
-   * Mixes each training sample, and its target, with another one: the mean of the two with shares drawn from Beta(mixup, mixup), 0.2 being
+   * Mixes each training sample, and its target, with one of its batch: the mean of the two with shares drawn from Beta(mixup, mixup), 0.2 being
    * usual; default 0, none. Targets must be numbers, as of categoricalCrossEntropy() on `oneHot(data)`. A sample keeps its own weight. Of
    * training data metrics are told the mixed targets, or the likeliest class in them: the one with the larger share.
    */
@@ -231,8 +231,7 @@ export class Trainer implements Training {
   private async run(fit: Fit, session: Session, data: Dataset, { epochs, validation, signal }: FitOptions): Promise<void> {
     const { batch, accumulate, seed, augment, mixup, optimizer, schedule } = this.options
     const { callbacks } = fit
-    const batchesOf = (on: Session) => new Batches(on, this.objective.source(on.plan, data, true), augment, fit.random, mixup)
-    const batches = batchesOf(session)
+    const batches = new Batches(session, this.objective.source(session.plan, data, true), augment, fit.random, mixup)
     const take = stepper(session, batches, this.options, augment.length || mixup ? fit.random : undefined)
     const steps = Math.ceil(data.count / (batch * accumulate))
     const order = Uint32Array.from({ length: data.count }, (_, i) => i)
@@ -254,7 +253,11 @@ export class Trainer implements Training {
         if (spoiled) {
           const draw = (again: Session) => {
             if (spoiled.random) fit.random.state = spoiled.random
-            batchesOf(again).draw(order, spoiled.at, spoiled.count)
+            new Batches(again, this.objective.source(again.plan, data, true), augment, fit.random, mixup).draw(
+              order,
+              spoiled.at,
+              spoiled.count,
+            )
           }
           const first = await firstNotFinite(this.objective.loss, session, draw, this.options)
           fit.step++
