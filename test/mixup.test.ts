@@ -8,6 +8,7 @@ import { input } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { Model } from '../src/model/model'
 import { sequential } from '../src/model/sequential'
+import { concat } from '../src/ops/concat'
 import { dense } from '../src/ops/dense'
 import { flatten } from '../src/ops/reshape'
 import { planInference } from '../src/plan/build'
@@ -93,6 +94,28 @@ describe('batches', () => {
     // The likeliest class of a mixed target is that of the sample with the larger share.
     expect([...batches.targetsOf(2)]).toEqual([labelled.y[5], labelled.y[4]])
     expect(data).toEqual(before)
+  })
+
+  it('of several inputs mix all of them with the same shares', async () => {
+    const [a, b] = [input([3], { name: 'a' }), input([1], { name: 'b' })]
+    const model = new Model(dense({ units: 1 })(concat()(a, b)))
+    const rows = [1, 2, 3, 4]
+    const others = { b: { x: Float32Array.from(rows, (v) => 10 * v), shape: [1] } }
+    const x = Float32Array.from(rows.flatMap((v) => [v, v, v]))
+    const data = makeDataset({ x, y: rows.map((v) => 100 * v), shape: [3], target: [1], others })
+    const objective = new Objective(model, meanSquaredError(), undefined, 1)
+    const session = await Session.create(planInference([objective.loss, objective.output], { batch: 4 }))
+    const source = objective.source(session.plan, data, true)
+    // What is done to `x` is not done to the others.
+    const batches = new Batches(session, source, [(sample) => void sample.reverse()], new Random(SEED), 1)
+    batches.draw([0, 1, 2, 3], 0, 4)
+    const [of, ofB] = source.inputs.map(({ port }) => session.view(port))
+    const told = batches.targetsOf(4)
+    for (let i = 0; i < 4; i++) {
+      for (let j = 0; j < 3; j++) expect(of[3 * i + j]).toBeCloseTo(told[i] / 100, 5)
+      expect(ofB[i]).toBeCloseTo(told[i] / 10, 4)
+    }
+    expect([...told].some((v) => v % 100 !== 0)).toBe(true)
   })
 
   it('of a regression tell metrics the mixed numbers', async () => {

@@ -52,20 +52,20 @@ function unsupported(node: Node): string | false {
 }
 
 /** Inputs whose readers take them in another form than int8, and in which. */
-function samplesOf(model: Model): Map<Node, NonNullable<Int8<never>['reads']>> {
-  const samples = new Map<Node, NonNullable<Int8<never>['reads']>>()
+function samplesOf(model: Model): Map<Node, NonNullable<Int8<never>['samples']>> {
+  const samples = new Map<Node, NonNullable<Int8<never>['samples']>>()
   for (const node of model.nodes) {
     const [x] = node.inputs
-    const reads = opOf(node.op)?.int8?.reads
-    if (!reads) continue
-    const others = model.nodes.find((n) => n.inputs.includes(x) && opOf(n.op)?.int8?.reads?.dtype !== reads.dtype)
+    const wanted = opOf(node.op)?.int8?.samples
+    if (!wanted) continue
+    const others = model.nodes.find((n) => n.inputs.includes(x) && opOf(n.op)?.int8?.samples?.dtype !== wanted.dtype)
     const why = !isInput(x) ? `it reads ${where(x)}` : others && `${where(others)} reads that, too`
     if (why) {
       throw new DunlinError(
-        `quantize: ${where(node)} takes ${reads.dtype} values, which only an input that is all its own can be: ${why}. Put it right behind such an input.`,
+        `quantize: ${where(node)} takes ${wanted.dtype} values, which only an input that is all its own can be: ${why}. Put it right behind such an input.`,
       )
     }
-    samples.set(x, reads)
+    samples.set(x, wanted)
   }
   return samples
 }

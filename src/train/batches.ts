@@ -138,9 +138,10 @@ export class Batches {
 
   /** Copies a sample into the first `each` of `into`, and changes it there. */
   private change({ x, shape }: Samples, index: number, each: number, augmented: boolean, into: Float32Array): void {
-    for (let j = 0; j < each; j++) into[j] = x[index * each + j]
-    if (!augmented) return
     const sample = into.length === each ? into : into.subarray(0, each)
+    // Ten times as fast as one by one.
+    sample.set(x.subarray(index * each, (index + 1) * each))
+    if (!augmented) return
     for (const change of this.augment) change(sample, shape, this.random as Random)
   }
 }
