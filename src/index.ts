@@ -4,10 +4,24 @@ export { fold } from './compress/fold'
 export { fuse } from './compress/fuse'
 export { prune } from './compress/prune'
 export { quantize } from './compress/quantize'
-export { type Augmentation, shift } from './data/augment'
+export {
+  type Augmentation,
+  brightness,
+  contrast,
+  crop,
+  cutout,
+  flip,
+  noise,
+  padCrop,
+  rotate,
+  shift,
+  timeShift,
+  zoom,
+} from './data/augment'
 export { csvDataset, parseCsv } from './data/csv'
-export { type Dataset, makeDataset, type Samples, split, statistics, subset } from './data/dataset'
+export { type Dataset, makeDataset, oneHot, type Samples, split, statistics, subset } from './data/dataset'
 export { type Idx, idxDataset, parseIdx } from './data/idx'
+export { type Recording, windows } from './data/windows'
 export {
   type BuiltModule,
   buildModule,
@@ -52,6 +66,7 @@ export { embedding } from './ops/embedding'
 export { gru } from './ops/gru'
 export type { WeightInitializer } from './ops/initializer'
 export { layerNorm } from './ops/layerNorm'
+export { type LogMelOptions, logMel, mfcc } from './ops/logMel'
 export { lstm } from './ops/lstm'
 export { channelShuffle, permute } from './ops/permute'
 export { avgPool1d, globalAvgPool1d, maxPool1d } from './ops/pool1d'

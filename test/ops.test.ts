@@ -41,6 +41,8 @@ const LONG: readonly string[] = [
     'gru',
     'lstm',
     'simpleRnn',
+    'logMel',
+    'mfcc',
   ],
   ...['elu', 'gelu', 'mish', 'sigmoid', 'silu', 'softplus', 'tanh'],
 ]
@@ -51,7 +53,8 @@ const OP_NAMES = Object.keys(OPS) as OpName[]
 interface Expected {
   seed: number
   inputs: TypedArray[]
-  dy: Float32Array
+  /** None for an op without a gradient. */
+  dy?: Float32Array
   /** What gradients start from, by input. */
   before: Float32Array[]
   value: Float64Array
@@ -73,6 +76,7 @@ function expectedOf({ node, batch, given = {}, range = 2, low, training }: Sampl
   const inputs = node.inputs.map((x, i) => given[i] ?? floats(random, length(x), range, low))
   const value = evaluate(node, inputs, training)
   const dy = floats(random, value.length)
+  const learns = opOf(node.op)?.backward !== undefined
   const c = roundings(node.op)
   const terms = new Float64Array(value.length)
   const magnitude = value.map(Math.abs)
@@ -84,7 +88,7 @@ function expectedOf({ node, batch, given = {}, range = 2, low, training }: Sampl
     const want = Float64Array.from(start)
     const bound = new Float64Array(start.length)
     before[at] = start
-    grads.push({ want, bound })
+    if (learns) grads.push({ want, bound })
     if (given[at]) return
     const moved = inputs.map((v) => Float64Array.from(v))
     for (let i = 0; i < start.length; i++) {
@@ -107,7 +111,15 @@ function expectedOf({ node, batch, given = {}, range = 2, low, training }: Sampl
       bound[i] = (count + c) * EPSILON * sum
     }
   })
-  return { seed, inputs, dy, before, value, valueBound: magnitude.map((m, j) => (terms[j] + c) * EPSILON * m), grads }
+  return {
+    seed,
+    inputs,
+    ...(learns && { dy }),
+    before,
+    value,
+    valueBound: magnitude.map((m, j) => (terms[j] + c) * EPSILON * m),
+    grads,
+  }
 }
 
 /** By the place in its op's list: samples of another op change none. */

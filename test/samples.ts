@@ -32,6 +32,7 @@ import { dropout } from '../src/ops/dropout'
 import { embedding } from '../src/ops/embedding'
 import { gru } from '../src/ops/gru'
 import { layerNorm } from '../src/ops/layerNorm'
+import { type LogMelOptions, logMel, mfcc } from '../src/ops/logMel'
 import {
   binaryCrossEntropy,
   categoricalCrossEntropy,
@@ -77,6 +78,16 @@ const layer =
     node: make(options)(input(shape)),
     ...more,
   })
+
+/** Sounds: odd frames, frames that overlap and that do not, one frame and numbers round the four that are computed at once. */
+const sounds: Row<LogMelOptions>[] = [
+  [[8], { sampleRate: 8, frame: 8, step: 1, bands: 2 }],
+  [[16, 1], { sampleRate: 1000, frame: 5, step: 3, fftLength: 8, bands: 1, low: 50 }, 2],
+  [[40], { sampleRate: 8000, frame: 16, step: 8, bands: 3, window: 'hamming', periodic: false }],
+  [[47], { sampleRate: 8000, frame: 13, step: 5, bands: 4, norm: 'slaney', floor: 1e-3 }, 3],
+  [[70, 1], { sampleRate: 16000, frame: 31, step: 4, fftLength: 64, bands: 9, low: 300, high: 7000, scale: 'slaney' }],
+  [[50], { sampleRate: 4000, frame: 20, step: 7, bands: 5, scale: 'slaney', norm: 'slaney', low: 200 }],
+]
 
 type Conv = Parameters<typeof conv2d>[0]
 type Depthwise = Parameters<typeof depthwiseConv2d>[0]
@@ -521,7 +532,11 @@ export const samples: Record<OpName, Sample[]> = {
   hardSwish: shapes.map(layer(hardSwish, { range: 9 })),
   leakyRelu: [...shapes.map(layer(leakyRelu)), layer(leakyRelu)([[17], { alpha: -0.3 }, 3])],
   logSoftmax: rowsOfLogits.map(layer(logSoftmax)),
+  logMel: sounds.map(layer(logMel)),
   maxPool2d: [...windows.map(layer(maxPool2d)), layer(globalMaxPool2d)([[3, 4, 6], {}, 3])],
+  mfcc: sounds.map(([shape, options, batch]) =>
+    layer(mfcc)([shape, { ...options, coefficients: Math.ceil((options.bands ?? 40) / 2) }, batch]),
+  ),
   mish: shapes.map(layer(mish, { range: 9 })),
   mul: shapes.map(two(mul)),
   pad: (

@@ -6,7 +6,7 @@ import { DunlinError } from '../graph/error'
 import { isInput, isParam, mapGraph, type Node, type Param, type Quant, size, type TypedArray } from '../graph/node'
 import { Model } from '../model/model'
 import { opOf } from '../ops'
-import { makeNode, where } from '../ops/op'
+import { type Int8, makeNode, where } from '../ops/op'
 import { planInference } from '../plan/build'
 import type { Values } from '../session/door'
 import { Session } from '../session/session'
@@ -28,10 +28,11 @@ export async function quantize(model: Model, calibration: { x: Values }): Promis
     const why = isParam(node) || isInput(node) ? false : unsupported(node)
     if (why) throw new DunlinError(`quantize: ${where(node)} ${why}`)
   }
+  const samples = samplesOf(float)
   const ranges = await calibrate(float, calibration.x)
   const outputs = mapGraph(float.outputs, (node, inputs) => {
     if (isParam(node)) return node
-    if (isInput(node)) return { ...node, dtype: 'i8', quant: ranges.get(node)! }
+    if (isInput(node)) return { ...node, ...(samples.get(node) ?? { dtype: 'i8', quant: ranges.get(node)! }) }
     const row = opOf(node.op)!
     const int8 = row.int8!
     const quant = int8.quant === 'calibrated' ? ranges.get(node)! : int8.quant === 'input' ? inputs[0].quant! : int8.quant
@@ -48,6 +49,25 @@ function unsupported(node: Node): string | false {
   return node.op === 'batchNorm'
     ? `does not follow a layer that it can be folded into. Put it right after a conv2d, depthwiseConv2d or dense that nothing else reads and that has no activation.`
     : 'has no int8 kernel.'
+}
+
+/** Inputs whose readers take them in another form than int8, and in which. */
+function samplesOf(model: Model): Map<Node, NonNullable<Int8<never>['samples']>> {
+  const samples = new Map<Node, NonNullable<Int8<never>['samples']>>()
+  for (const node of model.nodes) {
+    const [x] = node.inputs
+    const wanted = opOf(node.op)?.int8?.samples
+    if (!wanted) continue
+    const others = model.nodes.find((n) => n.inputs.includes(x) && opOf(n.op)?.int8?.samples?.dtype !== wanted.dtype)
+    const why = !isInput(x) ? `it reads ${where(x)}` : others && `${where(others)} reads that, too`
+    if (why) {
+      throw new DunlinError(
+        `quantize: ${where(node)} takes ${wanted.dtype} values, which only an input that is all its own can be: ${why}. Put it right behind such an input.`,
+      )
+    }
+    samples.set(x, wanted)
+  }
+  return samples
 }
 
 /** The quantization of every input and of every value that needs one of its own. */

@@ -99,9 +99,9 @@ export function makeDataset(parts: {
 const asFloats = (list: ArrayLike<number>) => (list instanceof Float32Array ? list : Float32Array.from(list))
 
 function checkType(x: unknown, source: string): void {
-  if ([Uint8Array, Int8Array, Int32Array, Float32Array].some((type) => x instanceof type)) return
+  if ([Uint8Array, Int8Array, Int16Array, Int32Array, Float32Array].some((type) => x instanceof type)) return
   const got = (x as object | undefined)?.constructor?.name ?? String(x)
-  const wanted = 'Uint8Array, Int8Array, Int32Array or Float32Array'
+  const wanted = 'Uint8Array, Int8Array, Int16Array, Int32Array or Float32Array'
   throw new DunlinError(`${source}: x is ${got}, wanted ${wanted}. Copy it into one of these.`)
 }
 
@@ -202,4 +202,14 @@ export function statistics(data: Dataset): { mean: number; std: number } {
   let squares = 0
   for (let i = 0; i < x.length; i++) squares += (x[i] - mean) ** 2
   return { mean, std: Math.sqrt(squares / x.length) }
+}
+
+/** The same samples with targets [classes] in place of labels, 1 at the label and 0 elsewhere: what losses of distributions take. */
+export function oneHot(data: Dataset): Dataset {
+  const { y, classes, count, labels: _, ...others } = data
+  if (data.target)
+    throw new DunlinError(`oneHot: the data have targets of shape [${data.target}], wanted class labels. Use them as they are.`)
+  const target = new Float32Array(count * classes)
+  for (let i = 0; i < count; i++) target[i * classes + y[i]] = 1
+  return { ...others, y: target, classes: 0, target: [classes], count }
 }

@@ -8,7 +8,7 @@ import type { Port } from '../plan/plan'
 /** Version of what a module promises its host: its exports, what they mean, and how to run it. */
 export const ABI = 1
 
-const C_TYPES: Record<Dtype, string> = { f32: 'float', i8: 'int8_t', u8: 'uint8_t', i32: 'int32_t' }
+const C_TYPES: Record<Dtype, string> = { f32: 'float', i8: 'int8_t', u8: 'uint8_t', i16: 'int16_t', i32: 'int32_t' }
 
 /** `ramBytes` is the linear memory that the module uses. `labels` may be empty. */
 export function writeHeader(module: {

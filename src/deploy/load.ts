@@ -1,7 +1,7 @@
 // A host for standalone modules in JavaScript: everything it needs is in the file. It uses the plain WebAssembly API and no kernel.
 
 import { DunlinError } from '../graph/error'
-import { ARRAYS, type Dtype, size } from '../graph/node'
+import { ARRAYS, type Dtype, size, type TypedArray } from '../graph/node'
 import { enter, leave, type Values } from '../session/door'
 import { ABI } from './header'
 import type { Metadata, PortMetadata } from './module'
@@ -11,8 +11,8 @@ export interface StandaloneModule {
   /** Linear memory that the network uses. */
   readonly ramBytes: number
   /** The module's input and output as they are in its memory: write, `run`, read. */
-  readonly input: Uint8Array | Int8Array | Float32Array | Int32Array
-  readonly output: Uint8Array | Int8Array | Float32Array | Int32Array
+  readonly input: TypedArray
+  readonly output: TypedArray
   run(): void
   /** The output for one raw sample as real numbers; normalization and quantization are applied. */
   predict(sample: Values): Float32Array

@@ -21,6 +21,17 @@ export function log(x: number): number {
   return 2 * z * sum + e * Math.LN2
 }
 
+/** e^x for |x| up to 700: relative error below 2^-48. */
+export function exp(x: number): number {
+  // x = n ln 2 + r, |r| <= ln 2 / 2, with ln 2 in two parts, for n times the first of which is exact. Then the series of e^r: r^18 / 18! is
+  // 10^-24.
+  const n = Math.round(x / Math.LN2)
+  const r = x - n * 0.6931471803691238 - n * 1.9082149292705877e-10
+  let sum = 1
+  for (let k = 18; k >= 1; k--) sum = 1 + (sum * r) / k
+  return sum * (n < 0 ? power(0.5, -n) : power(2, n))
+}
+
 /** cos(pi x) for x in [0, 1]: absolute error below 2^-50. */
 export function cosPi(x: number): number {
   // Of the half of the range where the series is short: cos(pi - t) = -cos t.

@@ -4,8 +4,8 @@
 
 import { DunlinError } from './error'
 
-export type Dtype = 'f32' | 'i8' | 'u8' | 'i32'
-export type TypedArray = Float32Array | Int8Array | Uint8Array | Int32Array
+export type Dtype = 'f32' | 'i8' | 'u8' | 'i16' | 'i32'
+export type TypedArray = Float32Array | Int8Array | Uint8Array | Int16Array | Int32Array
 export type Shape = readonly number[]
 
 /** real = scale * (q - zeroPoint). Parameters may have one scale per output channel; values have one. */
@@ -59,8 +59,8 @@ export interface InputAttrs {
 /** A layer: from the node it reads to the node it makes. A layer owns its parameters; applied twice, it shares them. */
 export type Layer = (x: Node) => Node
 
-export const ARRAYS = { f32: Float32Array, i8: Int8Array, u8: Uint8Array, i32: Int32Array } as const
-export const BYTES: Record<Dtype, number> = { f32: 4, i8: 1, u8: 1, i32: 4 }
+export const ARRAYS = { f32: Float32Array, i8: Int8Array, u8: Uint8Array, i16: Int16Array, i32: Int32Array } as const
+export const BYTES: Record<Dtype, number> = { f32: 4, i8: 1, u8: 1, i16: 2, i32: 4 }
 
 export const size = (shape: Shape): number => shape.reduce((a, b) => a * b, 1)
 export const isParam = (node: Node): node is Param => node.op === 'param'

@@ -10,7 +10,7 @@ export interface Tensor {
   data: TypedArray
 }
 
-const NAMES: Record<Dtype, string> = { f32: 'F32', i8: 'I8', u8: 'U8', i32: 'I32' }
+const NAMES: Record<Dtype, string> = { f32: 'F32', i8: 'I8', u8: 'U8', i16: 'I16', i32: 'I32' }
 const DTYPES = new Map(Object.entries(NAMES).map(([dtype, name]) => [name, dtype as Dtype]))
 /** The format's own limit on the header. */
 const MAX_HEADER = 100_000_000
@@ -69,7 +69,7 @@ export function readSafetensors(
       continue
     }
     const dtype = DTYPES.get(entry.dtype as string)
-    if (!dtype) return fail(`tensor "${name}" has dtype ${JSON.stringify(entry.dtype)}; F32, I8, U8 and I32 are read`)
+    if (!dtype) return fail(`tensor "${name}" has dtype ${JSON.stringify(entry.dtype)}; F32, I8, U8, I16 and I32 are read`)
     const shape = entry.shape as number[]
     if (!Array.isArray(shape) || !shape.every((d) => Number.isInteger(d) && d >= 0))
       return fail(`tensor "${name}" has no valid shape`)

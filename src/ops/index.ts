@@ -29,6 +29,7 @@ import { dropoutOp } from './dropout'
 import { embeddingOp } from './embedding'
 import { gruOp } from './gru'
 import { layerNormOp } from './layerNorm'
+import { logMelOp, mfccOp } from './logMel'
 import {
   binaryCrossEntropyOp,
   categoricalCrossEntropyOp,
@@ -69,8 +70,10 @@ export const OPS = {
   leakyRelu: leakyReluOp,
   logSoftmax: logSoftmaxOp,
   gru: gruOp,
+  logMel: logMelOp,
   lstm: lstmOp,
   maxPool2d: maxPool2dOp,
+  mfcc: mfccOp,
   mish: mishOp,
   mul: mulOp,
   pad: padOp,

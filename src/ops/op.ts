@@ -89,6 +89,8 @@ export interface Int8<A> {
   quant: 'calibrated' | 'input' | Quant
   /** Why this node has no int8 kernel although others of its op have; false when it has. */
   unsupported?(node: Node<A>): string | false
+  /** What its first input is, where that is not int8: it must then be an input of the model, which is given this dtype and scale. */
+  samples?: { dtype: Dtype; quant: Quant }
   /** Which axis of the weights (second input) has a scale of its own for each index; the third input is then an int32 bias. */
   weightAxis?: number
   forward(e: Emit, node: Node<A>): void

@@ -13,7 +13,7 @@ interface Door {
 
 /**
  * Stores `count` raw values, from `from` on, into `into` at `to`: (raw - mean) / std in float32, then where the port is quantized
- * zeroPoint + value / scale, rounded half away from zero (TFLite QUANTIZE) and clamped to int8.
+ * zeroPoint + value / scale, rounded half away from zero (TFLite QUANTIZE) and clamped to int8, or to int16 for 16-bit samples.
  */
 export function enter(door: Door, values: Values, from: number, count: number, into: TypedArray, to: number): void {
   const { quant, normalize } = door
@@ -28,10 +28,11 @@ export function enter(door: Door, values: Values, from: number, count: number, i
     return
   }
   const { zeroPoint, scale } = quant
+  const most = into instanceof Int16Array ? 32767 : 127
   for (let i = 0; i < count; i++) {
     const v = Math.fround((values[from + i] - mean) * factor) / scale[0]
     const q = zeroPoint + (v < 0 ? -Math.round(-v) : Math.round(v))
-    into[to + i] = Math.max(-128, Math.min(127, q))
+    into[to + i] = Math.max(-1 - most, Math.min(most, q))
   }
 }
 

@@ -3,12 +3,13 @@
 
 import type { Augmentation } from '../data/augment'
 import type { Dataset, Samples } from '../data/dataset'
-import { type Shape, size, type TypedArray } from '../graph/node'
+import { size, type TypedArray } from '../graph/node'
 import type { Random } from '../graph/random'
 import { argmax } from '../model/model'
 import type { Port } from '../plan/plan'
 import { enter } from '../session/door'
 import type { Session } from '../session/session'
+import { drawShare } from './mixup'
 
 /** Where a loss with its inputs finds its data: ports of a plan and samples for each input of the model. */
 export interface Source {
@@ -38,18 +39,24 @@ export class Batches {
   private readonly outputs: TypedArray
   /** Of the batch that was drawn last: a run uses the memory of its inputs again. */
   private readonly told: TypedArray
-  /** The sample that is changed, where samples are. */
-  private readonly changed: Float32Array
+  /** The sample that is changed, where samples are, and the one that is mixed with it. */
+  private readonly changed: readonly [Float32Array, Float32Array]
+  /** Of each sample of the batch: which sample it is mixed with, and its own share. */
+  private readonly mixed: { others: Uint32Array; shares: Float64Array }
   private readonly each: { target: number; output: number }
 
-  /** With `random` each sample of `data.x` is changed by `augment`. */
+  /**
+   * With `random` each sample of `data.x` is changed by `augment`, and then, where `mixup` is not 0, each sample and its target are mixed
+   * with those of another one of the batch.
+   */
   constructor(
     session: Session,
     private readonly source: Source,
     private readonly augment: readonly Augmentation[] = [],
     private readonly random?: Random,
+    private readonly mixup = 0,
   ) {
-    const { data, inputs, target, weights, output, soft } = source
+    const { inputs, target, weights, output, soft } = source
     this.batch = target.batch
     this.feeds = inputs.map(({ port, samples }) => {
       return { port, samples, each: size(samples.shape), into: session.view(port) }
@@ -60,27 +67,48 @@ export class Batches {
     this.each = { target: size(target.shape), output: size(output.shape) }
     const told = soft ? this.batch : this.target.length
     this.told = target.dtype === 'i32' || soft ? new Int32Array(told) : new Float32Array(told)
-    this.changed = new Float32Array(random && augment.length ? size(data.shape) : 0)
+    const most = Math.max(...this.feeds.map(({ each }) => each))
+    this.changed = [new Float32Array(augment.length || mixup ? most : 0), new Float32Array(mixup ? most : 0)]
+    this.mixed = { others: new Uint32Array(mixup ? this.batch : 0), shares: new Float64Array(mixup ? this.batch : 0) }
   }
 
   /** Writes `count` samples, from the `at`-th of an order on. Past them the order starts again, with samples of weight 0. */
   draw(order: ArrayLike<number>, at: number, count: number): void {
     const { data, soft } = this.source
-    const { batch, told } = this
+    const { batch, told, target, mixup } = this
+    const { others, shares } = this.mixed
     const each = this.each.target
     for (let i = 0; i < batch; i++) {
       const index = order[(at + i) % order.length]
-      for (let j = 0; j < each; j++) this.target[i * each + j] = data.y[index * each + j]
-      if (soft) told[i] = argmax(data.y, index * each, each)
-      else for (let j = 0; j < each; j++) told[i * each + j] = data.y[index * each + j]
+      for (let j = 0; j < each; j++) target[i * each + j] = data.y[index * each + j]
+      if (mixup) {
+        const random = this.random as Random
+        others[i] = order[at + random.integer(count)]
+        shares[i] = drawShare(random, mixup)
+        for (let j = 0; j < each; j++) {
+          target[i * each + j] = shares[i] * target[i * each + j] + (1 - shares[i]) * data.y[others[i] * each + j]
+        }
+      }
+      if (soft) told[i] = argmax(target, i * each, each)
+      else for (let j = 0; j < each; j++) told[i * each + j] = target[i * each + j]
       this.weights[i] = i < count ? this.weightOf(index) : 0
     }
     for (const { port, samples, each, into } of this.feeds) {
-      const changes = this.changed.length > 0 && samples === data
+      const augmented = this.augment.length > 0 && samples === data
       for (let i = 0; i < batch; i++) {
         const index = order[(at + i) % order.length]
-        if (changes) this.change(samples.x, samples.shape, index)
-        enter(port, changes ? this.changed : samples.x, changes ? 0 : index * each, each, into, i * each)
+        if (!augmented && !mixup) {
+          enter(port, samples.x, index * each, each, into, i * each)
+          continue
+        }
+        const [one, other] = this.changed
+        this.change(samples, index, each, augmented, one)
+        if (mixup) {
+          this.change(samples, others[i], each, augmented, other)
+          const share = shares[i]
+          for (let j = 0; j < each; j++) one[j] = share * one[j] + (1 - share) * other[j]
+        }
+        enter(port, one, 0, each, into, i * each)
       }
     }
   }
@@ -108,9 +136,12 @@ export class Batches {
     return Math.fround((data.weights?.[index] ?? 1) * (classWeights?.[data.y[index]] ?? 1))
   }
 
-  private change(x: TypedArray, shape: Shape, index: number): void {
-    const { changed, random } = this
-    for (let j = 0; j < changed.length; j++) changed[j] = x[index * changed.length + j]
-    for (const change of this.augment) change(changed, shape, random as Random)
+  /** Copies a sample into the first `each` of `into`, and changes it there. */
+  private change({ x, shape }: Samples, index: number, each: number, augmented: boolean, into: Float32Array): void {
+    const sample = into.length === each ? into : into.subarray(0, each)
+    // Ten times as fast as one by one.
+    sample.set(x.subarray(index * each, (index + 1) * each))
+    if (!augmented) return
+    for (const change of this.augment) change(sample, shape, this.random as Random)
   }
 }

@@ -7,6 +7,7 @@ import type { Model } from '../model/model'
 import type { Plan } from '../plan/plan'
 import type { Source } from './batches'
 import type { Loss } from './losses'
+import { checkMixup } from './mixup'
 
 export class Objective {
   /** The model's first: what metrics judge. */
@@ -21,6 +22,7 @@ export class Objective {
     private readonly model: Model,
     private readonly of: Loss,
     private readonly classWeights?: readonly number[],
+    mixup = 0,
   ) {
     this.output = model.outputs[0]
     this.prediction = of.prediction(this.output)
@@ -28,6 +30,7 @@ export class Objective {
     this.target = input(shape, { name: dtype === 'i32' ? 'labels' : 'target', dtype })
     this.loss = of.node(this.prediction, this.target, this.weights)
     if (classWeights) checkClassWeights(classWeights, dtype === 'i32' ? size(this.prediction.shape) : 0, of.name)
+    checkMixup(mixup, model.inputs, this.target, of.name)
   }
 
   /** Throws what does not fit; `what` names the data. */

@@ -45,6 +45,12 @@ export interface TrainerOptions {
   seed?: number
   /** Applied in order to each training sample, on raw values, every time it is drawn. */
   augment?: readonly Augmentation[]
+  /**
+   * Mixes each training sample, and its target, with one of its batch: the mean of the two with shares drawn from Beta(mixup, mixup), 0.2 being
+   * usual; default 0, none. Targets must be numbers, as of categoricalCrossEntropy() on `oneHot(data)`. A sample keeps its own weight. Of
+   * training data metrics are told the mixed targets, or the likeliest class in them: the one with the larger share.
+   */
+  mixup?: number
   /** A factor for each class on the weights of its samples in training; the loss on other data is without. */
   classWeights?: readonly number[]
   /**
@@ -107,7 +113,7 @@ export class Trainer implements Training {
     options: TrainerOptions = {},
   ) {
     const [output] = model.outputs
-    const { loss = crossEntropy(), accumulate = 1, classWeights } = options
+    const { loss = crossEntropy(), accumulate = 1, classWeights, mixup = 0 } = options
     const defaults = {
       metrics: loss.metrics?.(output) ?? [],
       optimizer: adam(),
@@ -116,12 +122,12 @@ export class Trainer implements Training {
       seed: 0,
       threads: availableThreads(),
     }
-    this.options = { ...defaults, augment: [], frozen: () => false, ...options, loss, accumulate }
+    this.options = { ...defaults, augment: [], frozen: () => false, ...options, loss, accumulate, mixup }
     if (model.nodes.some((n) => n.dtype === 'i8'))
       throw new DunlinError(`Trainer: model "${model.name}" is quantized. Train the float model, then quantize it.`)
     if (!Number.isInteger(accumulate) || accumulate < 1)
       throw new DunlinError(`Trainer: accumulate wants a positive integer, got ${accumulate}.`)
-    this.objective = new Objective(model, loss, classWeights)
+    this.objective = new Objective(model, loss, classWeights, mixup)
   }
 
   /** The plan of one step. */
@@ -223,10 +229,10 @@ export class Trainer implements Training {
   }
 
   private async run(fit: Fit, session: Session, data: Dataset, { epochs, validation, signal }: FitOptions): Promise<void> {
-    const { batch, accumulate, seed, augment, optimizer, schedule } = this.options
+    const { batch, accumulate, seed, augment, mixup, optimizer, schedule } = this.options
     const { callbacks } = fit
-    const batches = new Batches(session, this.objective.source(session.plan, data, true), augment, fit.random)
-    const take = stepper(session, batches, this.options, augment.length ? fit.random : undefined)
+    const batches = new Batches(session, this.objective.source(session.plan, data, true), augment, fit.random, mixup)
+    const take = stepper(session, batches, this.options, augment.length || mixup ? fit.random : undefined)
     const steps = Math.ceil(data.count / (batch * accumulate))
     const order = Uint32Array.from({ length: data.count }, (_, i) => i)
     const shuffle = new Random(seed, SHUFFLE + fit.first)
@@ -247,7 +253,7 @@ export class Trainer implements Training {
         if (spoiled) {
           const draw = (again: Session) => {
             if (spoiled.random) fit.random.state = spoiled.random
-            new Batches(again, this.objective.source(again.plan, data, true), augment, fit.random).draw(
+            new Batches(again, this.objective.source(again.plan, data, true), augment, fit.random, mixup).draw(
               order,
               spoiled.at,
               spoiled.count,
@@ -328,14 +334,14 @@ export class Trainer implements Training {
 
   /** What a checkpoint must agree with. */
   private setting(): Setting {
-    const { batch, accumulate, seed, optimizer, metrics, augment, frozen, classWeights } = this.options
+    const { batch, accumulate, seed, optimizer, metrics, augment, mixup, frozen, classWeights } = this.options
     const { loss } = this.objective
     return {
       layers: describe(this.model.nodes),
       loss: `${loss.op} ${JSON.stringify(loss.attrs)}`,
       metrics: metrics.map((make) => make().name),
       optimizer: optimizer.settings,
-      ...{ batch, accumulate, seed, augmentations: augment.length, classWeights: classWeights ?? [] },
+      ...{ batch, accumulate, seed, augmentations: augment.length, mixup, classWeights: classWeights ?? [] },
       frozen: this.model.params.map(({ name }) => name).filter(frozen),
     }
   }

@@ -8,7 +8,9 @@ import type { BinaryCrossEntropyAttrs, HuberAttrs, LossAttrs } from '../../src/o
 import type { Activation } from '../../src/ops/op'
 import type { AvgPoolAttrs } from '../../src/ops/pool2d'
 import type { RecurrentAttrs } from '../../src/ops/recurrent'
+import type { LogMelAttrs, MfccAttrs } from '../../src/ops/spectrum'
 import type { WindowAttrs } from '../../src/ops/window'
+import { dctReference, logMelReference } from './sound'
 
 export type Numbers = ArrayLike<number>
 type Definition = (node: Node<never>, ...inputs: Numbers[]) => Float64Array
@@ -219,6 +221,8 @@ export const reference: Record<OpName, Definition> = {
       return [state]
     }),
 
+  logMel: (node: Node<LogMelAttrs>, x) => logMelReference(node.attrs, x, node.inputs[0].shape[0]),
+
   lstm: (node: Node<RecurrentAttrs>, ...inputs) =>
     recurrent(node, inputs, 4, 2, (gates, products, [h, c]) => {
       const units = h.length
@@ -228,6 +232,10 @@ export const reference: Record<OpName, Definition> = {
     }),
 
   maxPool2d: (node: Node<WindowAttrs>, x) => pool(node, x, (window) => Math.max(...window)),
+
+  mfcc({ attrs, inputs }: Node<MfccAttrs>, x) {
+    return dctReference(logMelReference(attrs, x, inputs[0].shape[0]), attrs.bands, attrs.coefficients)
+  },
 
   mish: (_, x) => Float64Array.from(x, (v) => v * Math.tanh(Math.log1p(Math.exp(v)))),
 
