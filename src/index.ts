@@ -18,7 +18,7 @@ export {
   type StandaloneModule,
 } from './deploy'
 export { DunlinError } from './graph/error'
-export { type Dtype, input, type Layer, type Node, type Param, type Quant, type Shape } from './graph/node'
+export { type Dtype, input, type Layer, type Node, type Normalize, type Param, type Quant, type Shape } from './graph/node'
 export { Random } from './graph/random'
 export { accuracy, argmax, Model, type ModelOptions } from './model/model'
 export { sequential } from './model/sequential'
