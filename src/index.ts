@@ -6,8 +6,9 @@ export { prune } from './compress/prune'
 export { quantize } from './compress/quantize'
 export { type Augmentation, shift } from './data/augment'
 export { csvDataset, parseCsv } from './data/csv'
-export { type Dataset, makeDataset, type Samples, split, statistics, subset } from './data/dataset'
+export { channelStatistics, type Dataset, makeDataset, oneHot, type Samples, split, statistics, subset } from './data/dataset'
 export { type Idx, idxDataset, parseIdx } from './data/idx'
+export { type Fold, foldsByGroup, type Groups, splitByGroup, splitStratified } from './data/split'
 export {
   type BuiltModule,
   buildModule,

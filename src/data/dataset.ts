@@ -203,3 +203,30 @@ export function statistics(data: Dataset): { mean: number; std: number } {
   for (let i = 0; i < x.length; i++) squares += (x[i] - mean) ** 2
   return { mean, std: Math.sqrt(squares / x.length) }
 }
+
+/**
+ * The same of each channel, the last dimension of a sample, for itself: lists as `normalize` of an input takes them (where no `std` is 0).
+ */
+export function channelStatistics(data: Dataset): { mean: number[]; std: number[] } {
+  const { x } = data
+  const channels = data.shape.at(-1) ?? 1
+  const each = x.length / channels
+  const mean = new Array<number>(channels).fill(0)
+  const squares = new Array<number>(channels).fill(0)
+  for (let c = 0; c < channels; c++) {
+    for (let i = c; i < x.length; i += channels) mean[c] += x[i]
+    mean[c] /= each
+    for (let i = c; i < x.length; i += channels) squares[c] += (x[i] - mean[c]) ** 2
+  }
+  return { mean, std: squares.map((sum) => Math.sqrt(sum / each)) }
+}
+
+/** The same samples with targets [classes] in place of labels, 1 at the label and 0 elsewhere: what losses of distributions take. */
+export function oneHot(data: Dataset): Dataset {
+  const { y, classes, count, labels: _, ...others } = data
+  if (data.target)
+    throw new DunlinError(`oneHot: the data have targets of shape [${data.target}], wanted class labels. Use them as they are.`)
+  const target = new Float32Array(count * classes)
+  for (let i = 0; i < count; i++) target[i * classes + y[i]] = 1
+  return { ...others, y: target, classes: 0, target: [classes], count }
+}
