@@ -9,6 +9,7 @@ export { csvDataset, parseCsv } from './data/csv'
 export { channelStatistics, type Dataset, makeDataset, oneHot, type Samples, split, statistics, subset } from './data/dataset'
 export { type Idx, idxDataset, parseIdx } from './data/idx'
 export { type Fold, foldsByGroup, type Groups, splitByGroup, splitStratified } from './data/split'
+export { type Stream, type StreamSample, type StreamSource, stream } from './data/stream'
 export {
   type BuiltModule,
   buildModule,
