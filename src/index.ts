@@ -5,8 +5,18 @@ export { fuse } from './compress/fuse'
 export { prune } from './compress/prune'
 export { quantize } from './compress/quantize'
 export { type Augmentation, shift } from './data/augment'
-export { csvDataset, parseCsv } from './data/csv'
-export { channelStatistics, type Dataset, makeDataset, oneHot, type Samples, split, statistics, subset } from './data/dataset'
+export { csvDataset, parseCsv, readCsv } from './data/csv'
+export {
+  channelStatistics,
+  type Dataset,
+  makeDataset,
+  oneHot,
+  type Samples,
+  type Skipped,
+  split,
+  statistics,
+  subset,
+} from './data/dataset'
 export { type Idx, idxDataset, parseIdx } from './data/idx'
 export { type Fold, foldsByGroup, type Groups, splitByGroup, splitStratified } from './data/split'
 export { type Stream, type StreamSample, type StreamSource, stream } from './data/stream'

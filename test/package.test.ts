@@ -40,6 +40,8 @@ describe('the tarball', () => {
     ).toEqual(
       [
         'cli.js',
+        'data.cjs',
+        'data.js',
         'index.cjs',
         'index.js',
         'kernels/relaxed.wasm',

@@ -29,6 +29,12 @@ export interface Dataset extends Samples {
   others?: Record<string, Samples>
 }
 
+/** A file that was left out, or a row of it, and why. */
+export interface Skipped {
+  file: string
+  reason: string
+}
+
 /** Separates the draws of `split` from other uses of the same seed. */
 const SPLIT_STREAM = 0x5b117
 
