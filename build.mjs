@@ -43,11 +43,11 @@ if (process.argv[2] !== 'kernels') {
   rmSync('dist', { recursive: true, force: true })
   mkdirSync('dist/kernels', { recursive: true })
   for (const b of BUILDS) copyFileSync(`build/${b}.wasm`, `dist/kernels/${b}.wasm`)
-  const common = { bundle: true, logLevel: 'warning', target: 'es2022', legalComments: 'eof' }
+  const common = { bundle: true, logLevel: 'warning', target: 'es2022', legalComments: 'eof', metafile: true }
   const universal = { ...common, entryPoints: ['src/index.ts'], platform: 'neutral', mainFields: ['module', 'main'] }
   const data = { ...universal, entryPoints: ['src/decode/index.ts'] }
   const forNode = { ...common, entryPoints: ['src/node.ts'], platform: 'node' }
-  await Promise.all([
+  const [, ...bundles] = await Promise.all([
     node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'),
     build({ ...universal, format: 'esm', outfile: 'dist/index.js' }),
     build({ ...universal, format: 'cjs', outfile: 'dist/index.cjs' }),
@@ -67,6 +67,7 @@ if (process.argv[2] !== 'kernels') {
       banner: { js: `#!/usr/bin/env node\n${REQUIRE}` },
     }),
   ])
+  writeFileSync('dist/LICENSES.txt', licenses(bundles.flatMap(({ metafile }) => Object.keys(metafile.inputs))))
   // Node's own module resolution wants whole file names in declarations; the sources leave them to the bundler.
   for (const file of tree('dist/types').filter((f) => f.endsWith('.d.ts'))) {
     const whole = (name) => (existsSync(join(dirname(file), name, 'index.d.ts')) ? `${name}/index.js` : `${name}.js`)
@@ -79,6 +80,21 @@ if (process.argv[2] !== 'kernels') {
   // The declarations name the kernels' own, at the same place relative to them as in the sources.
   mkdirSync('dist/build')
   for (const name of ['scalar', 'kernels']) copyFileSync(`build/${name}.d.ts`, `dist/build/${name}.d.ts`)
+}
+
+/** The terms of each package that is bundled, and the copyright notices in its files. */
+function licenses(inputs) {
+  const files = [...new Set(inputs)].filter((f) => f.includes('node_modules/')).sort()
+  const folderOf = (f) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(f)[0]
+  const texts = [...new Set(files.map(folderOf))].map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
+    const terms = readdirSync(folder).filter((f) => /^licen[cs]e/i.test(f))
+    const own = files.filter((f) => folderOf(f) === folder)
+    const notices = own.flatMap((f) => readFileSync(f, 'utf8').match(/\/\*.*?\*\//gs) ?? []).filter((c) => /copyright/i.test(c))
+    const parts = [...terms.map((f) => readFileSync(`${folder}/${f}`, 'utf8').trim()), ...new Set(notices)]
+    return [`${name} ${version} (${license})`, ...parts].join('\n\n')
+  })
+  return `The files of this folder have in them:\n\n${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
 }
 
 /** A bundle of its own files leaves what is universal to `dunlin`, and decoders to `dunlin/data`, so that all see the same classes. */

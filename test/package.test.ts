@@ -39,6 +39,7 @@ describe('the tarball', () => {
         .sort(),
     ).toEqual(
       [
+        'LICENSES.txt',
         'cli.js',
         'data.cjs',
         'data.js',
@@ -58,6 +59,12 @@ describe('the tarball', () => {
   it('depends on nothing', () => {
     for (const key of ['dependencies', 'peerDependencies', 'optionalDependencies']) expect(manifest[key] ?? {}).toEqual({})
     expect(readdirSync(join(project, 'node_modules')).filter((f) => !f.startsWith('.'))).toEqual(['dunlin'])
+  })
+
+  it('says on what terms the packages bundled in it are', () => {
+    const text = readFileSync(join(project, 'node_modules/dunlin/dist/LICENSES.txt'), 'utf8')
+    for (const name of ['@assemblyscript/loader', 'cli-progress', 'fast-png', 'fflate', 'iobuffer', 'jpeg-js', 'modern-tar'])
+      expect(text).toMatch(new RegExp(`^${name} [\\d.]+ \\((MIT|BSD-3-Clause|Apache-2\\.0)\\)$`, 'm'))
   })
 
   it('exports files that are there', () => {

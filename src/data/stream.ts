@@ -342,13 +342,20 @@ function copy(values: ArrayLike<number>, to: TypedArray, slot: number, each: num
   if (values?.length !== each)
     throw new DunlinError(`${at} has ${values?.length ?? 'no'} values, wanted the ${each} of ${wanted}. Check the shape.`)
   const isFloat = to instanceof Float32Array
-  for (let i = 0, j = slot * each; i < each; i++, j++) {
-    const v = values[i]
-    to[j] = v
-    if (isFloat ? Number.isFinite(to[j]) : to[j] === v) continue
+  const isWhole = values instanceof Uint8Array || values instanceof Int8Array
+  const from = slot * each
+  // Many times as fast as one by one, and right where nothing can be cut off.
+  if (isView(values) && (isFloat || values.constructor === to.constructor)) {
+    to.set(values, from)
+    if (!isFloat || isWhole) return
+  } else for (let i = 0; i < each; i++) to[from + i] = values[i]
+  for (let i = 0; i < each; i++) {
+    if (isFloat ? Number.isFinite(to[from + i]) : to[from + i] === values[i]) continue
     const what = isFloat ? 'a finite 32-bit number' : `an integer that fits ${to.constructor.name}`
-    throw new DunlinError(`${at}: value ${i} of ${each} is ${say(v)}, wanted ${what}. Repair or leave out the sample.`)
+    throw new DunlinError(`${at}: value ${i} of ${each} is ${say(values[i])}, wanted ${what}. Repair or leave out the sample.`)
   }
 }
+
+const isView = (values: ArrayLike<number>): values is TypedArray => ArrayBuffer.isView(values) && !(values instanceof DataView)
 
 const say = (v: unknown) => (typeof v === 'number' ? String(v) : typeof v === 'string' ? JSON.stringify(v) : typeof v)

@@ -110,7 +110,8 @@ export class Batches {
 
   private change(x: TypedArray, shape: Shape, index: number): void {
     const { changed, random } = this
-    for (let j = 0; j < changed.length; j++) changed[j] = x[index * changed.length + j]
+    // Ten times as fast as one by one.
+    changed.set(x.subarray(index * changed.length, (index + 1) * changed.length))
     for (const change of this.augment) change(changed, shape, random as Random)
   }
 }

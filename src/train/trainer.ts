@@ -254,15 +254,15 @@ export class Trainer implements Training {
       const began = performance.now()
       clock.waiting = 0
       const times = () => ({ seconds: (performance.now() - began) / 1000, waiting: clock.waiting })
-      await this.arrival(draws.begin(fit.epoch, fit.step), session, clock, signal)
+      await this.arrival(() => draws.begin(fit.epoch, fit.step), session, clock, signal)
       if (fit.drawn !== undefined && fit.drawn !== draws.checksum) throw otherSamples(fit)
       while (fit.step < steps) {
         if (signal?.aborted) {
           this.download(session)
           throw signal.reason
         }
-        const taken = draws.take(fit.step)
-        const from = typeof taken === 'number' ? taken : await this.arrival(taken, session, clock, signal)
+        const taken = this.arrival(() => draws.take(fit.step), session, clock, signal)
+        const from = typeof taken === 'number' ? taken : await taken
         const { order } = draws
         const rate = optimizer.lr * schedule(this.steps - fit.first, steps * epochs)
         const spoiled = take(order, from, draws.count(fit.step), this.steps, rate, fit.tally)
@@ -316,18 +316,22 @@ export class Trainer implements Training {
     for (const c of callbacks) c.end?.()
   }
 
-  /** What `draws` promised; if it fails, the model has the weights of then, as after an abort. The time counts as waiting. */
-  private arrival<T>(promised: T | Promise<T>, session: Session, clock: Clock, signal?: AbortSignal): T | Promise<T> {
-    if (!(promised instanceof Promise)) return promised
+  /** What is drawn; if it fails, the model has the weights of then, as after an abort. The time counts as waiting. */
+  private arrival<T>(draw: () => T | Promise<T>, session: Session, clock: Clock, signal?: AbortSignal): T | Promise<T> {
     const began = performance.now()
-    return unlessAborted(promised, signal)
-      .catch((error) => {
+    const arrived = () => {
+      clock.waiting += (performance.now() - began) / 1000
+    }
+    const promised = draw()
+    if (promised instanceof Promise) {
+      const fail = (error: unknown) => {
         this.download(session)
         throw error
-      })
-      .finally(() => {
-        clock.waiting += (performance.now() - began) / 1000
-      })
+      }
+      return unlessAborted(promised, signal).catch(fail).finally(arrived)
+    }
+    arrived()
+    return promised
   }
 
   private check(data: Dataset | Stream, what: string): void {
