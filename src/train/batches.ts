@@ -30,6 +30,9 @@ interface Feed {
   into: TypedArray
 }
 
+/** Values of a sample that are copied one by one. */
+const SHORT = 256
+
 export class Batches {
   private readonly batch: number
   private readonly feeds: Feed[]
@@ -110,8 +113,11 @@ export class Batches {
 
   private change(x: TypedArray, shape: Shape, index: number): void {
     const { changed, random } = this
-    // Ten times as fast as one by one.
-    changed.set(x.subarray(index * changed.length, (index + 1) * changed.length))
+    const { length } = changed
+    const from = index * length
+    // Ten times as fast as one by one, but it makes a view, which a few values are not worth.
+    if (length > SHORT) changed.set(x.subarray(from, from + length))
+    else for (let j = 0; j < length; j++) changed[j] = x[from + j]
     for (const change of this.augment) change(changed, shape, random as Random)
   }
 }

@@ -5,6 +5,7 @@ import type { Dataset } from '../data/dataset'
 import { isStream, type Stream, StreamReader } from '../data/stream'
 import type { Random } from '../graph/random'
 import { crc32 } from './checkpoint'
+import type { Clock } from './step'
 
 export interface Draws {
   /** What batches are made of; that of a stream holds the samples of one step only. */
@@ -17,8 +18,11 @@ export interface Draws {
   readonly order: Uint32Array
   /** Begins an epoch, from 1, after some of its steps. Epochs come in their order, but some may be left out. */
   begin(epoch: number, skip: number): void | Promise<void>
-  /** Makes the samples of a step be there, `order` from the place it gives on; a promise where they have to be waited for. */
-  take(step: number): number | Promise<number>
+  /**
+   * Makes the samples of a step be there, `order` from the place it gives on; a promise where they have to be waited for.
+   * The time that it takes is added to a clock.
+   */
+  take(step: number, clock?: Clock): number | Promise<number>
   /** Whether more could be read while something else is done. */
   readonly isBehind: boolean
   /** Of what a stream has given in the epoch: a checksum of `y`. */
@@ -51,11 +55,15 @@ function fromStream(stream: Stream, size: number, shuffle?: Random): Draws {
   const order = Uint32Array.from({ length: size }, (_, i) => i)
   let begun = 0
   let checksum = 0
-  const taken = () => {
-    checksum = crc32(reader.y, checksum)
-    return 0
+  const take = (_: number, clock?: Clock) => {
+    const began = performance.now()
+    const taken = () => {
+      checksum = crc32(reader.y, checksum)
+      if (clock) clock.waiting += performance.now() - began
+      return 0
+    }
+    return reader.take()?.then(taken) ?? taken()
   }
-  const take = () => reader.take()?.then(taken) ?? taken()
   return {
     ...{ data, order, ...stepsOf(stream.count, size) },
     get isBehind() {
@@ -69,7 +77,7 @@ function fromStream(stream: Stream, size: number, shuffle?: Random): Draws {
       for (; begun < epoch; begun++) seed = shuffle?.next()
       checksum = 0
       reader.begin(epoch, seed)
-      for (let step = 0; step < skip; step++) await take()
+      for (let step = 0; step < skip; step++) await take(step)
     },
     take,
     end: () => reader.end(),

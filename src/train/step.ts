@@ -15,7 +15,7 @@ export interface Spoiled {
   random?: readonly number[]
 }
 
-/** Seconds that a training waited for data. */
+/** Milliseconds that a training waited for data. */
 export interface Clock {
   waiting: number
 }
@@ -45,7 +45,7 @@ export function stepper(
       const drawn = random?.state
       const began = performance.now()
       batches.draw(order, at, count)
-      clock.waiting += (performance.now() - began) / 1000
+      clock.waiting += performance.now() - began
       const weight = batches.weight(order, at, count)
       // A batch's own gradients are those of its mean loss.
       if (share) share[0] = weight / (all || 1)

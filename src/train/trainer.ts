@@ -253,16 +253,17 @@ export class Trainer implements Training {
     while (!fit.ended) {
       const began = performance.now()
       clock.waiting = 0
-      const times = () => ({ seconds: (performance.now() - began) / 1000, waiting: clock.waiting })
-      await this.arrival(() => draws.begin(fit.epoch, fit.step), session, clock, signal)
+      const times = () => ({ seconds: (performance.now() - began) / 1000, waiting: clock.waiting / 1000 })
+      await this.arrival(draws.begin(fit.epoch, fit.step), session, signal)
+      clock.waiting += performance.now() - began
       if (fit.drawn !== undefined && fit.drawn !== draws.checksum) throw otherSamples(fit)
       while (fit.step < steps) {
         if (signal?.aborted) {
           this.download(session)
           throw signal.reason
         }
-        const taken = this.arrival(() => draws.take(fit.step), session, clock, signal)
-        const from = typeof taken === 'number' ? taken : await taken
+        const taken = draws.take(fit.step, clock)
+        const from = typeof taken === 'number' ? taken : await this.arrival(taken, session, signal)
         const { order } = draws
         const rate = optimizer.lr * schedule(this.steps - fit.first, steps * epochs)
         const spoiled = take(order, from, draws.count(fit.step), this.steps, rate, fit.tally)
@@ -316,22 +317,14 @@ export class Trainer implements Training {
     for (const c of callbacks) c.end?.()
   }
 
-  /** What is drawn; if it fails, the model has the weights of then, as after an abort. The time counts as waiting. */
-  private arrival<T>(draw: () => T | Promise<T>, session: Session, clock: Clock, signal?: AbortSignal): T | Promise<T> {
-    const began = performance.now()
-    const arrived = () => {
-      clock.waiting += (performance.now() - began) / 1000
+  /** What `draws` promised; if it fails, the model has the weights of then, as after an abort. */
+  private async arrival<T>(promised: T | Promise<T>, session: Session, signal?: AbortSignal): Promise<T> {
+    try {
+      return await unlessAborted(Promise.resolve(promised), signal)
+    } catch (error) {
+      this.download(session)
+      throw error
     }
-    const promised = draw()
-    if (promised instanceof Promise) {
-      const fail = (error: unknown) => {
-        this.download(session)
-        throw error
-      }
-      return unlessAborted(promised, signal).catch(fail).finally(arrived)
-    }
-    arrived()
-    return promised
   }
 
   private check(data: Dataset | Stream, what: string): void {
@@ -458,7 +451,7 @@ async function turn(clock: Clock): Promise<void> {
       port2.postMessage(0)
     }
   })
-  clock.waiting += (performance.now() - began) / 1000
+  clock.waiting += performance.now() - began
 }
 
 /** Lets the event loop in when it is due. */
