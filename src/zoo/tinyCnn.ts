@@ -1,6 +1,6 @@
 // The tiny CNN: conv 3x3x8 - pool - conv 3x3x16 - pool - dense. Small enough for a microcontroller, good for 99 % on handwritten digits.
 
-import { input, type Shape } from '../graph/node'
+import { input, type Normalize, type Shape } from '../graph/node'
 import { Model } from '../model/model'
 import { sequential } from '../model/sequential'
 import { conv2d } from '../ops/conv2d'
@@ -12,7 +12,7 @@ import { flatten } from '../ops/reshape'
 export function tinyCnn(options: {
   shape: Shape
   classes: number
-  normalize?: { mean: number; std: number }
+  normalize?: Normalize
   labels?: readonly string[]
   name?: string
   seed?: number
