@@ -8,6 +8,18 @@ export function power(x: number, n: number): number {
   return y
 }
 
+/** e^x: relative error below 2^-50; 0 below -708, infinite above 709. */
+export function exp(x: number): number {
+  if (x < -708) return 0
+  if (x > 709) return Infinity
+  // x = k ln 2 + r with |r| <= ln 2 / 2. The low part of ln 2 keeps what the product with k would lose.
+  const k = Math.round(x / Math.LN2)
+  const r = x - k * 0.6931471805598903 - k * 5.497923018708371e-14
+  let sum = 1
+  for (let n = 15; n >= 1; n--) sum = 1 + (sum * r) / n
+  return sum * 2 ** k
+}
+
 /** ln x for a normal x > 0: relative error below 2^-50. */
 export function log(x: number): number {
   // x = m 2^e with m in [sqrt(1/2), sqrt(2)]; then ln m = 2 artanh z = 2 (z + z^3 / 3 + z^5 / 5 ...), |z| <= 0.172.
