@@ -22,6 +22,10 @@ const node = async (...args) => {
 /** CommonJS libraries bundled into an ES module call require() for Node's own modules. */
 const REQUIRE = `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`
 
+const OF_NODE = ['src/node.ts', 'src/checkpoints.ts', 'src/files.ts', 'src/logs.ts', 'src/progress.ts']
+// tinyCnn is exported by `dunlin` too.
+const OF_ZOO = tree('src/zoo').filter((f) => f !== 'src/zoo/tinyCnn.ts')
+
 mkdirSync('build', { recursive: true })
 const sources = newest([...tree('assembly'), 'asconfig.json', 'build.mjs', 'node_modules/assemblyscript/package.json'])
 const outputs = ['build/kernels.js', ...BUILDS.map((b) => `build/${b}.wasm`)]
@@ -41,16 +45,25 @@ if (process.argv[2] !== 'kernels') {
   const common = { bundle: true, logLevel: 'warning', target: 'es2022', legalComments: 'eof' }
   const universal = { ...common, entryPoints: ['src/index.ts'], platform: 'neutral', mainFields: ['module', 'main'] }
   const forNode = { ...common, entryPoints: ['src/node.ts'], platform: 'node' }
+  const zoo = { ...universal, entryPoints: ['src/zoo/index.ts'] }
   await Promise.all([
     node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'),
     build({ ...universal, format: 'esm', outfile: 'dist/index.js' }),
     build({ ...universal, format: 'cjs', outfile: 'dist/index.cjs' }),
-    build({ ...forNode, format: 'esm', outfile: 'dist/node.js', plugins: [besides('./index.js')], banner: { js: REQUIRE } }),
     build({
-      ...{ ...forNode, format: 'cjs', outfile: 'dist/node.cjs', plugins: [besides('./index.cjs')] },
+      ...forNode,
+      format: 'esm',
+      outfile: 'dist/node.js',
+      plugins: [besides('./index.js', OF_NODE)],
+      banner: { js: REQUIRE },
+    }),
+    build({
+      ...{ ...forNode, format: 'cjs', outfile: 'dist/node.cjs', plugins: [besides('./index.cjs', OF_NODE)] },
       define: { 'import.meta.url': '__moduleUrl' },
       banner: { js: `const __moduleUrl = require('node:url').pathToFileURL(__filename).href;` },
     }),
+    build({ ...zoo, format: 'esm', outfile: 'dist/zoo.js', plugins: [besides('./index.js', OF_ZOO)] }),
+    build({ ...zoo, format: 'cjs', outfile: 'dist/zoo.cjs', plugins: [besides('./index.cjs', OF_ZOO)] }),
     build({
       ...forNode,
       entryPoints: ['src/cli/main.ts'],
@@ -73,9 +86,9 @@ if (process.argv[2] !== 'kernels') {
   for (const name of ['scalar', 'kernels']) copyFileSync(`build/${name}.d.ts`, `dist/build/${name}.d.ts`)
 }
 
-/** dunlin/node leaves everything universal to `dunlin` itself, so that both see the same classes. */
-function besides(index) {
-  const own = ['src/node.ts', 'src/checkpoints.ts', 'src/files.ts', 'src/logs.ts', 'src/progress.ts'].map((f) => resolve(f))
+/** An entry beside `dunlin` bundles its own files and leaves everything else to `dunlin` itself, so that both see the same classes. */
+function besides(index, files) {
+  const own = files.map((f) => resolve(f))
   return {
     name: 'besides',
     setup(b) {

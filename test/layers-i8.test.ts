@@ -30,6 +30,8 @@ import { pad, slice } from '../src/ops/slice'
 import { planInference } from '../src/plan/build'
 import { BUILDS, kernelBytes } from '../src/session/kernels'
 import { Session } from '../src/session/session'
+import { Fenced } from './fenced'
+import { builds, in_ } from './harness'
 import * as reference from './reference/i8'
 
 const hosted = BUILDS.filter((build) => WebAssembly.validate(kernelBytes(build) as BufferSource))
@@ -58,6 +60,16 @@ async function computed(node: Node, fed: Record<string, Int8Array | Int32Array>)
       for (const port of session.plan.inputs) session.view(port).set(fed[port.name])
       session.run()
       results.set(`${target} ${build}`, session.view(session.plan.outputs[0]).slice() as Int8Array)
+    }
+    // The same row on fenced buffers, whole and in parts, as threads would run it.
+    for (const build of builds) {
+      for (const parts of [1, 3]) {
+        const e = new Fenced(build, BATCH, target, false, false, parts)
+        for (const x of node.inputs) e.values.set(x, e.place(x.name, in_(isParam(x) ? x.data : fed[x.name])))
+        opOf(node.op)!.int8!.forward(e, node)
+        e.check(node.op)
+        results.set(`${target} ${build.name}, fenced, in ${parts}`, e.read(e.value(node)) as Int8Array)
+      }
     }
   }
   const first = results.get('module scalar') as Int8Array

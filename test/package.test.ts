@@ -47,6 +47,8 @@ describe('the tarball', () => {
         'kernels/simd.wasm',
         'node.cjs',
         'node.js',
+        'zoo.cjs',
+        'zoo.js',
       ].map((f) => `dist/${f}`),
     )
     expect(at('data/').sort()).toEqual(['data/README.md', 'data/digits.csv.gz'])
@@ -76,23 +78,30 @@ async function main() {
   node.writeModel('model.safetensors', model)
   const loaded = node.readModel('model.safetensors')
   const { wasm } = await dunlin.buildModule(await dunlin.quantize(loaded, data))
+  const [known, shared] = [zoo.dsCnn({ shape: [49, 10, 1], classes: 12 }), zoo.tinyCnn === dunlin.tinyCnn]
   const [label] = (await dunlin.loadModule(wasm)).predict(data.x.subarray(0, 64))
   let error
   try { node.readModel('missing') } catch (e) { error = e }
-  console.log(JSON.stringify([data.count, loaded instanceof dunlin.Model, error instanceof dunlin.DunlinError, Number.isFinite(label), typeof node.progressBar]))
+  console.log(JSON.stringify([data.count, loaded instanceof dunlin.Model, error instanceof dunlin.DunlinError, Number.isFinite(label), typeof node.progressBar, known instanceof dunlin.Model, shared]))
 }
 main()
 `
-const USED = '[1797,true,true,true,"function"]\n'
+const USED = '[1797,true,true,true,"function",true,true]\n'
 
 describe('in a project', () => {
   it('is imported', () => {
-    writeFileSync(join(project, 'use.mjs'), `import * as dunlin from 'dunlin'\nimport * as node from 'dunlin/node'\n${USE}`)
+    writeFileSync(
+      join(project, 'use.mjs'),
+      `import * as dunlin from 'dunlin'\nimport * as node from 'dunlin/node'\nimport * as zoo from 'dunlin/zoo'\n${USE}`,
+    )
     expect(node('use.mjs')).toBe(USED)
   })
 
   it('is required', () => {
-    writeFileSync(join(project, 'use.cjs'), `const dunlin = require('dunlin')\nconst node = require('dunlin/node')\n${USE}`)
+    writeFileSync(
+      join(project, 'use.cjs'),
+      `const dunlin = require('dunlin')\nconst node = require('dunlin/node')\nconst zoo = require('dunlin/zoo')\n${USE}`,
+    )
     expect(node('use.cjs')).toBe(USED)
   })
 
@@ -124,12 +133,15 @@ describe('in a project', () => {
     }
     const use = `import { conv2d, dense, DunlinError, flatten, input, Model, sequential, Trainer, type Dataset, type EpochResult } from 'dunlin'
       import { loadDigits, progressBar } from 'dunlin/node'
+      import { mobileNetV1, type ClassifierOptions } from 'dunlin/zoo'
       const data: Dataset = loadDigits()
       const network = sequential(conv2d({ filters: 4, kernel: 3, activation: 'relu' }), flatten(), dense({ units: data.classes }))
       const model = new Model(network(input(data.shape)), { seed: 1 })
       export const history: Promise<EpochResult[]> = new Trainer(model).fit(data, { epochs: 1, callbacks: [progressBar()] })
       export const y: Promise<Float32Array> = model.predict([1, 2, 3])
       export const isOurs = (e: unknown): e is DunlinError => e instanceof DunlinError
+      const options: ClassifierOptions = { shape: [96, 96, 3], classes: 2 }
+      export const known: Model = mobileNetV1({ ...options, width: 0.25 })
       // @ts-expect-error: an activation that does not exist
       dense({ units: 1, activation: 'sine' })
       // @ts-expect-error: a layer without its size
@@ -164,11 +176,11 @@ describe('in a project', () => {
       expect(warnings).toEqual([])
       return outputFiles[0].text
     }
-    const whole = await bundle(`export * from 'dunlin'`)
+    const whole = await bundle(`export * from 'dunlin'; export * from 'dunlin/zoo'`)
     expect(whole).not.toMatch(/\brequire\(|from\s*['"]node:/)
     const part = await bundle(`import { Random } from 'dunlin'; console.log(new Random(1).next())`)
     expect(part.length).toBeLessThan(whole.length / 20)
     const player = await bundle(`export { loadModule } from 'dunlin'`)
-    expect(player.length).toBeLessThan(16 * 1024)
+    expect(player.length).toBeLessThan(4 * 1024)
   })
 })

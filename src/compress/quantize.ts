@@ -20,7 +20,8 @@ const VALUES = 2 ** 25
 
 /**
  * An int8 model that computes what the float model does. `calibration`: raw samples like those the model will see, one after another (a
- * few hundred are enough); they only set the ranges.
+ * few hundred are enough); they only set the ranges. Inputs that are indices (i32, for an embedding) stay as they are. A layer without
+ * an int8 kernel is an error that names it.
  */
 export async function quantize(model: Model, calibration: { x: Values }): Promise<Model> {
   const float = spread(fuse(fold(model)))

@@ -118,8 +118,8 @@ const clamp = (activation: Activation): Op => ({
   },
 })
 
-export const reluOp: Op = clamp('relu')
-export const relu6Op: Op = clamp('relu6')
+export const reluOp: Op = /* @__PURE__ */ clamp('relu')
+export const relu6Op: Op = /* @__PURE__ */ clamp('relu6')
 
 /** The int8 of an op on single elements, by the table for the scales of x and y. */
 const byTable = <A>(
@@ -187,16 +187,16 @@ const bent = (name: 'leakyRelu' | 'elu'): Op<{ alpha: number }> => ({
   ),
 })
 
-export const leakyReluOp = bent('leakyRelu')
-export const eluOp = bent('elu')
-export const geluOp = curve('gelu', 'x')
-export const sigmoidOp = curve('sigmoid', 'y')
-export const tanhOp = curve('tanh', 'y')
-export const hardSigmoidOp = curve('hardSigmoid', 'x')
-export const hardSwishOp = curve('hardSwish', 'x')
-export const siluOp = curve('silu', 'x')
-export const softplusOp = curve('softplus', 'x')
-export const mishOp = curve('mish', 'x')
+export const leakyReluOp = /* @__PURE__ */ bent('leakyRelu')
+export const eluOp = /* @__PURE__ */ bent('elu')
+export const geluOp = /* @__PURE__ */ curve('gelu', 'x')
+export const sigmoidOp = /* @__PURE__ */ curve('sigmoid', 'y')
+export const tanhOp = /* @__PURE__ */ curve('tanh', 'y')
+export const hardSigmoidOp = /* @__PURE__ */ curve('hardSigmoid', 'x')
+export const hardSwishOp = /* @__PURE__ */ curve('hardSwish', 'x')
+export const siluOp = /* @__PURE__ */ curve('silu', 'x')
+export const softplusOp = /* @__PURE__ */ curve('softplus', 'x')
+export const mishOp = /* @__PURE__ */ curve('mish', 'x')
 
 export const softmaxOp: Op = {
   shape(node) {
