@@ -51,6 +51,20 @@ describe.each(builds)('$name', (build) => {
     }
   })
 
+  it('requantize_i8 is exact for every value', () => {
+    const all = Int8Array.from({ length: 256 }, (_, i) => i - 128)
+    for (let seed = 0; seed < 240; seed++) {
+      const random = new Random(seed)
+      // Powers of two and what lies next to them have exact halves; others are anywhere.
+      const exponent = seed % 2 ? random.uniform(-14, 5) : random.integer(19) - 14
+      const factor = quantizeMultiplier(2 ** exponent * (1 + (seed % 3) * 2 ** -30))
+      const [xZero, yZero] = i8(random, 2)
+      const want = reference.requantize(all, xZero, yZero, factor)
+      const numbers = [1, 1, 1, 256, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, factor.multiplier, factor.shift, xZero, yZero]
+      expect(run(build, 'requantize_i8', [in_(all), out('i8', 256), ...numbers])[0], `seed ${seed}`).toEqual(want)
+    }
+  })
+
   const SIZES = [
     [1, 1, 1, 1, 4, 5],
     [2, 3, 4, 3, 6, 8],

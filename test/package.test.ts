@@ -181,6 +181,6 @@ describe('in a project', () => {
     const part = await bundle(`import { Random } from 'dunlin'; console.log(new Random(1).next())`)
     expect(part.length).toBeLessThan(whole.length / 20)
     const player = await bundle(`export { loadModule } from 'dunlin'`)
-    expect(player.length).toBeLessThan(4 * 1024)
+    expect(player.length).toBeLessThan(16 * 1024)
   })
 })

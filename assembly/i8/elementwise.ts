@@ -2,7 +2,8 @@
 // 8 or 16 elements at a time with SIMD, the rest one by one.
 
 import { madd } from '../f32/tile'
-import { mulHigh, requantize, requantize8, shiftRound } from './requantize'
+import { factorOf, nudgeOf, requantize8 } from './eight'
+import { mulHigh, requantize, shiftRound } from './requantize'
 
 /** Bits that the inputs of an addition gain before they are scaled to a common scale. */
 // @ts-ignore: decorator
@@ -120,10 +121,13 @@ export function mul_i8(
   if (ASC_FEATURE_SIMD) {
     const az = i16x8.splat(<i16>aZero)
     const bz = i16x8.splat(<i16>bZero)
+    const factor = factorOf(multiplier, shift)
+    const nudge = nudgeOf(shift)
     for (; i <= n - 8; i += 8) {
       const u = i16x8.sub(v128.load8x8_s(a + i), az)
       const v = i16x8.sub(v128.load8x8_s(b + i), bz)
-      const q = requantize8(i32x4.extmul_low_i16x8_s(u, v), i32x4.extmul_high_i16x8_s(u, v), multiplier, shift, yZero)
+      const low = i32x4.extmul_low_i16x8_s(u, v)
+      const q = requantize8(low, i32x4.extmul_high_i16x8_s(u, v), factor, nudge, multiplier, shift, yZero)
       v128.store64_lane(y + i, i8x16.min_s(i8x16.max_s(q, i8x16.splat(<i8>lo)), i8x16.splat(<i8>hi)), 0)
     }
   }

@@ -1,7 +1,8 @@
 // The moves of int8 values: concat, slice, pad, permute, channels of groups. move_i8 moves bytes; requantize_i8 brings them to another
 // scale on the way, for a concat of values that have scales of their own (TensorFlow Lite's QUANTIZE, then its CONCATENATION).
 
-import { requantize, requantize8 } from './requantize'
+import { factorOf, nudgeOf, requantize8 } from './eight'
+import { requantize } from './requantize'
 
 /**
  * y[yAt + i0 y0 + i1 y1 + i2 y2 + i3 y3] = x[xAt + i0 x0 + i1 x1 + i2 x2 + i3 x3] for all i0 < n0, i1 < n1, i2 < n2, i3 < n3.
@@ -44,11 +45,18 @@ export function requantize_i8(
         let i3 = 0
         if (ASC_FEATURE_SIMD) {
           if (together) {
+            const factor = factorOf(multiplier, shift)
+            const nudge = nudgeOf(shift)
             const zero = i16x8.splat(<i16>xZero)
-            for (; i3 <= n3 - 8; i3 += 8) {
+            for (; i3 <= n3 - 4; i3 += 8) {
               const v = i16x8.sub(v128.load8x8_s(p + i3), zero)
               const low = i32x4.extend_low_i16x8_s(v)
-              v128.store64_lane(q + i3, requantize8(low, i32x4.extend_high_i16x8_s(v), multiplier, shift, yZero), 0)
+              const r = requantize8(low, i32x4.extend_high_i16x8_s(v), factor, nudge, multiplier, shift, yZero)
+              if (i3 <= n3 - 8) v128.store64_lane(q + i3, r, 0)
+              else {
+                v128.store32_lane(q + i3, r, 0)
+                i3 -= 4
+              }
             }
           }
         }

@@ -38,19 +38,6 @@ export function shiftRound4(v: v128, bits: i32): v128 {
   return i32x4.sub(i32x4.shr_s(v, bits), i32x4.gt_s(v128.and(v, i32x4.splat(mask)), half))
 }
 
-/** Eight accumulators in two vectors as int8 values in the lower half of one: requantize, but for the clamp to [lo, hi]. */
-// @ts-ignore: decorator
-@inline
-export function requantize8(low: v128, high: v128, multiplier: i32, shift: i32, zero: i32): v128 {
-  const left = max(shift, 0)
-  const right = max(-shift, 0)
-  const zeros = i32x4.splat(zero)
-  const a = i32x4.add(shiftRound4(mulHigh4(i32x4.shl(low, left), multiplier), right), zeros)
-  const b = i32x4.add(shiftRound4(mulHigh4(i32x4.shl(high, left), multiplier), right), zeros)
-  const wide = i16x8.narrow_i32x4_s(a, b)
-  return i8x16.narrow_i16x8_s(wide, wide)
-}
-
 /** An accumulator as an int8 value: scaled, moved to the output's zero point, clamped to [lo, hi]. */
 // @ts-ignore: decorator
 @inline
