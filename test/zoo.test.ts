@@ -139,6 +139,22 @@ const PUBLISHED: Published[] = [
     macs: 301_000_000,
     toMacs: 1_000_000,
   },
+  {
+    what: 'MobileNet V2 0.5-224',
+    make: () => zoo.mobileNetV2({ ...imageNet, width: 0.5 }),
+    source: 'keras.applications',
+    counted: 'all',
+    parameters: 1_987_224,
+  },
+  {
+    what: 'ShuffleNet 0.5x, 3 groups',
+    make: () => zoo.shuffleNetV1({ ...imageNet, width: 0.5 }),
+    source: 'github.com/osmr/imgclsmob; MACs: github.com/megvii-model/ShuffleNet-Series: 38M',
+    counted: 'trained',
+    parameters: 718_324,
+    macs: 38_000_000,
+    toMacs: 1_000_000,
+  },
   ...(
     [
       [1, 1_531_936, 143],

@@ -42,13 +42,14 @@ export function operandsOf(e: Emit, node: Node<{ activation?: Activation }>): Op
       `${node.name}/${what}`,
       Int32Array.from(fixed, (f) => f[what]),
     )
+  const [multiplier, shift] = [constant('multiplier'), constant('shift')]
   return {
     name: node.name,
     x: e.value(x),
     w: e.value(w),
     b: e.value(b),
-    multiplier: constant('multiplier'),
-    shift: constant('shift'),
+    multiplier,
+    shift,
     y: e.value(node),
     channels,
     after: [qx.zeroPoint, qy.zeroPoint, ...quantizedClamp(clampOf(node), qy)],
