@@ -102,6 +102,13 @@ describe('pools over time', () => {
       (...v: number[]) => mean(v),
     ],
     ['avgPool1d', [5, 1], avgPool1d({ kernel: 2, padding: [0, 1] }), windows(5, 2, 2, 1, 0, 1), (...v: number[]) => mean(v)],
+    [
+      'avgPool1d',
+      [5, 2],
+      avgPool1d({ kernel: 2, padding: [0, 1], countPadding: true }),
+      windows(5, 2, 2, 1, 0, 1),
+      (...v: number[]) => v.reduce((a, b) => a + b, 0) / 2,
+    ],
     ['globalAvgPool1d', [9, 6], globalAvgPool1d(), windows(9, 9, 9, 1, 0, 0), (...v: number[]) => mean(v)],
   ] as const)('%s on %j', async (what, [t, c], layer, at, of) => {
     const { x, y, shape } = await run([t, c], layer, 5)

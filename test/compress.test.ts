@@ -270,6 +270,12 @@ describe('quantize', () => {
       `[DunlinError: quantize: input "input" is -Infinity on the calibration set. Check the data and the weights.]`,
     )
     const two = new Model(add()(input([2], { name: 'a' }), input([2], { name: 'b' })))
+    const mean = (padding: 'same' | 'valid') =>
+      new Model(avgPool2d({ kernel: 2, strides: 1, padding, countPadding: true, name: 'mean' })(input([2, 2, 1])))
+    await expect(quantize(mean('same'), { x: [1, 2, 3, 4] })).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: quantize: avgPool2d "mean" counts padding in its mean, int8 (as TFLite) does not. Leave countPadding out, or train with padding "valid".]`,
+    )
+    expect((await quantize(mean('valid'), { x: [1, 2, 3, 4] })).outputs[0].dtype).toBe('i8')
     await expect(quantize(two, { x: [1, 2] })).rejects.toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: quantize: model "model" has 2 inputs, wanted 1.]`,
     )

@@ -119,7 +119,7 @@ describe('in a network', () => {
     const dropped = out.inputs[0]
     const loss = crossEntropy(out, input([1], { name: 'labels', dtype: 'i32' }), input([1], { name: 'weights' }))
     const update: Update = (e, params) => {
-      for (const { g, n, state } of params) e.call('accumulate_f32', g, state('g'), n)
+      for (const { g, n, state } of params) e.call('accumulate_f32', g, state('g'), n, 0)
     }
     const batch = 5
     const plan = planTraining(loss, [dropped, dropped.inputs[0]], { batch, update, hyperLength: 1 })

@@ -15,6 +15,8 @@ export class Fenced implements Emit {
   private readonly arena: Arena
   readonly values = new Map<Node, Placed>()
   readonly grads = new Map<Node, Placed>()
+  /** Nodes whose gradients have something in them. */
+  readonly begun = new Set<Node>()
   private readonly kept = new Map<string, Placed>()
 
   constructor(
@@ -35,7 +37,11 @@ export class Fenced implements Emit {
   }
 
   read(buffer: Buffer): TypedArray {
-    return new ARRAYS[buffer.dtype](this.build.memory.buffer, (buffer as Placed).address, buffer.length).slice()
+    return this.view(buffer).slice()
+  }
+
+  private view(buffer: Buffer): TypedArray {
+    return new ARRAYS[buffer.dtype](this.build.memory.buffer, (buffer as Placed).address, buffer.length)
   }
 
   check(what: string): void {
@@ -52,7 +58,23 @@ export class Fenced implements Emit {
   }
 
   grad(node: Node): Placed | undefined {
+    this.begun.add(node)
     return this.grads.get(node)
+  }
+
+  sink(node: Node): { dx: Placed; add: 0 | 1 } | undefined {
+    const dx = this.grads.get(node)
+    if (!dx) return undefined
+    const add = this.begun.has(node) ? 1 : 0
+    // What is to be overwritten may not be read before.
+    if (!add) this.view(dx).fill(Number.NaN)
+    this.begun.add(node)
+    return { dx, add }
+  }
+
+  /** Tests look at the gradients of the inputs and of the node by themselves. */
+  pass(): boolean {
+    return false
   }
 
   learns(): boolean {
@@ -135,8 +157,10 @@ export function runNode(
   node.inputs.forEach((x, i) => {
     const written = training && isParam(x) && !x.attrs.trainable
     e.values.set(x, e.place(`input ${i}`, written ? inout(inputs[i]) : in_(inputs[i])))
-    if (dy && x.dtype === 'f32')
+    if (dy && x.dtype === 'f32') {
       e.grads.set(x, e.place(`gradient ${i}`, inout(before?.[i] ?? new Float32Array(inputs[i].length))))
+      if (before) e.begun.add(x)
+    }
   })
   row.forward(e, node)
   const y = e.read(e.value(node)) as Float32Array

@@ -235,7 +235,8 @@ describe.each(builds)('$name', (build) => {
     it('accumulate_f32', () =>
       each(21, (n, random, what) => {
         const [x, y] = [floats(random, n), floats(random, n)]
-        expect(run(build, 'accumulate_f32', [in_(x), inout(y), n]), what).toEqual([f32(n, (i) => y[i] + x[i])])
+        expect(run(build, 'accumulate_f32', [in_(x), inout(y), n, 1]), what).toEqual([f32(n, (i) => y[i] + x[i])])
+        expect(run(build, 'accumulate_f32', [in_(x), out('f32', n), n, 0]), what).toEqual([x])
       }))
     it('add_f32', () =>
       each(22, (n, random, what) => {
@@ -319,7 +320,7 @@ describe.each(builds)('$name', (build) => {
       const arrays = [in_(x), in_(labels), in_(weights)]
       const node = { op: 'crossEntropy', inputs: [image(n)] } as unknown as Node<never>
       const want = reference.crossEntropy(node, x, labels, weights)
-      const [loss] = run(build, 'crossEntropy_f32', [...arrays, out('f32', 1), rows, n, 0])
+      const [loss] = run(build, 'crossEntropy_f32', [...arrays, out('f32', 1), rows, n, 0, 0])
       expectNear(loss, want, EXP_ROUNDINGS * EPSILON * 400, 'loss (seed 31)')
       const [dx] = run(build, 'crossEntropy_f32_dx', [
         ...arrays,
@@ -328,6 +329,7 @@ describe.each(builds)('$name', (build) => {
         rows,
         n,
         0,
+        0,
       ])
       for (let i = 0; i < rows; i++) {
         const sum = Array.from(dx.subarray(i * n, (i + 1) * n)).reduce((a, b) => a + b, 0)
@@ -335,13 +337,13 @@ describe.each(builds)('$name', (build) => {
       }
       const sure = Float32Array.from({ length: n }, (_, j) => (j === 2 ? 500 : -500))
       const one = [in_(sure), in_(Int32Array.of(2)), in_(Float32Array.of(1))]
-      expect(run(build, 'crossEntropy_f32', [...one, out('f32', 1), 1, n, 0])[0][0]).toBe(0)
+      expect(run(build, 'crossEntropy_f32', [...one, out('f32', 1), 1, n, 0, 0])[0][0]).toBe(0)
     })
 
     it('crossEntropy_f32 of nothing but weights of 0 is 0, with no gradient', () => {
       const arrays = [in_(Float32Array.of(1, 2)), in_(Int32Array.of(1)), in_(Float32Array.of(0))]
-      expect(run(build, 'crossEntropy_f32', [...arrays, out('f32', 1), 1, 2, 0])).toEqual([Float32Array.of(0)])
-      const dx = run(build, 'crossEntropy_f32_dx', [...arrays, in_(Float32Array.of(1)), inout(Float32Array.of(5, 6)), 1, 2, 0])
+      expect(run(build, 'crossEntropy_f32', [...arrays, out('f32', 1), 1, 2, 0, 0])).toEqual([Float32Array.of(0)])
+      const dx = run(build, 'crossEntropy_f32_dx', [...arrays, in_(Float32Array.of(1)), inout(Float32Array.of(5, 6)), 1, 2, 0, 0])
       expect(dx).toEqual([Float32Array.of(5, 6)])
     })
 
@@ -351,19 +353,22 @@ describe.each(builds)('$name', (build) => {
       for (const label of [-1, 2, 3, -2, 2 ** 30, 2 ** 31 - 1, -(2 ** 31)]) {
         const two = [in_(Float32Array.of(...x, ...x)), in_(Int32Array.of(label, 0)), in_(Float32Array.of(5, 1))]
         const one = [in_(x), in_(Int32Array.of(0)), in_(Float32Array.of(1))]
-        const [loss] = run(build, 'crossEntropy_f32', [...two, out('f32', 1), 2, 2, 0.1])
-        expect(loss, `${label}`).toEqual(run(build, 'crossEntropy_f32', [...one, out('f32', 1), 1, 2, 0.1])[0])
+        const [loss] = run(build, 'crossEntropy_f32', [...two, out('f32', 1), 2, 2, 0.1, 0])
+        expect(loss, `${label}`).toEqual(run(build, 'crossEntropy_f32', [...one, out('f32', 1), 1, 2, 0.1, 0])[0])
         const dloss = in_(Float32Array.of(1))
-        const [dx] = run(build, 'crossEntropy_f32_dx', [...two, dloss, inout(new Float32Array(4)), 2, 2, 0.1])
-        const [alone] = run(build, 'crossEntropy_f32_dx', [...one, dloss, inout(new Float32Array(2)), 1, 2, 0.1])
+        const [dx] = run(build, 'crossEntropy_f32_dx', [...two, dloss, inout(new Float32Array(4)), 2, 2, 0.1, 0])
+        const [alone] = run(build, 'crossEntropy_f32_dx', [...one, dloss, inout(new Float32Array(2)), 1, 2, 0.1, 0])
         expect([...dx], `${label}`).toEqual([0, 0, ...alone])
       }
     })
 
     it('losses show a NaN in the value and in the gradient', () => {
       const weights = in_(Float32Array.of(1))
-      for (const kernel of ['meanSquaredError', 'meanAbsoluteError', 'huber', 'binaryCrossEntropy', 'hinge', 'klDivergence']) {
-        const numbers = kernel === 'huber' ? [1] : []
+      for (const kernel of [
+        ...['meanSquaredError', 'meanAbsoluteError', 'huber', 'binaryCrossEntropy', 'binaryCrossEntropyOfProbabilities'],
+        ...['hinge', 'klDivergence'],
+      ]) {
+        const numbers = kernel === 'huber' ? [1, 0] : [0]
         for (const [x, target] of [
           [NaN, 0.5],
           [0.5, NaN],
@@ -390,11 +395,30 @@ describe.each(builds)('$name', (build) => {
           ...numbers,
         ])[0][0]
       }
-      expect([dx('meanAbsoluteError', 2, 2), dx('hinge', 1, 1), dx('hinge', -1, -1)]).toEqual([0, 0, 0])
-      expect([dx('huber', 3, 2, 1), dx('huber', 9, 2, 1), dx('huber', -9, 2, 0.5)]).toEqual([1, 1, -0.5])
-      expect([dx('binaryCrossEntropy', 1e4, 1), dx('binaryCrossEntropy', 1e4, 0), dx('binaryCrossEntropy', -1e4, 1)]).toEqual([
-        0, 1, -1,
+      expect([dx('meanAbsoluteError', 2, 2, 0), dx('hinge', 1, 1, 0), dx('hinge', -1, -1, 0)]).toEqual([0, 0, 0])
+      expect([dx('huber', 3, 2, 1, 0), dx('huber', 9, 2, 1, 0), dx('huber', -9, 2, 0.5, 0)]).toEqual([1, 1, -0.5])
+      expect([
+        dx('binaryCrossEntropy', 1e4, 1, 0),
+        dx('binaryCrossEntropy', 1e4, 0, 0),
+        dx('binaryCrossEntropy', -1e4, 1, 0),
+      ]).toEqual([0, 1, -1])
+    })
+
+    it("binaryCrossEntropyOfProbabilities_f32 of 0 and 1: 0 where right, 100 where wrong, with PyTorch's slopes; NaN outside", () => {
+      const of = (x: number, target: number) => {
+        const arrays = [in_(Float32Array.of(x)), in_(Float32Array.of(target)), in_(Float32Array.of(1))]
+        const [loss] = run(build, 'binaryCrossEntropyOfProbabilities_f32', [...arrays, out('f32', 1), 1, 1, 0])
+        const gradient = [...arrays, in_(Float32Array.of(1)), inout(Float32Array.of(0)), 1, 1, 0]
+        return [loss[0], run(build, 'binaryCrossEntropyOfProbabilities_f32_dx', gradient)[0][0]]
+      }
+      const steep = Math.fround(1 / Math.fround(1e-12))
+      expect([of(0, 0), of(1, 1), of(0, 1), of(1, 0)]).toEqual([
+        [0, 0],
+        [0, 0],
+        [100, -steep],
+        [100, steep],
       ])
+      for (const x of [-0.1, 1.1, Infinity]) expect(of(x, 1), `${x}`).toEqual([NaN, NaN])
     })
   })
 

@@ -7,10 +7,11 @@ import { input, type Node, param } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { Model } from '../src/model/model'
 import { sequential } from '../src/model/sequential'
-import { softmax } from '../src/ops/activation'
+import { sigmoid, softmax } from '../src/ops/activation'
 import { conv2d } from '../src/ops/conv2d'
 import * as ops from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
+import type { LossOptions } from '../src/ops/losses'
 import * as more from '../src/ops/losses'
 import { planTraining } from '../src/plan/build'
 import { Session } from '../src/session/session'
@@ -22,7 +23,7 @@ const floats = (shape: readonly number[]) => input(shape, { name: 'target' })
 const labels = () => input([1], { name: 'labels', dtype: 'i32' })
 
 describe('a loss', () => {
-  const makers = Object.entries(losses) as [string, () => losses.Loss][]
+  const makers = Object.entries(losses) as [string, (options?: LossOptions) => losses.Loss][]
 
   it.each(makers)('%s has the name of its op, and makes a node of one number for the batch', (name, make) => {
     const loss = make()
@@ -41,6 +42,9 @@ describe('a loss', () => {
       expect(make().prediction(logits), make.name).toBe(logits)
     }
     expect(losses.meanSquaredError().prediction(output)).toBe(output)
+    const probabilities = sigmoid()(logits)
+    expect(losses.binaryCrossEntropy().prediction(probabilities)).toBe(logits)
+    expect(losses.binaryCrossEntropy({ fromLogits: false }).prediction(probabilities)).toBe(probabilities)
   })
 
   it('passes its options on', () => {
@@ -49,8 +53,18 @@ describe('a loss', () => {
       losses.crossEntropy({ labelSmoothing: 0.1 }).node(x, labels(), weights()),
       losses.categoricalCrossEntropy({ labelSmoothing: 0.2 }).node(x, t, weights()),
       losses.huber({ delta: 3 }).node(x, t, weights()),
+      losses.binaryCrossEntropy({ fromLogits: false }).node(x, t, weights()),
+      losses.binaryCrossEntropy({ fromLogits: true, reduction: 'mean' }).node(x, t, weights()),
     ].map((node) => node.attrs)
-    expect(attrs).toEqual([{ labelSmoothing: 0.1 }, { labelSmoothing: 0.2 }, { delta: 3 }])
+    expect(attrs).toEqual([{ labelSmoothing: 0.1 }, { labelSmoothing: 0.2 }, { delta: 3 }, { fromLogits: false }, {}])
+  })
+
+  it.each(makers)('%s can be a sum', (_, make) => {
+    const loss = make({ reduction: 'sum' })
+    const x = input([3])
+    const { shape, dtype } = loss.target(x)
+    expect(loss.node(x, input(shape, { dtype }), weights()).attrs).toMatchObject({ reduction: 'sum' })
+    expect([loss.sum, make().sum]).toEqual([true, false])
   })
 
   it.each(makers)('%s goes down when a network learns from it', async (name, make) => {
@@ -138,6 +152,16 @@ describe('refused', () => {
       'a delta of 0',
       () => more.huber(x(), floats([3]), weights(), { delta: 0 }),
       'huber "loss": delta wants a number above 0, got 0. It is the error from which on the loss is a line.',
+    ],
+    [
+      'a reduction that there is not',
+      () => more.hinge(x(), floats([3]), weights(), { reduction: 'none' as never }),
+      'hinge "loss": reduction wants \'mean\' or \'sum\', got "none".',
+    ],
+    [
+      'a reduction of labels that there is not',
+      () => ops.crossEntropy(x(), labels(), weights(), { reduction: 'none' as never }),
+      'crossEntropy "loss": reduction wants \'mean\' or \'sum\', got "none".',
     ],
   ])('%s', (_, make, message) => {
     expect(make).toThrow(new DunlinError(message))

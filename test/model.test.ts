@@ -406,6 +406,7 @@ describe('errors of building', () => {
     'padding as wide as the kernel': () => conv2d({ filters: 8, kernel: 3, padding: 3 })(image),
     'an unknown padding': () => conv2d({ filters: 8, kernel: 3, padding: 'full' as 'same', name: 'stem' })(image),
     'a padding of three sides': () => avgPool2d({ kernel: 3, padding: [1, 1, 1] as never })(image),
+    'a word for countPadding': () => avgPool2d({ kernel: 3, countPadding: 'no' as never })(image),
     'a stride of 0': () => conv2d({ filters: 8, kernel: 3, strides: 0 })(image),
     'half a kernel': () => depthwiseConv2d({ kernel: 1.5 })(image),
     'no filters': () => conv2d({ filters: 0, kernel: 3, name: 'none' })(image),
@@ -450,6 +451,8 @@ describe('errors of building', () => {
         conv2d "stem": padding wants "valid", "same", a number or [top, bottom, left, right] of integers from 0 on, got "full".
       a padding of three sides
         avgPool2d: padding wants "valid", "same", a number or [top, bottom, left, right] of integers from 0 on, got [1,1,1].
+      a word for countPadding
+        avgPool2d: countPadding wants true or false, got "no".
       a stride of 0
         conv2d: strides wants two positive integers, got [0,0].
       half a kernel

@@ -93,7 +93,7 @@ describe('plans as text', () => {
       calls
         conv2d_f32(35280, 7616, 32832, 34880, 1, 8, 8, 1, 8, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 0, Infinity)
         maxPool2d_f32(32832, 43648, 1, 8, 8, 8, 4, 4, 2, 2, 2, 2, 0, 0)
-        conv2d_f32_winograd(43648, 7936, 336, 42624, 32832, 4, 1, 1, 1, 4, 4, 8, 4, 4, 16, 1, 1, 0, Infinity, 0)
+        conv2d_f32_winograd(43648, 7936, 336, 42624, 32832, 4, 1, 1, 1, 4, 4, 8, 4, 4, 16, 1, 1, 0, Infinity)
         maxPool2d_f32(42624, 32832, 1, 4, 4, 16, 2, 2, 2, 2, 2, 2, 0, 0)
         gemm_f32(32832, 28672, 33088, 1, 10, 64, 64, 1, 10, -Infinity, Infinity, 0)"
     `)
@@ -105,7 +105,7 @@ describe('plans as text', () => {
     )
     const trainer = new Trainer(prune(model, { sparsity: 0.5 }), { batch: 5, optimizer: sgd({ momentum: 0.9 }) })
     expect(printPlan(trainer.plan())).toMatchInlineSnapshot(`
-      "memory 864 persistent 288 arena 560 (live at once 512)
+      "memory 800 persistent 288 arena 496 (live at once 496)
       constant hidden/w f32[12] @16
       constant hidden/b f32[3] @64
       constant out/w f32[6] @80
@@ -117,40 +117,36 @@ describe('plans as text', () => {
       state hidden/b/velocity f32[3] @224
       state out/w/velocity f32[6] @240
       state out/b/velocity f32[2] @272
-      input input f32[20] @480
-      input labels i32[5] @448
-      input weights f32[5] @624
-      output loss f32[1] @832
-      output out f32[10] @688
+      input input f32[20] @576
+      input labels i32[5] @288
+      input weights f32[5] @320
+      output loss f32[1] @704
+      output out f32[10] @656
       init
       calls
-        pack_f32(16, 64, 288, 3, 4, 4, 1)
-        gemm_f32(480, 288, 560, 5, 3, 4, 4, 1, 3, 0, Infinity, 0)
-        pack_f32(80, 112, 288, 2, 3, 3, 1)
-        gemm_f32(560, 288, 688, 5, 2, 3, 3, 1, 2, -Infinity, Infinity, 0)
-        crossEntropy_f32(688, 448, 624, 832, 5, 2, 0)
-        fill_f32(288, 1, 0)
-        fill_f32(288, 1, 1)
-        fill_f32(736, 10, 0)
-        crossEntropy_f32_dx(688, 448, 624, 288, 736, 5, 2, 0)
-        fill_f32(816, 2, 0)
-        sumRows_f32(736, 816, 5, 2, 2)
-        fill_f32(784, 6, 0)
-        pack_f32(560, 0, 288, 3, 5, 1, 3)
-        gemm_f32(736, 288, 784, 2, 3, 5, 1, 2, 3, -Infinity, Infinity, 1)
-        fill_f32(624, 15, 0)
-        pack_f32(80, 0, 288, 3, 2, 1, 3)
-        gemm_f32(736, 288, 624, 5, 3, 2, 2, 1, 3, -Infinity, Infinity, 1)
-        clamp_f32_mask(560, 624, 15, 0, Infinity)
-        fill_f32(608, 3, 0)
-        sumRows_f32(624, 608, 5, 3, 3)
-        fill_f32(560, 12, 0)
-        pack_f32(480, 0, 288, 4, 5, 1, 4)
-        gemm_f32(624, 288, 560, 3, 4, 5, 1, 3, 4, -Infinity, Infinity, 1)
-        sgd_f32(16, 560, 176, 160, 12, 1, 0.900000, 0, 0, 0)
-        sgd_f32(64, 608, 224, 160, 3, 1, 0.900000, 0, 0, 0)
-        sgd_f32(80, 784, 240, 160, 6, 1, 0.900000, 0, 0, 0)
-        sgd_f32(112, 816, 272, 160, 2, 1, 0.900000, 0, 0, 0)
+        pack_f32(16, 64, 352, 3, 4, 4, 1)
+        gemm_f32(576, 352, 512, 5, 3, 4, 4, 1, 3, 0, Infinity, 0)
+        pack_f32(80, 112, 352, 2, 3, 3, 1)
+        gemm_f32(512, 352, 656, 5, 2, 3, 3, 1, 2, -Infinity, Infinity, 0)
+        crossEntropy_f32(656, 288, 320, 704, 5, 2, 0, 0)
+        fill_f32(352, 1, 1)
+        fill_f32(720, 10, 0)
+        crossEntropy_f32_dx(656, 288, 320, 352, 720, 5, 2, 0, 0)
+        fill_f32(768, 2, 0)
+        sumRows_f32(720, 768, 5, 2, 2)
+        pack_f32(512, 0, 320, 3, 5, 1, 3)
+        gemm_f32(720, 320, 288, 2, 3, 5, 1, 2, 3, -Infinity, Infinity, 0)
+        pack_f32(80, 0, 384, 3, 2, 1, 3)
+        gemm_f32(720, 384, 320, 5, 3, 2, 2, 1, 3, -Infinity, Infinity, 0)
+        clamp_f32_mask(512, 320, 15, 0, Infinity)
+        fill_f32(720, 3, 0)
+        sumRows_f32(320, 720, 5, 3, 3)
+        pack_f32(576, 0, 384, 4, 5, 1, 4)
+        gemm_f32(320, 384, 576, 3, 4, 5, 1, 3, 4, -Infinity, Infinity, 0)
+        sgd_f32(16, 576, 176, 160, 12, 1, 0.900000, 0, 0, 0)
+        sgd_f32(64, 720, 224, 160, 3, 1, 0.900000, 0, 0, 0)
+        sgd_f32(80, 288, 240, 160, 6, 1, 0.900000, 0, 0, 0)
+        sgd_f32(112, 768, 272, 160, 2, 1, 0.900000, 0, 0, 0)
         mask_f32(16, 128, 12)
         mask_f32(80, 144, 6)"
     `)

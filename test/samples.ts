@@ -38,6 +38,7 @@ import {
   hinge,
   huber,
   klDivergence,
+  type LossOptions,
   meanAbsoluteError,
   meanSquaredError,
 } from '../src/ops/losses'
@@ -58,7 +59,8 @@ export interface Sample {
   node: Node
   /** Values of inputs, by index, that are not drawn and have no gradient. */
   given?: Record<number, TypedArray>
-  /** Values are drawn from [-range, range); default 2. */
+  /** Values are drawn from [low, range); default -range and 2. */
+  low?: number
   range?: number
   /** Whether it is run, with its gradient, as in a training step. */
   training?: true
@@ -206,15 +208,20 @@ const normalized = (
   }
 }
 
-const loss = (classes: number, labels: number[], weights: number[], range = 2, labelSmoothing?: number): Sample => ({
-  what: `${classes} classes, labels ${labels}, weights ${weights}, logits within ${range}, smoothing ${labelSmoothing ?? 0}`,
+const loss = (
+  classes: number,
+  labels: number[],
+  weights: number[],
+  range = 2,
+  labelSmoothing?: number,
+  reduction?: 'sum',
+): Sample => ({
+  what: `${classes} classes, labels ${labels}, weights ${weights}, logits within ${range}, smoothing ${labelSmoothing ?? 0} ${reduction ?? ''}`,
   batch: labels.length,
-  node: crossEntropy(
-    input([classes]),
-    input([1], { name: 'labels', dtype: 'i32' }),
-    input([1], { name: 'weights' }),
-    labelSmoothing === undefined ? {} : { labelSmoothing },
-  ),
+  node: crossEntropy(input([classes]), input([1], { name: 'labels', dtype: 'i32' }), input([1], { name: 'weights' }), {
+    labelSmoothing,
+    reduction,
+  }),
   given: { 1: Int32Array.from(labels), 2: Float32Array.from(weights) },
   range,
 })
@@ -308,6 +315,12 @@ const drawn =
   (low: number, high: number) =>
   (random: Random, shape: readonly number[], count: number): number[] =>
     Array.from({ length: count * size(shape) }, () => random.uniform(low, high))
+/** Differences at 0 and 1 would leave the range: the predictions are drawn between. */
+const ofProbabilities = (shape: readonly number[], weights: number[], options: LossOptions): Sample => {
+  const attrs = { ...options, fromLogits: false }
+  const sample = lossLike(binaryCrossEntropy, drawn(0, 1))([shape, weights, attrs])
+  return { ...sample, low: 0.02, range: 0.98 }
+}
 const signs = (random: Random, shape: readonly number[], count: number): number[] =>
   Array.from({ length: count * size(shape) }, () => random.integer(2) * 2 - 1)
 /** Probabilities of the classes, a third of them 0. */
@@ -369,7 +382,11 @@ export const samples: Record<OpName, Sample[]> = {
       range: 5,
     }
   }),
-  avgPool2d: [...windows.map(layer(avgPool2d)), layer(globalAvgPool2d)([[3, 4, 6], {}, 3])],
+  avgPool2d: [
+    ...windows.map(layer(avgPool2d)),
+    ...windows.map(([shape, options, batch]) => layer(avgPool2d)([shape, { ...options, countPadding: true }, batch])),
+    layer(globalAvgPool2d)([[3, 4, 6], {}, 3]),
+  ],
   batchNorm: (
     [
       [[1], {}, 2],
@@ -430,10 +447,16 @@ export const samples: Record<OpName, Sample[]> = {
       2,
     ),
   ],
-  binaryCrossEntropy: lossShapes.map(lossLike(binaryCrossEntropy, drawn(0, 1), 3)),
+  binaryCrossEntropy: [
+    ...lossShapes.map(lossLike(binaryCrossEntropy, drawn(0, 1), 3)),
+    lossLike(binaryCrossEntropy, drawn(0, 1), 3)([[5], [1, 0, 2], { reduction: 'sum' }]),
+    ...lossShapes.map(([shape, weights]) => ofProbabilities(shape, weights, {})),
+    ofProbabilities([5], [1, 0, 2], { reduction: 'sum' }),
+  ],
   categoricalCrossEntropy: [
     ...lossRows.map(lossLike(categoricalCrossEntropy, probabilities)),
     ...[0.1, 0.5].map((labelSmoothing) => lossLike(categoricalCrossEntropy, probabilities)([[7], [1, 2], { labelSmoothing }])),
+    lossLike(categoricalCrossEntropy, probabilities)([[7], [1, 0, 2], { labelSmoothing: 0.1, reduction: 'sum' }]),
   ],
   conv2d: [
     ...convolutions.map(([[h, w], options, batch], i) =>
@@ -455,6 +478,7 @@ export const samples: Record<OpName, Sample[]> = {
     loss(2, [0, 1], [1, 3], 2, 0.5),
     loss(10, [3, 0, 9], [1, 0, 2], 2, 0.1),
     loss(17, [16, -7], [1, 1], 2, 0.2),
+    loss(5, [-1, 2, 5, 4], [1, 0.5, 1, 3], 2, 0.1, 'sum'),
   ],
   dense: (
     [
@@ -551,14 +575,24 @@ export const samples: Record<OpName, Sample[]> = {
       [[2, 7, 3], { axes: [2, 1, 0] }, 2],
     ] as Row<Parameters<typeof permute>[0]>[]
   ).map(layer(permute)),
-  hinge: lossShapes.map(lossLike(hinge, signs)),
+  hinge: [...lossShapes.map(lossLike(hinge, signs)), lossLike(hinge, signs)([[5], [1, 0, 2], { reduction: 'sum' }])],
   huber: [
     ...lossShapes.map(lossLike(huber, drawn(-2, 2))),
     ...[0.25, 3].map((delta) => lossLike(huber, drawn(-2, 2))([[9], [1, 2], { delta }])),
+    lossLike(huber, drawn(-2, 2))([[5], [1, 0, 2], { reduction: 'sum' }]),
   ],
-  klDivergence: lossRows.map(lossLike(klDivergence, probabilities)),
-  meanAbsoluteError: lossShapes.map(lossLike(meanAbsoluteError, drawn(-2, 2))),
-  meanSquaredError: lossShapes.map(lossLike(meanSquaredError, drawn(-2, 2))),
+  klDivergence: [
+    ...lossRows.map(lossLike(klDivergence, probabilities)),
+    lossLike(klDivergence, probabilities)([[5], [1, 0, 2], { reduction: 'sum' }]),
+  ],
+  meanAbsoluteError: [
+    ...lossShapes.map(lossLike(meanAbsoluteError, drawn(-2, 2))),
+    lossLike(meanAbsoluteError, drawn(-2, 2))([[5], [1, 0, 2], { reduction: 'sum' }]),
+  ],
+  meanSquaredError: [
+    ...lossShapes.map(lossLike(meanSquaredError, drawn(-2, 2))),
+    lossLike(meanSquaredError, drawn(-2, 2))([[5], [1, 0, 2], { reduction: 'sum' }]),
+  ],
   relu: shapes.map(layer(relu)),
   relu6: shapes.map(layer(relu6, { range: 9 })),
   reshape: [layer(flatten)([[2, 3, 4], {}, 3]), layer(reshape)([[6], { shape: [1, 2, 3] }])],

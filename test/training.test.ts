@@ -9,7 +9,7 @@ import { input, type Layer, type Node } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { Model } from '../src/model/model'
 import { sequential } from '../src/model/sequential'
-import { relu, sigmoid, softmax } from '../src/ops/activation'
+import { hardSigmoid, relu, sigmoid, softmax } from '../src/ops/activation'
 import { add } from '../src/ops/add'
 import { batchNorm } from '../src/ops/batchNorm'
 import { concat } from '../src/ops/concat'
@@ -85,6 +85,12 @@ describe('losses and data', () => {
       network(dense({ units: 1 }), sigmoid()),
       points(3, 200, yes, { target: [1] }),
     ],
+    [
+      'binaryCrossEntropy of probabilities',
+      binaryCrossEntropy({ fromLogits: false }),
+      network(dense({ units: 1 }), hardSigmoid()),
+      points(3, 200, yes, { target: [1] }),
+    ],
     ['hinge', hinge(), network(dense({ units: 1 })), points(3, 200, (a, b) => [2 * same(a, b) - 1], { target: [1] })],
   ])('%s learns two classes and tells the accuracy', async (_, loss, model, data) => {
     const trainer = new Trainer(model, { loss, optimizer: adam({ lr: 0.03 }) })
@@ -93,7 +99,7 @@ describe('losses and data', () => {
     // By hand, from the points themselves.
     const y = await model.predict(data.x)
     const each = y.length / data.count
-    const threshold = model.outputs[0].op === 'sigmoid' ? 0.5 : 0
+    const threshold = ['sigmoid', 'hardSigmoid'].includes(model.outputs[0].op) ? 0.5 : 0
     let right = 0
     for (let i = 0; i < data.count; i++) {
       const answer =
@@ -101,6 +107,18 @@ describe('losses and data', () => {
       right += +(answer === same(data.x[2 * i] as number, data.x[2 * i + 1] as number))
     }
     expect((await trainer.evaluate(data)).metrics.accuracy).toBeCloseTo(right / data.count, 12)
+  })
+
+  it("steps by the sum of the losses with reduction 'sum', and tells their mean", async () => {
+    // 24 samples in batches of 8 that weigh 4 each: the gradients of the sum are 4 times those of the mean.
+    const data = { ...points(3, 24, same), weights: new Float32Array(24).fill(0.5) }
+    const trained = async (reduction: 'mean' | 'sum', lr: number) => {
+      const model = network(dense({ units: 2 }))
+      const trainer = new Trainer(model, { loss: crossEntropy({ reduction }), optimizer: sgd({ lr }), batch: 8 })
+      const losses = (await trainer.fit(data, { epochs: 3 })).map(({ loss }) => loss)
+      return [...losses, (await trainer.evaluate(data)).loss, ...weightsOf(model)]
+    }
+    expect(await trained('sum', 0.05)).toEqual((await trained('mean', 0.2)).map((v) => expect.closeTo(v, 5)))
   })
 
   it('takes any metrics, each made anew', async () => {
@@ -254,6 +272,7 @@ describe('accumulate', () => {
     ['sgd', () => network(dense({ units: 2 })), { optimizer: sgd({ lr: 0.3, momentum: 0.9 }) }],
     ['adam, clipped', () => network(dense({ units: 2 })), { optimizer: adam({ lr: 0.02, clipNorm: 0.5, weightDecay: 0.01 }) }],
     ['class weights', () => network(dense({ units: 2 })), { optimizer: sgd({ lr: 0.3 }), classWeights: [0.2, 2] }],
+    ['a sum', () => network(dense({ units: 2 })), { loss: crossEntropy({ reduction: 'sum' }), optimizer: sgd({ lr: 0.02 }) }],
   ])('of k batches is one of k times the size, within rounding (%s)', async (_, make, options) => {
     // 45 samples: the last step of 16 has 13, in batches of 4 three full ones and a part; of 7, none is a divisor.
     const data = { ...points(3, 45, same), weights: Float32Array.from({ length: 45 }, (_, i) => (i % 4) / 2) }

@@ -52,7 +52,7 @@ function cases(seed: number): Case[] {
 }
 
 describe.each(builds)('$name', (build) => {
-  it.each([2, 4] as const)('F(%i x %i, 3x3): the kernel equals the definition within its bound', (tile) => {
+  it.each([2, 4] as const)('F(%i, 3x3): the value and the gradient by x equal their definitions within the bound', (tile) => {
     for (const c of cases(tile)) {
       const what = `${build.name} F(${tile}) ${JSON.stringify(c)}`
       const random = new Random(c.seed, c.ic * 100 + c.oc)
@@ -79,7 +79,6 @@ describe.each(builds)('$name', (build) => {
         out('f32', batch * oh * ow * oc),
         scratch('f32', space),
         ...sizes,
-        0,
       ])
       const want = evaluate(node, [x, w, b])
       const sums = Float64Array.from({ length: oc }, (_, o) =>
@@ -87,14 +86,31 @@ describe.each(builds)('$name', (build) => {
       )
       expectNear(y, want, bound(tile, x, sums), what)
 
-      const start = floats(random, y.length)
-      const [added] = run(build, 'conv2d_f32_winograd', [...buffers, inout(start), scratch('f32', space), ...sizes, 1])
-      expectNear(
-        added,
-        want.map((v, i) => v + start[i]),
-        bound(tile, x, sums) + 2 * EPSILON * (largest(want) + 1),
-        `${what} added`,
+      const dy = floats(random, y.length)
+      const turned = positions * Math.ceil(ic / 8) * 8 * (oc + 1)
+      const exchange = [in_(w), out('f32', turned), scratch('f32', 72), tile, ic, oc, ic, 0, 1, 9 * ic, 3 * ic, ic]
+      const [v] = run(build, 'conv2d_f32_winograd_pack', exchange)
+      const images = group * ((tile * down + 2) * (tile * across + 2) * four(ic))
+      const room =
+        images + four(group * tile * down * tile * across * oc) + 144 + positions * (block * (four(ic) + four(oc)) + 32)
+      const start = floats(random, x.length)
+      const wanted = gradient(node, [x, w], dy, batch, c)
+      const channels = Float64Array.from({ length: ic }, (_, i) =>
+        w.reduce((s, value, at) => (at % ic === i ? s + Math.abs(value) : s), 0),
       )
+      const allowed = bound(tile, dy, channels)
+      for (const add of [0, 1]) {
+        const dx = add ? inout(start) : out('f32', x.length)
+        const geometry = [tile, block, group, batch, ih, iw, ic, oh, ow, oc, c.pt, c.pl, add]
+        const [got] = run(build, 'conv2d_f32_dx_winograd', [in_(dy), in_(v), dx, scratch('f32', room), ...geometry])
+        const more = add * 2 * EPSILON * (largest(wanted) + 1)
+        expectNear(
+          got,
+          wanted.map((value, i) => value + add * start[i]),
+          allowed + more,
+          `${what} dx, add ${add}`,
+        )
+      }
     }
   })
 
@@ -164,11 +180,16 @@ it.each(builds)('computes groups, each by itself: $name', (build) => {
 })
 
 /** dx of a 3x3 convolution of stride 1, by its definition. */
-function gradient(node: Node, [, w]: readonly Numbers[], dy: Numbers, batch: number): Float64Array {
+function gradient(
+  node: Node,
+  [, w]: readonly Numbers[],
+  dy: Numbers,
+  batch: number,
+  padding?: { pt: number; pl: number },
+): Float64Array {
   const [ih, iw, ic] = node.inputs[0].shape
   const [oh, ow, oc] = node.shape
-  const pt = Math.floor((oh + 2 - ih) / 2)
-  const pl = Math.floor((ow + 2 - iw) / 2)
+  const { pt, pl } = padding ?? { pt: Math.floor((oh + 2 - ih) / 2), pl: Math.floor((ow + 2 - iw) / 2) }
   const dx = new Float64Array(batch * ih * iw * ic)
   for (let n = 0; n < batch; n++) {
     for (let oy = 0; oy < oh; oy++) {

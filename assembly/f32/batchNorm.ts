@@ -3,7 +3,7 @@
 //
 // x, y, dy, dx [rows][c]: every position of every sample is a row   gamma, beta, mean, variance, dgamma, dbeta [c]
 
-import { add, div, mul, read, splat, sqrt, sub, write } from './lanes'
+import { add, div, mul, read, splat, sqrt, sub, whenInside, write } from './lanes'
 import { clamp1, clamp4 } from './tile'
 
 /** Rows of a block. Sums are taken block by block: their rounding errors grow with BLOCK / 4 + rows / BLOCK instead of rows. */
@@ -138,23 +138,33 @@ function scaleOf<T>(gamma: usize, variance: usize, epsilon: f32): T {
 }
 
 /**
- * dgamma = sum over rows of dy * (x - mean) / sqrt(variance + epsilon), dbeta = sum over rows of dy: overwritten, not added to.
+ * dgamma = sum over rows of dy * (x - mean) / sqrt(variance + epsilon), dbeta = sum over rows of dy: overwritten, not added to. Where y, which
+ * is computed again from x, was clamped, dy counts as 0.
  *
  * ldx  elements from one row of x and of dy to the next, as above
  */
 export function batchNorm_f32_sums(
-  x: usize, dy: usize, mean: usize, variance: usize, dgamma: usize, dbeta: usize, rows: i32, c: i32, ldx: i32,
-  epsilon: f32,
+  x: usize, gamma: usize, beta: usize, mean: usize, variance: usize, dy: usize, dgamma: usize, dbeta: usize,
+  rows: i32, c: i32, ldx: i32, epsilon: f32, lo: f32, hi: f32,
 ): void {
   memory.fill(dgamma, 0, c << 2)
   memory.fill(dbeta, 0, c << 2)
+  const free = lo == -Infinity && hi == Infinity
   for (let done = 0; done < rows; done += BLOCK) {
     const count = min(BLOCK, rows - done)
     let at: usize = 0
     if (ASC_FEATURE_SIMD) {
-      for (let j = 4; j <= c; j += 4, at += 16) sum<v128>(x + at, dy + at, mean + at, dgamma + at, dbeta + at, count, ldx << 2)
+      for (let j = 4; j <= c; j += 4, at += 16) {
+        const scale = scaleOf<v128>(gamma + at, variance + at, epsilon)
+        if (free) {
+          sum<v128>(x + at, scale, beta + at, mean + at, dy + at, dgamma + at, dbeta + at, count, ldx << 2, lo, hi, true)
+        } else sum<v128>(x + at, scale, beta + at, mean + at, dy + at, dgamma + at, dbeta + at, count, ldx << 2, lo, hi, false)
+      }
     }
-    for (const end = <usize>(c << 2); at < end; at += 4) sum<f32>(x + at, dy + at, mean + at, dgamma + at, dbeta + at, count, ldx << 2)
+    for (const end = <usize>(c << 2); at < end; at += 4) {
+      const scale = scaleOf<f32>(gamma + at, variance + at, epsilon)
+      sum<f32>(x + at, scale, beta + at, mean + at, dy + at, dgamma + at, dbeta + at, count, ldx << 2, lo, hi, false)
+    }
     x += (count * ldx) << 2
     dy += (count * ldx) << 2
   }
@@ -166,55 +176,82 @@ export function batchNorm_f32_sums(
 /** dgamma += sum over `count` rows of dy * (x - mean), dbeta += that of dy. */
 // @ts-ignore: decorator
 @inline
-function sum<T>(x: usize, dy: usize, mean: usize, dgamma: usize, dbeta: usize, count: i32, step: usize): void {
+function sum<T>(
+  x: usize, scale: T, beta: usize, mean: usize, dy: usize, dgamma: usize, dbeta: usize, count: i32, step: usize,
+  lo: f32, hi: f32, free: bool,
+): void {
   const m = read<T>(mean)
+  const b = read<T>(beta)
+  const l = splat<T>(lo)
+  const h = splat<T>(hi)
   let s0 = splat<T>(0)
   let s1 = s0
   let t0 = s0
   let t1 = s0
   let i = count
   for (; i >= 2; i -= 2) {
-    const g0 = read<T>(dy)
-    const g1 = read<T>(dy + step)
+    const d0 = sub<T>(read<T>(x), m)
+    const d1 = sub<T>(read<T>(x + step), m)
+    const g0 = alive<T>(read<T>(dy), d0, scale, b, l, h, free)
+    const g1 = alive<T>(read<T>(dy + step), d1, scale, b, l, h, free)
     s0 = add<T>(s0, g0)
     s1 = add<T>(s1, g1)
-    t0 = add<T>(t0, mul<T>(g0, sub<T>(read<T>(x), m)))
-    t1 = add<T>(t1, mul<T>(g1, sub<T>(read<T>(x + step), m)))
+    t0 = add<T>(t0, mul<T>(g0, d0))
+    t1 = add<T>(t1, mul<T>(g1, d1))
     x += 2 * step
     dy += 2 * step
   }
   if (i > 0) {
-    const g = read<T>(dy)
+    const d = sub<T>(read<T>(x), m)
+    const g = alive<T>(read<T>(dy), d, scale, b, l, h, free)
     s0 = add<T>(s0, g)
-    t0 = add<T>(t0, mul<T>(g, sub<T>(read<T>(x), m)))
+    t0 = add<T>(t0, mul<T>(g, d))
   }
   write<T>(dgamma, add<T>(read<T>(dgamma), add<T>(t0, t1)))
   write<T>(dbeta, add<T>(read<T>(dbeta), add<T>(s0, s1)))
 }
 
+/** dy where y = d * scale + b is strictly inside (lo, hi), as clamp_f32_dx has it, else 0. `free`: nothing is clamped. */
+// @ts-ignore: decorator
+@inline
+function alive<T>(dy: T, d: T, scale: T, b: T, lo: T, hi: T, free: bool): T {
+  return free ? dy : whenInside<T>(add<T>(mul<T>(d, scale), b), lo, hi, dy)
+}
+
 /**
- * dx += gamma / sqrt(variance + epsilon) * (dy - share * (dbeta + (x - mean) / sqrt(variance + epsilon) * dgamma)).
+ * dx += gamma / sqrt(variance + epsilon) * (dy - share * (dbeta + (x - mean) / sqrt(variance + epsilon) * dgamma)), or when `add` is 0
+ * dx = the same. Where y was clamped, dy counts as 0.
  *
  * dgamma, dbeta  of batchNorm_f32_sums
  * share          1 / rows when mean and variance are those of x, 0 when they are given
  */
 export function batchNorm_f32_dx(
-  x: usize, gamma: usize, mean: usize, variance: usize, dy: usize, dgamma: usize, dbeta: usize, dx: usize,
-  rows: i32, c: i32, epsilon: f32, share: f32,
+  x: usize, gamma: usize, beta: usize, mean: usize, variance: usize, dy: usize, dgamma: usize, dbeta: usize, dx: usize,
+  rows: i32, c: i32, epsilon: f32, share: f32, lo: f32, hi: f32, add: i32,
 ): void {
+  const free = lo == -Infinity && hi == Infinity
   for (let done = 0; done < rows; done += BLOCK) {
     const count = min(BLOCK, rows - done)
     let at: usize = 0
     if (ASC_FEATURE_SIMD) {
       for (let j = 4; j <= c; j += 4, at += 16) {
-        back<v128>(
-          x + at, gamma + at, mean + at, variance + at, dy + at, dgamma + at, dbeta + at, dx + at, count, c << 2, epsilon, share,
-        )
+        if (free && !add) {
+          back<v128>(
+            x + at, gamma + at, beta + at, mean + at, variance + at, dy + at, dgamma + at, dbeta + at, dx + at, count, c << 2,
+            epsilon, share, lo, hi, true, 0,
+          )
+        } else {
+          back<v128>(
+            x + at, gamma + at, beta + at, mean + at, variance + at, dy + at, dgamma + at, dbeta + at, dx + at, count, c << 2,
+            epsilon, share, lo, hi, false, add,
+          )
+        }
       }
     }
     for (const end = <usize>(c << 2); at < end; at += 4) {
       back<f32>(
-        x + at, gamma + at, mean + at, variance + at, dy + at, dgamma + at, dbeta + at, dx + at, count, c << 2, epsilon, share,
+        x + at, gamma + at, beta + at, mean + at, variance + at, dy + at, dgamma + at, dbeta + at, dx + at, count, c << 2,
+        epsilon, share, lo, hi, false, add,
       )
     }
     x += (count * c) << 2
@@ -226,16 +263,21 @@ export function batchNorm_f32_dx(
 // @ts-ignore: decorator
 @inline
 function back<T>(
-  x: usize, gamma: usize, mean: usize, variance: usize, dy: usize, dgamma: usize, dbeta: usize, dx: usize,
-  count: i32, step: usize, epsilon: f32, share: f32,
+  x: usize, gamma: usize, beta: usize, mean: usize, variance: usize, dy: usize, dgamma: usize, dbeta: usize, dx: usize,
+  count: i32, step: usize, epsilon: f32, share: f32, lo: f32, hi: f32, free: bool, more: i32,
 ): void {
   const m = read<T>(mean)
+  const b = read<T>(beta)
+  const l = splat<T>(lo)
+  const h = splat<T>(hi)
   const deviation = sqrt<T>(add<T>(read<T>(variance), splat<T>(epsilon)))
   const scale = div<T>(read<T>(gamma), deviation)
   const slope = div<T>(mul<T>(read<T>(dgamma), splat<T>(share)), deviation)
   const offset = mul<T>(read<T>(dbeta), splat<T>(share))
   for (let i = 0; i < count; i++, x += step, dy += step, dx += step) {
-    const inner = sub<T>(sub<T>(read<T>(dy), offset), mul<T>(sub<T>(read<T>(x), m), slope))
-    write<T>(dx, add<T>(read<T>(dx), mul<T>(inner, scale)))
+    const d = sub<T>(read<T>(x), m)
+    const g = alive<T>(read<T>(dy), d, scale, b, l, h, free)
+    const v = mul<T>(sub<T>(sub<T>(g, offset), mul<T>(d, slope)), scale)
+    write<T>(dx, more ? add<T>(read<T>(dx), v) : v)
   }
 }

@@ -11,8 +11,12 @@ export function fill_f32(y: usize, n: i32, value: f32): void {
   for (const end = y + (n << 2); y < end; y += 4) store<f32>(y, value)
 }
 
-/** y += x. */
-export function accumulate_f32(x: usize, y: usize, n: i32): void {
+/** y += x, or when `add` is 0 y = x. */
+export function accumulate_f32(x: usize, y: usize, n: i32, add: i32): void {
+  if (!add) {
+    memory.copy(y, x, n << 2)
+    return
+  }
   const end = x + (n << 2)
   if (ASC_FEATURE_SIMD) {
     for (; x + 16 <= end; x += 16, y += 16) v128.store(y, f32x4.add(v128.load(y), v128.load(x)))

@@ -3,6 +3,11 @@
 
 import { tile1x8, tile4x8 } from './tile'
 
+/** Bytes of A that are multiplied with all of B before the next. */
+// @ts-ignore: decorator
+@inline
+const BLOCK = 262144
+
 /**
  * Packs B into panels of 8 columns: y = for each panel 8 biases, then k rows of 8 weights; columns past n are zero.
  *
@@ -33,6 +38,24 @@ export function pack_f32(w: usize, bias: usize, y: usize, n: i32, k: i32, wn: i3
         y += 32
         p += wk << 2
       }
+    } else if (ASC_FEATURE_SIMD && wk == 1 && width == 8) {
+      // Rows of B become columns, 4 x 8 at a time.
+      let i = 0
+      for (; i + 4 <= k; i += 4) {
+        turn(p, wn << 2, y)
+        turn(p + (wn << 4), wn << 2, y + 16)
+        p += 16
+        y += 128
+      }
+      for (; i < k; i++) {
+        let from = p
+        for (let l = 0; l < 32; l += 4) {
+          store<f32>(y + l, load<f32>(from))
+          from += wn << 2
+        }
+        p += 4
+        y += 32
+      }
     } else {
       for (let l = 0; l < width; l++) {
         let from = p
@@ -49,6 +72,25 @@ export function pack_f32(w: usize, bias: usize, y: usize, n: i32, k: i32, wn: i3
   }
 }
 
+/** Four rows of four, `step` bytes apart, to four columns, 32 bytes apart. */
+// @ts-ignore: decorator
+@inline
+function turn(x: usize, step: usize, y: usize): void {
+  const r0 = v128.load(x)
+  const r1 = v128.load(x + step)
+  x += 2 * step
+  const r2 = v128.load(x)
+  const r3 = v128.load(x + step)
+  const a = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5)
+  const b = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5)
+  const c = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7)
+  const d = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7)
+  v128.store(y, v128.shuffle<f64>(a, b, 0, 2))
+  v128.store(y, v128.shuffle<f64>(a, b, 1, 3), 32)
+  v128.store(y, v128.shuffle<f64>(c, d, 0, 2), 64)
+  v128.store(y, v128.shuffle<f64>(c, d, 1, 3), 96)
+}
+
 /**
  * c = clamp(a * b + bias, lo, hi), or when `add` is 1 c += the same.
  *
@@ -59,7 +101,13 @@ export function pack_f32(w: usize, bias: usize, y: usize, n: i32, k: i32, wn: i3
 export function gemm_f32(
   a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, am: i32, ak: i32, ldc: i32, lo: f32, hi: f32, add: i32,
 ): void {
-  gemm(a, b, c, m, n, k, am << 2, ak << 2, ldc << 2, lo, hi, add != 0, false)
+  // Rows of a that are worked off before the next ones: all panels of b pass by while they are in the second-level cache.
+  const block = max(64, (BLOCK / (k << 2)) & -4)
+  for (let i = 0; i < m; i += block) {
+    gemm(a, b, c, min(block, m - i), n, k, am << 2, ak << 2, ldc << 2, lo, hi, add != 0, false)
+    a += (block * am) << 2
+    c += (block * ldc) << 2
+  }
 }
 
 /** The same with strides in bytes, for kernels that contain a matrix product. */

@@ -91,6 +91,14 @@ export function whenLess<T>(a: T, b: T, yes: T, no: T): T {
   else return a < b ? yes : no
 }
 
+/** v where lo < x < hi, else 0. */
+// @ts-ignore: decorator
+@inline
+export function whenInside<T>(x: T, lo: T, hi: T, v: T): T {
+  if (isVector<T>()) return v128.and(v, v128.and(f32x4.gt(x, lo), f32x4.lt(x, hi)))
+  else return x > lo && x < hi ? v : <T>0
+}
+
 // @ts-ignore: decorator
 @inline
 export function exp<T>(x: T): T {

@@ -138,7 +138,7 @@ export function log4(x: v128): v128 {
   return f32x4.add(sum, f32x4.mul(n, f32x4.splat(0.693359375)))
 }
 
-/** ln(1 + x) for x >= 0: the rounding of 1 + x is made good by what it did to x (W. Kahan). Relative error at most 2^-21. */
+/** ln(1 + x) for x >= -1/2: the rounding of 1 + x is made good by what it did to x (W. Kahan). Relative error at most 2^-21. */
 // @ts-ignore: decorator
 @inline
 export function log1p_f32(x: f32): f32 {

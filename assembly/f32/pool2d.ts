@@ -1,5 +1,5 @@
 // Max and average pooling and their gradients. Vectors run over channels; the window is clipped at the borders: padding is never
-// the maximum and is not counted in the average (TFLite's and Keras' rule).
+// the maximum and is counted in the average only where a caller says so (TFLite and Keras do not).
 //
 // x, dx [batch][ih][iw][c]   y, dy [batch][oh][ow][c]
 
@@ -107,9 +107,10 @@ export function maxPool2d_f32_dx(
   }
 }
 
-/** y = the mean of the values of each window that are inside the image. */
+/** y = the sum of the values of each window that are inside the image / `area`, or where that is 0 / their number: their mean. */
 export function avgPool2d_f32(
-  x: usize, y: usize, batch: i32, ih: i32, iw: i32, c: i32, oh: i32, ow: i32, kh: i32, kw: i32, sh: i32, sw: i32, pt: i32, pl: i32,
+  x: usize, y: usize,
+  batch: i32, ih: i32, iw: i32, c: i32, oh: i32, ow: i32, kh: i32, kw: i32, sh: i32, sw: i32, pt: i32, pl: i32, area: i32,
 ): void {
   for (let i = 0; i < batch; i++) {
     for (let oy = 0; oy < oh; oy++) {
@@ -121,7 +122,7 @@ export function avgPool2d_f32(
         const s0 = firstTap(x0, 1)
         const s1 = endTap(x0, 1, iw, kw)
         const corner = x + ((((y0 + r0) * iw + x0 + s0) * c) << 2)
-        const scale = <f32>1 / <f32>((r1 - r0) * (s1 - s0))
+        const scale = <f32>1 / <f32>(area ? area : (r1 - r0) * (s1 - s0))
         let o = 0
         if (ASC_FEATURE_SIMD) {
           for (; o + 4 <= c; o += 4) {
@@ -154,9 +155,10 @@ export function avgPool2d_f32(
   }
 }
 
-/** dx += dy / count over each window. */
+/** dx += dy / what the forward divides by, over each window. */
 export function avgPool2d_f32_dx(
-  dy: usize, dx: usize, batch: i32, ih: i32, iw: i32, c: i32, oh: i32, ow: i32, kh: i32, kw: i32, sh: i32, sw: i32, pt: i32, pl: i32,
+  dy: usize, dx: usize,
+  batch: i32, ih: i32, iw: i32, c: i32, oh: i32, ow: i32, kh: i32, kw: i32, sh: i32, sw: i32, pt: i32, pl: i32, area: i32,
 ): void {
   for (let i = 0; i < batch; i++) {
     for (let oy = 0; oy < oh; oy++) {
@@ -168,7 +170,7 @@ export function avgPool2d_f32_dx(
         const s0 = firstTap(x0, 1)
         const s1 = endTap(x0, 1, iw, kw)
         const corner = dx + ((((y0 + r0) * iw + x0 + s0) * c) << 2)
-        const scale = <f32>1 / <f32>((r1 - r0) * (s1 - s0))
+        const scale = <f32>1 / <f32>(area ? area : (r1 - r0) * (s1 - s0))
         let o = 0
         if (ASC_FEATURE_SIMD) {
           for (; o + 4 <= c; o += 4) {

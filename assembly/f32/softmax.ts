@@ -91,13 +91,13 @@ export function logSoftmax_f32_dx(y: usize, dy: usize, dx: usize, rows: i32, n: 
 }
 
 /**
- * loss[0] = sum of weight * loss of the row / sum of the weights (0 unless that is above 0). The loss of a row is
+ * loss[0] = sum of weight * loss of the row / mass: the sum of the weights (0 unless that is above 0), or 1 with `sum`. The loss of a row is
  * (1 - smoothing) * -ln p[label] + smoothing * mean of -ln p, with p = softmax(x). A row whose label is no class has weight 0.
  *
  * x [rows][n] logits, labels i32 [rows], weights [rows]
  */
 export function crossEntropy_f32(
-  x: usize, labels: usize, weights: usize, loss: usize, rows: i32, n: i32, smoothing: f32,
+  x: usize, labels: usize, weights: usize, loss: usize, rows: i32, n: i32, smoothing: f32, sum: i32,
 ): void {
   let total: f32 = 0
   let mass: f32 = 0
@@ -109,24 +109,24 @@ export function crossEntropy_f32(
       const log = logSum(x, n, top)
       let value = log + (top - load<f32>(x + (label << 2)))
       if (smoothing != 0) {
-        let sum: f32 = 0
-        for (let j = 0; j < n; j++) sum += log + (top - load<f32>(x + (j << 2)))
-        value = (<f32>1 - smoothing) * value + smoothing * (sum / <f32>n)
+        let all: f32 = 0
+        for (let j = 0; j < n; j++) all += log + (top - load<f32>(x + (j << 2)))
+        value = (<f32>1 - smoothing) * value + smoothing * (all / <f32>n)
       }
       total += weight * value
       mass += weight
     }
     x += n << 2
   }
-  store<f32>(loss, mass > 0 ? total / mass : 0)
+  store<f32>(loss, reduced(total, mass, sum))
 }
 
-/** dx += dloss[0] * weight / (sum of the weights) * (softmax(x) - (1 - smoothing) * onehot(label) - smoothing / n). */
+/** dx += dloss[0] * weight / mass * (softmax(x) - (1 - smoothing) * onehot(label) - smoothing / n). */
 export function crossEntropy_f32_dx(
-  x: usize, labels: usize, weights: usize, dloss: usize, dx: usize, rows: i32, n: i32, smoothing: f32,
+  x: usize, labels: usize, weights: usize, dloss: usize, dx: usize, rows: i32, n: i32, smoothing: f32, sum: i32,
 ): void {
-  let mass: f32 = 0
-  for (let i = 0; i < rows; i++) mass += weightOf(weights + (i << 2), load<i32>(labels + (i << 2)), n)
+  let mass: f32 = sum ? 1 : 0
+  if (!sum) for (let i = 0; i < rows; i++) mass += weightOf(weights + (i << 2), load<i32>(labels + (i << 2)), n)
   if (!(mass > 0)) return
   const on = <f32>1 - smoothing
   const rest = smoothing / <f32>n
@@ -136,16 +136,23 @@ export function crossEntropy_f32_dx(
     if (weight != 0) {
       const scale = (load<f32>(dloss) * weight) / mass
       const top = largest(x, n)
-      const sum = expSum(x, n, top)
+      const exps = expSum(x, n, top)
       for (let j = 0; j < n; j++) {
         const at = <usize>(j << 2)
-        const p = exp_f32(load<f32>(x + at) - top) / sum
+        const p = exp_f32(load<f32>(x + at) - top) / exps
         store<f32>(dx + at, load<f32>(dx + at) + scale * (p - (j == label ? on : <f32>0) - rest))
       }
     }
     x += n << 2
     dx += n << 2
   }
+}
+
+/** What a loss makes of the sum of its rows: their mean, or with `sum` the sum itself. */
+// @ts-ignore: decorator
+@inline
+export function reduced(total: f32, mass: f32, sum: i32): f32 {
+  return sum ? total : mass > 0 ? total / mass : 0
 }
 
 /** The weight of a row, 0 if its label is no class: -1 is the usual mark of "unknown", and no label reads outside of the row. */

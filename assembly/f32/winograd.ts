@@ -51,13 +51,29 @@ export function constant<T>(v: f32): T {
   return v
 }
 
-/** Where the values of a patch lie: rows of 6 vectors. Constants, unlike strides in variables, cost no multiplication at each access. */
+/**
+ * Where the values of a patch lie: rows of 6 vectors. A line, which is a row or a column, takes its steps as types: a distance that is
+ * known when compiling is a class of that size and becomes part of an instruction; where it is not, an address has to be added up.
+ */
+@unmanaged
+export class Column {
+  low: u64
+  high: u64
+}
+@unmanaged
+export class Row extends Column {
+  b0: u64; b1: u64; c0: u64; c1: u64; d0: u64; d1: u64; e0: u64; e1: u64; f0: u64; f1: u64
+}
+/** A distance in a variable. */
+@unmanaged
+export class Far {}
+
 // @ts-ignore: decorator
 @inline
-export const ROW = 96
+export const COLUMN = offsetof<Column>()
 // @ts-ignore: decorator
 @inline
-export const COLUMN = 16
+export const ROW = offsetof<Row>()
 
 /**
  * Bytes between the positions' matrices: without them, positions would lie a power of two apart and share a few sets of the first-level
@@ -67,80 +83,92 @@ export const COLUMN = 16
 @inline
 export const APART = 64
 
-/** One column (or row) of B^T x: n + 2 values, `from` bytes apart, to as many `to` bytes apart. p4, n4, n5: 4, -4, -5. */
+/**
+ * One column (or row) of B^T x: n + 2 values, A apart, to as many, B apart. Where A is Far, they are `from` bytes apart, else `from` is
+ * 0; the same with B and `to`. p4, n4, n5: 4, -4, -5.
+ */
 // @ts-ignore: decorator
 @inline
-export function enterLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, n4: T, n5: T): void {
+export function enterLine<T, A, B>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, n4: T, n5: T): void {
   const d0 = load<T>(x)
   x += from
-  const d1 = load<T>(x)
+  const d1 = load<T>(x, offsetof<A>())
   x += from
-  const d2 = load<T>(x)
+  const d2 = load<T>(x, 2 * offsetof<A>())
   x += from
-  const d3 = load<T>(x)
+  const d3 = load<T>(x, 3 * offsetof<A>())
   if (n == 2) {
     store<T>(y, minus<T>(d0, d2))
     y += to
-    store<T>(y, plus<T>(d1, d2))
+    store<T>(y, plus<T>(d1, d2), offsetof<B>())
     y += to
-    store<T>(y, minus<T>(d2, d1))
+    store<T>(y, minus<T>(d2, d1), 2 * offsetof<B>())
     y += to
-    store<T>(y, minus<T>(d1, d3))
+    store<T>(y, minus<T>(d1, d3), 3 * offsetof<B>())
   } else {
     x += from
-    const d4 = load<T>(x)
+    const d4 = load<T>(x, 4 * offsetof<A>())
     x += from
-    const d5 = load<T>(x)
+    const d5 = load<T>(x, 5 * offsetof<A>())
     store<T>(y, scaled<T>(d0, p4, scaled<T>(d2, n5, d4)))
     y += to
     const a = scaled<T>(d2, n4, d4)
     const b = scaled<T>(d1, n4, d3)
-    store<T>(y, plus<T>(a, b))
+    store<T>(y, plus<T>(a, b), offsetof<B>())
     y += to
-    store<T>(y, minus<T>(a, b))
+    store<T>(y, minus<T>(a, b), 2 * offsetof<B>())
     y += to
     const c = minus<T>(d4, d2)
     const half = minus<T>(d3, d1)
     const e = plus<T>(half, half)
-    store<T>(y, plus<T>(c, e))
+    store<T>(y, plus<T>(c, e), 3 * offsetof<B>())
     y += to
-    store<T>(y, minus<T>(c, e))
+    store<T>(y, minus<T>(c, e), 4 * offsetof<B>())
     y += to
-    store<T>(y, scaled<T>(d1, p4, scaled<T>(d3, n5, d5)))
+    store<T>(y, scaled<T>(d1, p4, scaled<T>(d3, n5, d5)), 5 * offsetof<B>())
   }
 }
 
-/** One column (or row) of A^T m: n + 2 values to n. p4, p8: 4, 8. */
+/** One column (or row) of A^T m: n + 2 values to n, at distances as in enterLine. `last`: with bias and clamp. p4, p8: 4, 8. */
 // @ts-ignore: decorator
 @inline
-function leaveLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, p8: T): void {
+function leaveLine<T, A, B>(
+  x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, p8: T, last: bool, bias: T, lo: T, hi: T,
+): void {
   const m0 = load<T>(x)
   x += from
-  const m1 = load<T>(x)
+  const m1 = load<T>(x, offsetof<A>())
   x += from
-  const m2 = load<T>(x)
+  const m2 = load<T>(x, 2 * offsetof<A>())
   x += from
-  const m3 = load<T>(x)
+  const m3 = load<T>(x, 3 * offsetof<A>())
   const s = plus<T>(m1, m2)
   const d = minus<T>(m1, m2)
   if (n == 2) {
-    store<T>(y, plus<T>(m0, s))
-    store<T>(y + to, minus<T>(d, m3))
+    store<T>(y, finish<T>(plus<T>(m0, s), last, bias, lo, hi))
+    y += to
+    store<T>(y, finish<T>(minus<T>(d, m3), last, bias, lo, hi), offsetof<B>())
   } else {
     x += from
-    const m4 = load<T>(x)
+    const m4 = load<T>(x, 4 * offsetof<A>())
     x += from
-    const m5 = load<T>(x)
+    const m5 = load<T>(x, 5 * offsetof<A>())
     const u = plus<T>(m3, m4)
     const v = minus<T>(m3, m4)
-    store<T>(y, plus<T>(plus<T>(m0, s), u))
+    store<T>(y, finish<T>(plus<T>(plus<T>(m0, s), u), last, bias, lo, hi))
     y += to
-    store<T>(y, plus<T>(d, plus<T>(v, v)))
+    store<T>(y, finish<T>(plus<T>(d, plus<T>(v, v)), last, bias, lo, hi), offsetof<B>())
     y += to
-    store<T>(y, scaled<T>(u, p4, s))
+    store<T>(y, finish<T>(scaled<T>(u, p4, s), last, bias, lo, hi), 2 * offsetof<B>())
     y += to
-    store<T>(y, scaled<T>(v, p8, plus<T>(d, m5)))
+    store<T>(y, finish<T>(scaled<T>(v, p8, plus<T>(d, m5)), last, bias, lo, hi), 3 * offsetof<B>())
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function finish<T>(v: T, last: bool, bias: T, lo: T, hi: T): T {
+  return last ? clamped<T>(plus<T>(v, bias), lo, hi) : v
 }
 
 /** One column (or row) of G w: 3 values, `from` bytes apart, to n + 2. */
@@ -194,7 +222,7 @@ export function conv2d_f32_winograd_pack(
 }
 
 /**
- * y = clamp(conv2d(x, w) + bias, lo, hi) for 3x3 filters, stride 1; when `add` is 1, y += the same.
+ * y = clamp(conv2d(x, w) + bias, lo, hi) for 3x3 filters, stride 1.
  *
  * u        packed by conv2d_f32_winograd_pack with the same n
  * bias     oc elements, or 0 (the null address)
@@ -206,12 +234,12 @@ export function conv2d_f32_winograd_pack(
 export function conv2d_f32_winograd(
   x: usize, u: usize, bias: usize, y: usize, scratch: usize,
   n: i32, block: i32, group: i32, batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32,
-  lo: f32, hi: f32, add: i32,
+  lo: f32, hi: f32,
 ): void {
   if (ASC_FEATURE_SIMD) {
-    if (n == 2) winograd<v128>(x, u, bias, y, scratch, 2, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi, add)
-    else winograd<v128>(x, u, bias, y, scratch, 4, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi, add)
-  } else winograd<f32>(x, u, bias, y, scratch, n, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi, add)
+    if (n == 2) winograd<v128>(x, u, bias, y, scratch, 2, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi)
+    else winograd<v128>(x, u, bias, y, scratch, 4, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi)
+  } else winograd<f32>(x, u, bias, y, scratch, n, block, group, batch, ih, iw, ic, oh, ow, oc, pt, pl, lo, hi)
 }
 
 // @ts-ignore: decorator
@@ -219,7 +247,7 @@ export function conv2d_f32_winograd(
 function winograd<T>(
   x: usize, u: usize, bias: usize, y: usize, scratch: usize,
   n: i32, block: i32, group: i32, batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32,
-  lo: f32, hi: f32, add: i32,
+  lo: f32, hi: f32,
 ): void {
   const t = n + 2
   const across = (ow + n - 1) / n
@@ -243,6 +271,7 @@ function winograd<T>(
   const mPosition = block * mRow + APART
   const uPosition = ((oc + 7) >> 3) * ((ic + 1) << 5)
   const pixel = ic << 2
+  const yPixel = oc << 2
   const line = pw * pixel
   for (let b = 0; b < batch; b += group) {
     const images = min(group, batch - b)
@@ -256,10 +285,10 @@ function winograd<T>(
           const from = corner + (c << 2)
           const to = v + q * vRow + (c << 2)
           for (let j = 0; j < t; j++) {
-            enterLine<T>(from + j * pixel, line, patch + j * COLUMN, ROW, n, p4, n4, n5)
+            enterLine<T, Far, Row>(from + j * pixel, line, patch + j * COLUMN, 0, n, p4, n4, n5)
           }
           for (let i = 0; i < t; i++) {
-            enterLine<T>(patch + i * ROW, COLUMN, to + i * t * vPosition, vPosition, n, p4, n4, n5)
+            enterLine<T, Column, Far>(patch + i * ROW, 0, to + i * t * vPosition, vPosition, n, p4, n4, n5)
           }
         }
       }
@@ -270,31 +299,29 @@ function winograd<T>(
         const tile = (first + q) % tiles
         const oy = (tile / across) * n
         const ox = (tile % across) * n
-        const into = y + ((((first + q) / tiles) * oh * ow * oc) << 2)
+        const into = y + (((((first + q) / tiles) * oh * ow + oy * ow + ox) * oc) << 2)
+        const whole = oy + n <= oh && ox + n <= ow
         for (let o = 0; o < oc; o += lanes) {
           const from = m + q * mRow + (o << 2)
-          for (let j = 0; j < t; j++) {
-            leaveLine<T>(from + j * mPosition, t * mPosition, patch + j * COLUMN, ROW, n, p4, p8)
-          }
-          for (let i = 0; i < n; i++) {
-            // In place: the n results of a row go where its first values were.
-            const row = patch + i * ROW
-            leaveLine<T>(row, COLUMN, row, COLUMN, n, p4, p8)
-          }
+          const to = into + (o << 2)
           const shift = bias ? load<T>(bias + (o << 2)) : constant<T>(0)
-          for (let i = 0; i < n && oy + i < oh; i++) {
-            let to = into + ((((oy + i) * ow + ox) * oc + o) << 2)
-            for (let j = 0; j < n && ox + j < ow; j++) {
-              const r = clamped<T>(plus<T>(load<T>(patch + i * ROW + j * COLUMN), shift), low, high)
-              if (o + lanes <= oc) store<T>(to, add ? plus<T>(load<T>(to), r) : r)
-              else {
-                store<T>(patch + i * ROW + j * COLUMN, r)
-                for (let l = 0; o + l < oc; l++) {
-                  const v = load<f32>(patch + i * ROW + j * COLUMN + (l << 2))
-                  store<f32>(to + (l << 2), add ? load<f32>(to + (l << 2)) + v : v)
+          for (let j = 0; j < t; j++) {
+            leaveLine<T, Far, Row>(from + j * mPosition, t * mPosition, patch + j * COLUMN, 0, n, p4, p8, false, shift, low, high)
+          }
+          if (whole && o + lanes <= oc) {
+            for (let i = 0; i < n; i++) {
+              leaveLine<T, Column, Far>(patch + i * ROW, 0, to + i * ow * yPixel, yPixel, n, p4, p8, true, shift, low, high)
+            }
+          } else {
+            for (let i = 0; i < n && oy + i < oh; i++) {
+              // In place: the n results of a row go where its first values were.
+              const row = patch + i * ROW
+              leaveLine<T, Column, Column>(row, 0, row, 0, n, p4, p8, true, shift, low, high)
+              for (let j = 0; j < n && ox + j < ow; j++) {
+                for (let l = 0; l < lanes && o + l < oc; l++) {
+                  store<f32>(to + (i * ow + j) * yPixel + (l << 2), load<f32>(row + j * COLUMN + (l << 2)))
                 }
               }
-              to += oc << 2
             }
           }
         }

@@ -11,42 +11,42 @@
 
 import { outer } from './outer'
 import { spread } from './spread'
-import { APART, COLUMN, constant, enterLine, minus, plus, ROW, scaled } from './winograd'
+import { APART, COLUMN, Column, constant, enterLine, Far, minus, plus, ROW, Row, scaled } from './winograd'
 
-/** One column (or row) of A dy: n values, `from` bytes apart, to n + 2. */
+/** One column (or row) of A dy: n values to n + 2, at distances as in enterLine. p4: 4. */
 // @ts-ignore: decorator
 @inline
-function gradientLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T): void {
+export function gradientLine<T, A, B>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T): void {
   const d0 = load<T>(x)
   x += from
-  const d1 = load<T>(x)
+  const d1 = load<T>(x, offsetof<A>())
   store<T>(y, d0)
   y += to
   if (n == 2) {
-    store<T>(y, plus<T>(d0, d1))
+    store<T>(y, plus<T>(d0, d1), offsetof<B>())
     y += to
-    store<T>(y, minus<T>(d0, d1))
+    store<T>(y, minus<T>(d0, d1), 2 * offsetof<B>())
     y += to
-    store<T>(y, minus<T>(minus<T>(d1, d1), d1))
+    store<T>(y, minus<T>(minus<T>(d1, d1), d1), 3 * offsetof<B>())
   } else {
     x += from
-    const d2 = load<T>(x)
+    const d2 = load<T>(x, 2 * offsetof<A>())
     x += from
-    const d3 = load<T>(x)
+    const d3 = load<T>(x, 3 * offsetof<A>())
     const even = plus<T>(d0, d2)
     const odd = plus<T>(d1, d3)
-    store<T>(y, plus<T>(even, odd))
+    store<T>(y, plus<T>(even, odd), offsetof<B>())
     y += to
-    store<T>(y, minus<T>(even, odd))
+    store<T>(y, minus<T>(even, odd), 2 * offsetof<B>())
     y += to
     const far = scaled<T>(d2, p4, d0)
     const half = scaled<T>(d3, p4, d1)
     const twice = plus<T>(half, half)
-    store<T>(y, plus<T>(far, twice))
+    store<T>(y, plus<T>(far, twice), 3 * offsetof<B>())
     y += to
-    store<T>(y, minus<T>(far, twice))
+    store<T>(y, minus<T>(far, twice), 4 * offsetof<B>())
     y += to
-    store<T>(y, d3)
+    store<T>(y, d3, 5 * offsetof<B>())
   }
 }
 
@@ -154,18 +154,18 @@ function gradient<T>(
           const from = scratch + (ty * n * line + tx * n * pixel + (c << 2))
           const to = v + q * vRow + (c << 2)
           for (let j = 0; j < t; j++) {
-            enterLine<T>(from + j * pixel, line, patch + j * COLUMN, ROW, n, p4, n4, n5)
+            enterLine<T, Far, Row>(from + j * pixel, line, patch + j * COLUMN, 0, n, p4, n4, n5)
           }
           for (let i = 0; i < t; i++) {
-            enterLine<T>(patch + i * ROW, COLUMN, to + i * t * vPosition, vPosition, n, p4, n4, n5)
+            enterLine<T, Column, Far>(patch + i * ROW, 0, to + i * t * vPosition, vPosition, n, p4, n4, n5)
           }
         }
         for (let c = 0; c < oc; c += lanes) {
           const from = g + (ty * n * gLine + tx * n * gPixel + (c << 2))
           const to = s + q * sRow + (c << 2)
-          for (let j = 0; j < n; j++) gradientLine<T>(from + j * gPixel, gLine, patch + j * COLUMN, ROW, n, p4)
+          for (let j = 0; j < n; j++) gradientLine<T, Far, Row>(from + j * gPixel, gLine, patch + j * COLUMN, 0, n, p4)
           for (let i = 0; i < t; i++) {
-            gradientLine<T>(patch + i * ROW, COLUMN, to + i * t * sPosition, sPosition, n, p4)
+            gradientLine<T, Column, Far>(patch + i * ROW, 0, to + i * t * sPosition, sPosition, n, p4)
           }
         }
         q++

@@ -1,5 +1,6 @@
-// dunlin beside its peers, in one process, one thread each: matrix products, convolutions, whole networks. Every engine translates the
-// same dunlin model; their answers are compared before anything is timed. Engines alternate within every round and the median round counts.
+// dunlin beside its peers, in one process, one thread each: matrix products, convolutions, whole networks, a training step. Every engine
+// translates the same dunlin model; their answers are compared before anything is timed. Engines alternate within every round
+// and the median round counts.
 //
 //   node peers.mjs [--json]       (after the root's build and this package's npm ci: `npm run bench:peers` does all three)
 //
@@ -8,19 +9,26 @@
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import * as dunlin from '../../dist/index.js'
+import * as convnetjs from './engines/convnetjs.mjs'
 import * as own from './engines/dunlin.mjs'
 import * as jax from './engines/jax.mjs'
+import * as jaxTraining from './engines/jaxTraining.mjs'
 import * as onnxruntime from './engines/onnxruntime.mjs'
 import * as tfjs from './engines/tfjs.mjs'
 import { networks } from './networks.mjs'
 
-const ROUNDS = 31
-/** Each measurement repeats its run for about this long, in milliseconds: many short ones, so that a hiccup of the machine spoils few. */
-const SLICE = 4
-/** Before the first measurement it has run for this long. */
-const WARM_UP = 40
+/**
+ * `slice`: each measurement repeats its run for about this long, in milliseconds: many short ones, so that a hiccup of the machine spoils
+ * few. `warmUp`: before the first measurement it has run for this long. Training steps of the peers last up to a second.
+ */
+const TIMING = { rounds: 31, slice: 4, warmUp: 40 }
+const TRAINING = { rounds: 7, slice: 150, warmUp: 2000 }
 /** Of the largest value. float32 sums in another order, and Winograd's, stay far below; int8 peers may round a step apart, layer by layer. */
 const TOLERANCE = { f32: 1e-4, i8: 0.1 }
+/** Of the losses of the first training steps, relative. */
+const LOSS_TOLERANCE = 1e-3
+const BATCH = 64
+const RATE = 1e-3
 
 const PEERS = {
   'tfjs-wasm': tfjs.load,
@@ -28,10 +36,15 @@ const PEERS = {
   'onnxruntime-node': onnxruntime.loadNode,
   'jax-js': jax.load,
 }
+const TRAINERS = {
+  'jax-js': () => jaxTraining.loadTraining('convolution'),
+  'jax-js by products': () => jaxTraining.loadTraining('products'),
+  ConvNetJS: convnetjs.loadTraining,
+}
 // onnxruntime-web gives Node a global Worker when it makes a session, at the sight of which jax-js expects threads.
 Object.defineProperty(globalThis, 'Worker', { get: () => undefined, set: () => {} })
 
-const { conv2d, dense, depthwiseConv2d, input, Model, quantize, Random } = dunlin
+const { conv2d, dense, depthwiseConv2d, input, Model, quantize, Random, tinyCnn } = dunlin
 const random = new Random(1)
 const floats = (n) => Float32Array.from({ length: n }, () => random.uniform(-1, 1))
 const size = (shape) => shape.reduce((a, b) => a * b, 1)
@@ -68,9 +81,9 @@ async function cases() {
 }
 
 /** Engines by name; one that does not load is a function that says why. */
-async function engines() {
-  const made = { dunlin: await own.load() }
-  for (const [name, load] of Object.entries(PEERS)) {
+async function engines(peers) {
+  const made = {}
+  for (const [name, load] of Object.entries(peers)) {
     made[name] = await load().catch((error) => () => {
       // The path that a failed import names is this machine's alone.
       throw new Error(`did not load: ${error.message.replace(/ imported from .*/s, '')}`)
@@ -134,18 +147,50 @@ async function prepare({ kind, model, batch, float }, all) {
   return { runners, reasons, peers: Object.keys(peers).filter((name) => name !== 'dunlin') }
 }
 
+/** A training step as a case, with the engines whose first losses are dunlin's. */
+async function prepareTraining() {
+  const model = tinyCnn({ shape: [28, 28, 1], classes: 10 })
+  const data = { x: floats(BATCH * 784), labels: Int32Array.from({ length: BATCH }, () => random.integer(10)) }
+  const losses = async (runner) => {
+    const list = []
+    for (let step = 0; step < 5; step++) {
+      await time(runner, 1)
+      list.push(await runner.read())
+    }
+    return list
+  }
+  const runners = { dunlin: await (await own.loadTraining())(model, data, RATE) }
+  const want = await losses(runners.dunlin)
+  const reasons = {}
+  const all = await engines(TRAINERS)
+  for (const [name, train] of Object.entries(all)) {
+    try {
+      const runner = await train(model, data, RATE)
+      const got = await losses(runner)
+      if (!got.every((loss, i) => Math.abs(loss / want[i] - 1) <= LOSS_TOLERANCE)) {
+        process.exitCode = 1
+        throw new Error(`disagrees: its losses are ${got.join(', ')}, dunlin's ${want.join(', ')}`)
+      }
+      runners[name] = runner
+    } catch (error) {
+      reasons[name] = error.message.split('\n')[0]
+    }
+  }
+  return { kind: 'train', name: `tiny CNN, batch ${BATCH}`, unit: 'ms', runners, reasons, peers: Object.keys(TRAINERS) }
+}
+
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1]
 
-async function measure(prepared) {
+async function measure(prepared, { rounds, slice, warmUp }) {
   for (const { runners } of prepared) {
     for (const runner of Object.values(runners)) {
       let [count, ms] = [1, 0]
-      for (const began = now(); now() - began < WARM_UP; count *= 2) ms = await time(runner, count)
-      runner.count = Math.max(1, Math.round(SLICE / ms))
+      for (const began = now(); now() - began < warmUp; count *= 2) ms = await time(runner, count)
+      runner.count = Math.max(1, Math.round(slice / ms))
       runner.times = []
     }
   }
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const { runners } of prepared) {
       const order = Object.values(runners)
       // Each round begins with another engine: none always follows the same neighbour's use of the caches.
@@ -159,16 +204,20 @@ async function measure(prepared) {
   }
 }
 
-const all = await engines()
+const all = { dunlin: await own.load(), ...(await engines(PEERS)) }
 const prepared = []
 for (const one of await cases()) prepared.push({ ...one, ...(await prepare(one, all)) })
-await measure(prepared)
+await measure(prepared, TIMING)
+const training = await prepareTraining()
+await measure([training], TRAINING)
+prepared.push(training)
 
 const rows = prepared.map(({ kind, name, model, batch, unit, runners, reasons, peers }) => {
   const figure = (engine) => {
     if (!runners[engine]) return null
     const ms = median(runners[engine].times)
-    return unit === 'us' ? ms * 1000 : (2 * model.macs * batch) / ms / 1e6
+    if (unit === 'GFLOP/s') return (2 * model.macs * batch) / ms / 1e6
+    return unit === 'us' ? ms * 1000 : ms
   }
   const each = (f) => Object.fromEntries(peers.map((peer) => [peer, f(peer)]))
   const mine = figure('dunlin')
@@ -196,25 +245,32 @@ function report({ cpu, node, build }) {
     `# dunlin beside its peers
 
 Written by \`npm run bench:peers\`. ${cpu}, Node ${node}, dunlin's \`${build}\` build; every engine on one thread, in one process.
-Median of ${ROUNDS} rounds in which the engines alternate; in brackets how many times faster dunlin is (the median of the rounds' ratios).
-Before the timing all answers agreed to ${TOLERANCE.f32} of the largest value (int8: ${TOLERANCE.i8}).
+Median of ${TIMING.rounds} rounds (training: ${TRAINING.rounds}) in which the engines alternate; in brackets how many times faster dunlin is (the median of the rounds' ratios).
+Before the timing all answers agreed to ${TOLERANCE.f32} of the largest value (int8: ${TOLERANCE.i8}),
+and the losses of the first training steps to ${LOSS_TOLERANCE} of their value.
 
 Timed is one run on weights that are packed and an input that the engine holds already. onnxruntime-web copies input and output on every
 run, which its interface does not let a user avoid; on networks dunlin copies its input on every run too. onnxruntime-node is native code
 (its kernels may use AVX-512), the others are WebAssembly. Batch normalization is folded into the networks' convolutions, softmax is included.
+
+The training step is forward, backward and Adam of conv 3x3x8, pool, conv 3x3x16, pool, dense 10 on ${BATCH} images of 28x28. dunlin copies the
+batch in on every step, the others hold it. jax-js is there twice: by its own convolution, and with the convolution written as nine matrix
+products of shifted images, the fastest way that was found in its operations; it runs under its jit where that is faster. ConvNetJS
+takes sample by sample in float64; its package has no Adam, and gets one in plain JavaScript.
 `,
   ]
   const number = (v) => (v >= 100 ? v.toFixed(0) : v.toFixed(1))
   const said = new Set()
   for (const [title, of] of [
-    ['float32, GFLOP/s', rows.filter((r) => r.unit !== 'us')],
+    ['float32, GFLOP/s', rows.filter((r) => r.unit === 'GFLOP/s')],
     ['One image through a network, float32, microseconds', rows.filter((r) => r.kind === 'network f32')],
     ['The same quantized to int8, microseconds', rows.filter((r) => r.kind === 'network int8')],
+    ['A training step, milliseconds', rows.filter((r) => r.kind === 'train')],
   ]) {
     // Engines that can do none of a table's rows have no column in it.
     const peers = Object.keys(of[0].peers).filter((peer) => of.some((r) => r.peers[peer] !== null))
     const cells = of.map((r) => [
-      r.unit === 'us' ? r.name : `${r.kind}, ${r.name}`,
+      r.unit === 'GFLOP/s' ? `${r.kind}, ${r.name}` : r.name,
       number(r.dunlin),
       ...peers.map((p) => (r.peers[p] === null ? 'none' : `${number(r.peers[p])} (${r.ratios[p].toFixed(2)})`)),
     ])

@@ -68,10 +68,9 @@ export const addOp: Op<{ activation?: Activation }> = {
     const dy = e.grad(node)
     if (!dy) return
     undoActivation(e, node, dy)
-    for (const x of node.inputs) {
-      const dx = e.grad(x)
-      if (dx) accumulate(e, dy, dx)
-    }
+    const [a, b] = node.inputs
+    spread(e, dy, b)
+    if (!e.pass(node, a)) spread(e, dy, a)
   },
   int8: { quant: 'calibrated', forward: (e, node) => combineInt8(e, node, 'add_i8', clampOf(node)) },
 }
@@ -87,6 +86,12 @@ function combineInt8(e: Emit, node: Node, kernel: 'add_i8' | 'sub_i8', clamp: re
   elementwise(e, y.length, (from, n) => e.call(kernel, e.at(a, from), e.at(b, from), e.at(y, from), n, ...numbers))
 }
 
+/** dx += dy. */
+function spread(e: Emit, dy: Buffer, x: Node): void {
+  const sink = e.sink(x)
+  if (sink) accumulate(e, dy, sink.dx, sink.add)
+}
+
 export const subOp: Op = {
   shape: sameShape,
   forward(e, node) {
@@ -96,9 +101,10 @@ export const subOp: Op = {
   backward(e, node) {
     const dy = e.grad(node)
     if (!dy) return
-    const [da, db] = node.inputs.map((x) => e.grad(x))
-    if (da) accumulate(e, dy, da)
+    const [a, b] = node.inputs
+    const db = e.grad(b)
     if (db) elementwise(e, dy.length, (from, n) => e.call('sub_f32', e.at(db, from), e.at(dy, from), e.at(db, from), n))
+    if (!e.pass(node, a)) spread(e, dy, a)
   },
   int8: { quant: 'calibrated', forward: (e, node) => combineInt8(e, node, 'sub_i8', CLAMPS.none) },
 }

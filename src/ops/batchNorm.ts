@@ -4,7 +4,7 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Param, param, size } from '../graph/node'
-import { accumulate, columnwise, rowwise, undoActivation } from './calls'
+import { accumulate, columnwise, rowwise } from './calls'
 import {
   type Activation,
   type Buffer,
@@ -112,26 +112,26 @@ export const batchNormOp: Op<BatchNormAttrs> = {
     const c = channelsOf(node)
     const n = dy.length / c
     const { epsilon } = node.attrs
-    undoActivation(e, node, dy)
+    const clamp = clampOf(node)
     const values = e.value(x)
     const [mean, variance] = statistics(e, node)
+    const scale = [e.value(gamma), e.value(beta)] as const
     const sums = [e.scratch(c), e.scratch(c)] as const
     const sum = (from: number, count: number) => {
-      const [xs, ds, m, v, s0, s1] = [values, dy, mean, variance, ...sums].map((b) => e.at(b, from))
-      e.call('batchNorm_f32_sums', xs, ds, m, v, s0, s1, n, count, c, epsilon)
+      const [xs, g, b, m, v, ds, s0, s1] = [values, ...scale, mean, variance, dy, ...sums].map((buffer) => e.at(buffer, from))
+      e.call('batchNorm_f32_sums', xs, g, b, m, v, ds, s0, s1, n, count, c, epsilon, ...clamp)
     }
     columnwise(e, n, c, sum)
     for (const [i, p] of [gamma, beta].entries()) {
-      const dp = e.grad(p)
-      if (dp) accumulate(e, sums[i], dp)
+      const sink = e.sink(p)
+      if (sink) accumulate(e, sums[i], sink.dx, sink.add)
     }
-    const dx = e.grad(x)
+    const sink = e.sink(x)
+    if (!sink) return
     const share = measures(e, node) ? 1 / n : 0
-    if (!dx) return
-    const perChannel = [e.value(gamma), mean, variance] as const
     const part = (from: number, count: number) => {
-      const [xs, ds, to] = [values, dy, dx].map((b) => e.at(b, from * c))
-      e.call('batchNorm_f32_dx', xs, ...perChannel, ds, ...sums, to, count, c, epsilon, share)
+      const [xs, ds, to] = [values, dy, sink.dx].map((b) => e.at(b, from * c))
+      e.call('batchNorm_f32_dx', xs, ...scale, mean, variance, ds, ...sums, to, count, c, epsilon, share, ...clamp, sink.add)
     }
     rowwise(e, n, c, part)
   },

@@ -2,7 +2,7 @@
 // call that only moves memory costs is put in the same coin by the factors below.
 
 import type { Node } from '../graph/node'
-import { type Activation, type Buffer, clampOf, type Emit } from './op'
+import { type Activation, type Buffer, CLAMPS, clampOf, type Emit } from './op'
 
 /** Work of one element that is read, changed and written; of one that is only filled or copied; of one that takes an exp or a tanh. */
 const ELEMENT = 4
@@ -29,9 +29,9 @@ export function fill(e: Emit, y: Buffer, value: number): void {
   elementwise(e, y.length, (from, n) => e.call('fill_f32', e.at(y, from), n, value), 1)
 }
 
-/** y += x. */
-export function accumulate(e: Emit, x: Buffer, y: Buffer): void {
-  elementwise(e, x.length, (from, n) => e.call('accumulate_f32', e.at(x, from), e.at(y, from), n))
+/** y += x, or with `add` 0 y = x. */
+export function accumulate(e: Emit, x: Buffer, y: Buffer, add: 0 | 1 = 1): void {
+  elementwise(e, x.length, (from, n) => e.call('accumulate_f32', e.at(x, from), e.at(y, from), n, add))
 }
 
 /** What a fused activation does to the gradient of the node's value, in place; nothing without one. */
@@ -82,4 +82,10 @@ export function multiply(
       e.call('gemm_f32', a, e.at(b, from * (k + 1)), e.at(c, from), m, count, k, am, ak, ldc, ...clamp, add)
     e.split(n, m * n * k, part, 8)
   }
+}
+
+/** The gradient of x += a b. */
+export function multiplyInto(e: Emit, x: Node, a: Buffer, b: Buffer, sizes: Parameters<typeof multiply>[4]): void {
+  const sink = e.sink(x)
+  if (sink) multiply(e, a, b, sink.dx, sizes, CLAMPS.none, sink.add)
 }

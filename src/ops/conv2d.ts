@@ -139,12 +139,11 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     if (groups === 1) {
       const g = imagesOf(e, node)
       if (dw) convolveDw(e, g, e.value(x), dy, dw)
-      // Asked for only now: its memory is free until then.
-      const dx = e.grad(x)
-      if (dx) convolveDx(e, node.name, g, dy, () => e.value(w), dx)
+      const sink = e.sink(x)
+      if (sink) convolveDx(e, node.name, g, dy, () => e.value(w), sink.dx, sink.add)
       return
     }
-    const dx = e.grad(x)
+    const sink = e.sink(x)
     const { g, xs, ws, ys } = groupsOf(e, node)
     for (let i = 0; i < groups; i++) {
       const part = ys.take(i, dy)
@@ -153,10 +152,10 @@ export const conv2dOp: Op<Conv2dAttrs> = {
         convolveDw(e, g, xs.take(i, e.value(x)), part, sum)
         ws.give(i, sum, dw, 1)
       }
-      if (dx) {
-        const sum = zeros(e, xs.length)
-        convolveDx(e, `${node.name}/${i}`, g, part, () => ws.take(i, e.value(w)), sum)
-        xs.give(i, sum, dx, 1)
+      if (sink) {
+        const sum = e.scratch(xs.length)
+        convolveDx(e, `${node.name}/${i}`, g, part, () => ws.take(i, e.value(w)), sum, 0)
+        xs.give(i, sum, sink.dx, sink.add)
       }
     }
   },

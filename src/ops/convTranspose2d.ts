@@ -143,10 +143,10 @@ export const convTranspose2dOp: Op<ConvTranspose2dAttrs> = {
     if (db) sumRows(e, dy, db, dy.length / g.ic, g.ic)
     const dw = e.grad(w)
     if (dw) convolveDw(e, g, dy, e.value(x), dw)
-    const dx = e.grad(x)
-    if (!dx) return
-    const sum = e.scratch(dx.length)
+    const sink = e.sink(x)
+    if (!sink) return
+    const sum = sink.add ? e.scratch(sink.dx.length) : sink.dx
     convolve(e, node.name, g, dy, () => e.value(w), 0, sum, CLAMPS.none)
-    accumulate(e, sum, dx)
+    if (sink.add) accumulate(e, sum, sink.dx)
   },
 }

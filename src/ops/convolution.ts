@@ -26,7 +26,7 @@ export function convolve(
 ): void {
   const tile = winogradTile(e, 'f32', g)
   if (tile) {
-    winograd(e, name, tile, x, w, [0, 9 * g.ic, 1, 3 * g.ic, g.ic], bias, y, g, clamp, 0)
+    winograd(e, name, tile, x, w, bias, y, g, clamp)
     return
   }
   const k = g.kh * g.kw * g.ic
@@ -51,26 +51,22 @@ export function convolveDw(e: Emit, g: Images, x: Buffer, dy: Buffer, dw: Buffer
 function winogradDw(e: Emit, tile: 2 | 4, g: Images, x: Buffer, dy: Buffer, dw: Buffer, ldy: number): void {
   const { batch, ih, iw, ic, oh, ow, oc, pt, pl } = g
   const [down, across] = [Math.ceil(oh / tile), Math.ceil(ow / tile)]
-  const four = (n: number) => Math.ceil(n / 4) * 4
   const block = Math.min(WINOGRAD_BLOCK_DW, batch * down * across)
   const images = four((tile * down + 2) * (tile * across + 2) * ic) + four(tile * down * tile * across * oc)
   const scratch = e.scratch(images + 144 + (tile + 2) ** 2 * (block * (four(ic) + four(oc)) + oc * four(ic) + 48))
   e.call('conv2d_f32_dw_winograd', x, dy, dw, scratch, tile, block, batch, ih, iw, ic, oh, ow, oc, pt, pl, ldy)
 }
 
-/** dx += the gradient by x. */
-export function convolveDx(e: Emit, name: string, g: Images, dy: Buffer, w: Weights, dx: Buffer): void {
-  // With stride 1, a convolution of dy: the filter turned by 180 degrees, channels exchanged, the padding seen from the other side.
-  const { ih, iw, ic, oh, ow, oc, pt, pl } = g
-  const back = { ...g, ih: oh, iw: ow, ic: oc, oh: ih, ow: iw, oc: ic, pt: 2 - pt, pl: 2 - pl }
-  const tile = winogradTile(e, 'f32', back)
+/** dx += the gradient by x, or with `add` 0 dx = the same. */
+export function convolveDx(e: Emit, name: string, g: Images, dy: Buffer, w: Weights, dx: Buffer, add: 0 | 1): void {
+  const tile = winogradTile(e, 'f32', g)
   if (tile) {
-    winograd(e, name, tile, dy, w, [8 * ic, 1, 9 * ic, -3 * ic, -ic], 0, dx, back, CLAMPS.none, 1)
+    winogradDx(e, name, tile, g, dy, w, dx, add)
     return
   }
   const packed = e.scratch(transposedLength(g))
   packTransposed(e, g, w(), 0, packed)
-  runBackwards(e, g, dy, packed, dx, CLAMPS.none, 1)
+  runBackwards(e, g, dy, packed, dx, CLAMPS.none, add)
 }
 
 /** x = clamp(the gradient by x, given y, + bias): a convolution run backwards. */
@@ -140,40 +136,69 @@ export const WINOGRAD_BLOCK = 16
 /** The same for the gradient by the weights, whose sums are loaded and stored once for each block. */
 const WINOGRAD_BLOCK_DW = 32
 
-/** `strides`: first, wo, wi, wr, ws of conv2d_f32_winograd_pack; `g`: the convolution as the kernel sees it. */
+/** Packed weights of Winograd's kernels, n channels out and k in. `strides`: first, wo, wi, wr, ws of conv2d_f32_winograd_pack. */
+function winogradWeights(
+  e: Emit,
+  name: string,
+  tile: 2 | 4,
+  w: Weights,
+  [n, k]: readonly [number, number],
+  [first, wo, ...others]: readonly [number, number, number, number, number],
+): Buffer {
+  const positions = (tile + 2) ** 2
+  return e.prepared(`${name}/packed`, positions * packedLength(n, k), (to) => {
+    const weights = w()
+    const part = (from: number, count: number) => {
+      const at = e.at(to, from * (k + 1))
+      e.call('conv2d_f32_winograd_pack', weights, at, e.scratch(72), tile, count, k, n, first + from * wo, wo, ...others)
+    }
+    e.split(n, 4 * positions * n * k, part, 8)
+  })
+}
+
+/** How many images share a block of tiles, and tiles in it. */
+function winogradBlock(tile: 2 | 4, { batch, oh, ow }: Images) {
+  const [down, across] = [Math.ceil(oh / tile), Math.ceil(ow / tile)]
+  const group = Math.min(batch, Math.max(1, Math.floor(WINOGRAD_BLOCK / (down * across))))
+  return { down, across, group, block: Math.min(WINOGRAD_BLOCK, group * down * across) }
+}
+
+const four = (n: number) => Math.ceil(n / 4) * 4
+
 function winograd(
   e: Emit,
   name: string,
   tile: 2 | 4,
   x: Buffer,
   w: Weights,
-  [first, wo, ...others]: readonly [number, number, number, number, number],
   bias: Buffer | 0,
   y: Buffer,
   g: Images,
   clamp: readonly [number, number],
-  add: 0 | 1,
 ): void {
   const { ic, oc } = g
-  const positions = (tile + 2) ** 2
-  const packed = e.prepared(`${name}/packed`, positions * packedLength(oc, ic), (to) => {
-    const weights = w()
-    const part = (from: number, n: number) => {
-      const at = e.at(to, from * (ic + 1))
-      e.call('conv2d_f32_winograd_pack', weights, at, e.scratch(72), tile, n, ic, oc, first + from * wo, wo, ...others)
-    }
-    e.split(oc, 4 * positions * oc * ic, part, 8)
-  })
+  const packed = winogradWeights(e, name, tile, w, [oc, ic], [0, 9 * ic, 1, 3 * ic, ic])
   const part = (share: Images, xAt: number, yAt: number) => {
     const { batch, ih, iw, oh, ow, pt, pl } = share
-    const [down, across] = [Math.ceil(oh / tile), Math.ceil(ow / tile)]
-    const group = Math.min(batch, Math.max(1, Math.floor(WINOGRAD_BLOCK / (down * across))))
-    const block = Math.min(WINOGRAD_BLOCK, group * down * across)
-    const four = (n: number) => Math.ceil(n / 4) * 4
+    const { down, across, group, block } = winogradBlock(tile, share)
     const images = four(group * (tile * down + 2) * (tile * across + 2) * ic)
-    const scratch = e.scratch(images + 144 + positions * (block * (four(ic) + four(oc)) + 32))
+    const scratch = e.scratch(images + 144 + (tile + 2) ** 2 * (block * (four(ic) + four(oc)) + 32))
     const sizes = [batch, ih, iw, ic, oh, ow, oc, pt, pl] as const
-    e.call('conv2d_f32_winograd', e.at(x, xAt), packed, bias, e.at(y, yAt), scratch, tile, block, group, ...sizes, ...clamp, add)
+    e.call('conv2d_f32_winograd', e.at(x, xAt), packed, bias, e.at(y, yAt), scratch, tile, block, group, ...sizes, ...clamp)
   }
   splitRows(e, g, macsOf(g) / 2, part, tile)
+}
+
+function winogradDx(e: Emit, name: string, tile: 2 | 4, g: Images, dy: Buffer, w: Weights, dx: Buffer, add: 0 | 1): void {
+  const { ic, oc } = g
+  const packed = winogradWeights(e, name, tile, w, [ic, oc], [0, 1, 9 * ic, 3 * ic, ic])
+  const part = (share: Images, dxAt: number, dyAt: number) => {
+    const { batch, ih, iw, oh, ow, pt, pl } = share
+    const { down, across, group, block } = winogradBlock(tile, share)
+    const images = group * (tile * down + 2) * (tile * across + 2) * four(ic) + four(group * tile * down * tile * across * oc)
+    const scratch = e.scratch(images + 144 + (tile + 2) ** 2 * (block * (four(ic) + four(oc)) + 32))
+    const sizes = [batch, ih, iw, ic, oh, ow, oc, pt, pl] as const
+    e.call('conv2d_f32_dx_winograd', e.at(dy, dyAt), packed, e.at(dx, dxAt), scratch, tile, block, group, ...sizes, add)
+  }
+  splitImages(e, g, macsOf(g) / 2, part)
 }

@@ -2,10 +2,10 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param, size } from '../graph/node'
-import { multiply, pack, packedLength, sumRows, undoActivation } from './calls'
+import { multiply, multiplyInto, pack, packedLength, sumRows, undoActivation } from './calls'
 import { initializerOf, type WeightInitializer } from './initializer'
 import { operandsOf, packed, packedScratch, plainArgs } from './int8'
-import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
+import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 
 export interface DenseAttrs {
   activation?: Activation
@@ -75,17 +75,15 @@ export const denseOp: Op<DenseAttrs> = {
     undoActivation(e, node, dy)
     const db = b && e.grad(b)
     if (db) sumRows(e, dy, db, m, n)
-    const dw = e.grad(w)
-    if (dw) {
+    if (e.learns(w)) {
       const packed = e.scratch(packedLength(k, m))
       pack(e, e.value(x), 0, packed, { n: k, k: m, wn: 1, wk: k })
-      multiply(e, dy, packed, dw, { m: n, n: k, k: m, am: 1, ak: n, ldc: k }, CLAMPS.none, 1)
+      multiplyInto(e, w, dy, packed, { m: n, n: k, k: m, am: 1, ak: n, ldc: k })
     }
-    const dx = e.grad(x)
-    if (dx) {
+    if (e.learns(x)) {
       const packed = e.scratch(packedLength(k, n))
       pack(e, e.value(w), 0, packed, { n: k, k: n, wn: 1, wk: k })
-      multiply(e, dy, packed, dx, { m, n: k, k: n, am: n, ak: 1, ldc: k }, CLAMPS.none, 1)
+      multiplyInto(e, x, dy, packed, { m, n: k, k: n, am: n, ak: 1, ldc: k })
     }
   },
 

@@ -33,6 +33,13 @@ export interface Emit {
   value(node: Node): Buffer
   /** Where the gradient of the node's value is summed up; undefined when nothing before it learns. */
   grad(node: Node): Buffer | undefined
+  /**
+   * The same for a call that writes all of it: with `add` 0 nothing is there yet and it overwrites, with 1 it adds. To be asked for
+   * right before that call.
+   */
+  sink(node: Node): { dx: Buffer; add: 0 | 1 } | undefined
+  /** Makes the gradient of the node, when no more calls of this backward read or write it, that of x. False when x has one already. */
+  pass(node: Node, x: Node): boolean
   /** Whether a backward of the node follows: what its forward leaves is wanted. */
   learns(node: Node): boolean
   /** `length` elements for one call, by default words of 4 bytes. Their contents are undefined. */

@@ -13,17 +13,24 @@ interface Pool1dOptions {
   name?: string
 }
 
-function pool1d(op: string, pool: typeof maxPool2d, options: Pool1dOptions): Layer {
-  const { kernel, strides = kernel, padding = 'valid', name = '' } = options
+interface AvgPool1dOptions extends Pool1dOptions {
+  countPadding?: boolean
+}
+
+function pool1d(op: string, pool: typeof avgPool2d, options: AvgPool1dOptions): Layer {
+  const { kernel, strides = kernel, padding = 'valid', name = '', countPadding } = options
   for (const [what, n] of Object.entries({ kernel, strides })) expectCount({ op, name }, what, n)
-  return asRow({ op, name }, pool({ kernel: [1, kernel], strides: [1, strides], padding: rowPadding(padding), name }))
+  return asRow(
+    { op, name },
+    pool({ kernel: [1, kernel], strides: [1, strides], padding: rowPadding(padding), name, countPadding }),
+  )
 }
 
 /** The largest value of each window. x [steps, channels] -> [out steps, channels]. */
 export const maxPool1d = (options: Pool1dOptions): Layer => pool1d('maxPool1d', maxPool2d, options)
 
-/** The mean of each window. x [steps, channels] -> [out steps, channels]. */
-export const avgPool1d = (options: Pool1dOptions): Layer => pool1d('avgPool1d', avgPool2d, options)
+/** The mean of each window. x [steps, channels] -> [out steps, channels]. `countPadding`: padding counts as zeros. */
+export const avgPool1d = (options: AvgPool1dOptions): Layer => pool1d('avgPool1d', avgPool2d, options)
 
 /** The mean over all steps. x [steps, channels] -> [1, channels]. */
 export const globalAvgPool1d =

@@ -1,8 +1,9 @@
 // maxPool2d, avgPool2d: a window over [ih, iw, c] keeps its largest value or its mean, channel by channel. Padding is never the
-// maximum and is not counted in the mean.
+// maximum, and is counted in the mean only where asked for.
 
+import { DunlinError } from '../graph/error'
 import type { Layer, Node } from '../graph/node'
-import { type Buffer, type Emit, expectInputs, makeNode, type Op, quantOf } from './op'
+import { type Buffer, type Emit, expectInputs, makeNode, type Op, quantOf, type Unshaped, where } from './op'
 import {
   type Images,
   imagesOf,
@@ -35,9 +36,18 @@ export function maxPool2d(options: PoolOptions): Layer {
   return (x) => makeNode(maxPool2dOp, { op: 'maxPool2d', name: options.name ?? '', attrs: attrsOf(options), inputs: [x] })
 }
 
-/** The mean of each window. x [height, width, channels] -> [oh, ow, channels]. */
-export function avgPool2d(options: PoolOptions): Layer {
-  return (x) => makeNode(avgPool2dOp, { op: 'avgPool2d', name: options.name ?? '', attrs: attrsOf(options), inputs: [x] })
+export interface AvgPoolAttrs extends WindowAttrs {
+  countPadding?: boolean
+}
+
+/**
+ * The mean of each window. x [height, width, channels] -> [oh, ow, channels]. At a border it is that of the values inside the image, as in
+ * TFLite and Keras; with `countPadding` padding counts as zeros (torch.nn.AvgPool2d's count_include_pad, which is its default). int8 has
+ * only the former.
+ */
+export function avgPool2d(options: PoolOptions & { countPadding?: boolean }): Layer {
+  const attrs: AvgPoolAttrs = { ...attrsOf(options), ...(options.countPadding && { countPadding: options.countPadding }) }
+  return (x) => makeNode(avgPool2dOp, { op: 'avgPool2d', name: options.name ?? '', attrs, inputs: [x] })
 }
 
 /** The largest value over all positions. x [height, width, channels] -> [1, 1, channels]. */
@@ -50,7 +60,7 @@ export function globalAvgPool2d(options: { name?: string } = {}): Layer {
   return (x) => avgPool2d({ ...options, kernel: [x.shape[0], x.shape[1]] })(x)
 }
 
-function shape(node: Parameters<Op<WindowAttrs>['shape']>[0]) {
+function shape(node: Unshaped<WindowAttrs>) {
   expectInputs(node, 1, 'x')
   const { oh, ow, ic } = windowOf(node)
   return [oh, ow, ic]
@@ -94,20 +104,38 @@ export const maxPool2dOp: Op<WindowAttrs> = {
   },
 }
 
-export const avgPool2dOp: Op<WindowAttrs> = {
-  shape,
-  forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('avgPool2d_f32', x, y, ...sizes)),
+/** What the sum of a window is divided by; 0: the number of its values. */
+const areaOf = ({ attrs: { countPadding, kernel } }: Node<AvgPoolAttrs>): number => (countPadding ? kernel[0] * kernel[1] : 0)
+
+/** Whether a window reaches beyond the image. */
+function isPadded(node: Node<WindowAttrs>): boolean {
+  const { ih, iw, oh, ow, kh, kw, sh, sw, pt, pl } = windowOf(node)
+  return pt > 0 || pl > 0 || (oh - 1) * sh + kh > ih || (ow - 1) * sw + kw > iw
+}
+
+export const avgPool2dOp: Op<AvgPoolAttrs> = {
+  shape(node) {
+    const { countPadding } = node.attrs
+    if (countPadding !== undefined && typeof countPadding !== 'boolean')
+      throw new DunlinError(`${where(node)}: countPadding wants true or false, got ${JSON.stringify(countPadding)}.`)
+    return shape(node)
+  },
+  forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('avgPool2d_f32', x, y, ...sizes, areaOf(node))),
   backward(e, node) {
     const dy = e.grad(node)
     const dx = e.grad(node.inputs[0])
     if (!dy || !dx) return
     const g = imagesOf(e, node)
     splitImages(e, g, workOf(g), (share, xAt, yAt) =>
-      e.call('avgPool2d_f32_dx', e.at(dy, yAt), e.at(dx, xAt), ...poolSizes(share)),
+      e.call('avgPool2d_f32_dx', e.at(dy, yAt), e.at(dx, xAt), ...poolSizes(share), areaOf(node)),
     )
   },
   int8: {
     quant: 'input',
+    unsupported: (node) =>
+      node.attrs.countPadding === true &&
+      isPadded(node) &&
+      'counts padding in its mean, int8 (as TFLite) does not. Leave countPadding out, or train with padding "valid".',
     forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('avgPool2d_i8', x, y, ...sizes, ...sameQuant(node))),
   },
 }

@@ -163,9 +163,9 @@ class Builder implements Emit {
         `${where(loss)}: a loss is one number for the batch, this has shape [${loss.shape}]${loss.batched ? ' for each sample' : ''}.`,
       )
     if (accumulate) this.clear = []
-    const seed = this.grad(loss)
+    const seed = this.sink(loss)?.dx
     if (!seed) throw new DunlinError('Nothing to train: the loss depends on no trainable parameter.')
-    if (accumulate) this.call('accumulate_f32', this.state('share', 1), seed, 1)
+    if (accumulate) this.call('accumulate_f32', this.state('share', 1), seed, 1, 0)
     else fill(this, seed, 1)
     for (const node of [...this.order].reverse()) {
       if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
@@ -225,6 +225,22 @@ class Builder implements Emit {
       this.into = into
     }
     return buffer
+  }
+
+  sink(node: Node): { dx: Planned; add: 0 | 1 } | undefined {
+    const of = this.root(node)
+    if (!this.learning.has(of)) return undefined
+    const first = !this.grads.has(of) && !(isParam(of) && this.clear)
+    if (first) this.grads.set(of, this.add(`d ${of.name || of.op}`, 'f32', this.value(of).length, 'arena'))
+    return { dx: this.grad(of) as Planned, add: first ? 0 : 1 }
+  }
+
+  pass(node: Node, x: Node): boolean {
+    const of = this.root(x)
+    const dy = this.grads.get(this.root(node))
+    if (!dy || isParam(of) || !this.learning.has(of) || this.grads.has(of)) return false
+    this.grads.set(of, dy)
+    return true
   }
 
   learns(node: Node): boolean {

@@ -4,6 +4,7 @@
 import type { Random } from '../graph/random'
 import type { Session } from '../session/session'
 import type { Batches } from './batches'
+import type { Loss } from './losses'
 import type { Optimizer } from './optimizers'
 import type { Tally } from './tally'
 
@@ -19,7 +20,7 @@ export interface Spoiled {
 export function stepper(
   session: Session,
   batches: Batches,
-  options: { batch: number; accumulate: number; optimizer: Optimizer },
+  options: { batch: number; accumulate: number; optimizer: Optimizer; loss: Loss },
   random?: Random,
 ): (order: Uint32Array, from: number, taken: number, rate: number, tally: Tally) => Spoiled | undefined {
   const { batch, accumulate, optimizer } = options
@@ -39,8 +40,8 @@ export function stepper(
       const drawn = random?.state
       batches.draw(order, at, count)
       const weight = batches.weight(order, at, count)
-      // A batch's own gradients are those of its mean loss.
-      if (share) share[0] = weight / (all || 1)
+      // A batch's own gradients are those of its mean loss, or of its sum: then they only add up.
+      if (share) share[0] = options.loss.sum ? 1 : weight / (all || 1)
       if (counter) counter[0] = taken * accumulate + i
       session.run(i ? gradients : 0, update)
       if (!Number.isFinite(loss[0])) return { loss: loss[0], at, count, random: drawn }

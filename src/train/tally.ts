@@ -10,7 +10,11 @@ export class Tally {
   private readonly made: Metric[]
   private readonly sums = { loss: 0, weight: 0 }
 
-  constructor(makers: readonly (() => Metric)[]) {
+  /** `sum`: the loss of a batch is a sum, by weight already. */
+  constructor(
+    makers: readonly (() => Metric)[],
+    private readonly sum = false,
+  ) {
     this.made = makers.map((make) => make())
     const names = this.made.map(({ name }) => name)
     const twice = names.find((name, i) => names.indexOf(name) < i)
@@ -26,7 +30,7 @@ export class Tally {
 
   /** Takes in the loss of a batch, and outputs and targets of its samples. */
   add(loss: number, weight: number, outputs: ArrayLike<number>, targets: ArrayLike<number>): void {
-    this.sums.loss += loss * weight
+    this.sums.loss += this.sum ? loss : loss * weight
     this.sums.weight += weight
     for (const metric of this.made) metric.add(outputs, targets)
   }

@@ -168,13 +168,13 @@ export class Trainer implements Training {
   /** Mean loss and metrics on data that is not trained on. */
   async evaluate(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Scores> {
     this.objective.check(data, 'data')
-    const { batch, build, metrics, threads } = this.options
+    const { batch, build, loss: of, metrics, threads } = this.options
     const plan = planInference([this.objective.loss, this.objective.output], { batch, threads })
     const session = await Session.create(plan, { build, threads })
     const batches = new Batches(session, this.objective.source(session.plan, data))
     const loss = session.view(session.plan.outputs[0])
     const order = Uint32Array.from({ length: data.count }, (_, i) => i)
-    const tally = new Tally(metrics)
+    const tally = new Tally(metrics, of.sum)
     const pause = new Pause()
     for (let at = 0; at < data.count; at += batch) {
       const count = Math.min(batch, data.count - at)
@@ -292,7 +292,7 @@ export class Trainer implements Training {
 
   /** A new fit, or the one that was kept. */
   private begin(data: Dataset, { epochs, callbacks: given = [] }: FitOptions): Fit {
-    const { schedule, seed, metrics } = this.options
+    const { schedule, seed, loss: of, metrics } = this.options
     // A schedule that looks at results is told them, too.
     const callbacks = given.includes(schedule) ? given : [schedule, ...given]
     const states = statesOf(callbacks)
@@ -300,7 +300,7 @@ export class Trainer implements Training {
     const kept = this.kept?.content.fit
     if (kept) expectSame(this.kept!.source, kept.setting, setting, 'Call fit with the same, or begin with a new trainer.')
     const first = kept?.first ?? this.steps
-    const tally = new Tally(metrics)
+    const tally = new Tally(metrics, of.sum)
     const random = new Random(seed, AUGMENT + first)
     const before = 'from before this epoch'
     if (!kept) return { first, epoch: 1, step: 0, ended: false, history: [], tally, random, callbacks, setting, before }

@@ -4,7 +4,9 @@
 
 import { type Node, type Shape, size } from '../../src/graph/node'
 import type { OpName } from '../../src/ops'
+import type { BinaryCrossEntropyAttrs, HuberAttrs, LossAttrs } from '../../src/ops/losses'
 import type { Activation } from '../../src/ops/op'
+import type { AvgPoolAttrs } from '../../src/ops/pool2d'
 import type { RecurrentAttrs } from '../../src/ops/recurrent'
 import type { WindowAttrs } from '../../src/ops/window'
 
@@ -17,7 +19,11 @@ export const EPSILON = 2 ** -24
 export const reference: Record<OpName, Definition> = {
   add: (node: Node<Fused>, a, b) => Float64Array.from(a, (v, i) => activate(v + b[i], node.attrs.activation)),
 
-  avgPool2d: (node: Node<WindowAttrs>, x) => pool(node, x, (window) => window.reduce((sum, v) => sum + v, 0) / window.length),
+  avgPool2d(node: Node<AvgPoolAttrs>, x) {
+    const { countPadding, kernel } = node.attrs
+    const count = (window: number[]) => (countPadding ? kernel[0] * kernel[1] : window.length)
+    return pool(node, x, (window) => window.reduce((sum, v) => sum + v, 0) / count(window))
+  },
 
   batchNorm(node: Node<Normalized>, x, gamma, beta, mean, variance) {
     const c = gamma.length
@@ -45,8 +51,9 @@ export const reference: Record<OpName, Definition> = {
     })
   },
 
-  binaryCrossEntropy: (_, x, target, weights) =>
-    meanLoss(x, target, weights, (z, t) => {
+  binaryCrossEntropy: (node: Node<BinaryCrossEntropyAttrs>, x, target, weights) =>
+    meanLoss(node, x, target, weights, (z, t) => {
+      if (node.attrs.fromLogits === false) return -t * Math.log(z) - (1 - t) * Math.log1p(-z)
       // ln(1 + e^z) - t z, from the side that does not overflow.
       return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - t * z
     }),
@@ -54,7 +61,7 @@ export const reference: Record<OpName, Definition> = {
   categoricalCrossEntropy(node: Node<Smoothed>, x, target, weights) {
     const classes = node.inputs[0].shape[0]
     const smoothing = node.attrs.labelSmoothing ?? 0
-    return rowLoss(weights, (i) => {
+    return rowLoss(node, weights, (i) => {
       const p = logSoftmax(Array.from({ length: classes }, (_, j) => x[i * classes + j]))
       return p.reduce((sum, v, j) => sum - ((1 - smoothing) * target[i * classes + j] + smoothing / classes) * v, 0)
     })
@@ -122,7 +129,7 @@ export const reference: Record<OpName, Definition> = {
     const classes = node.inputs[0].shape[0]
     const smoothing = node.attrs?.labelSmoothing ?? 0
     const known = Float64Array.from(weights, (w, i) => (labels[i] >= 0 && labels[i] < classes ? w : 0))
-    return rowLoss(known, (i) => {
+    return rowLoss(node, known, (i) => {
       const p = logSoftmax(Array.from({ length: classes }, (_, j) => x[i * classes + j]))
       return -(1 - smoothing) * p[labels[i]] - smoothing * (p.reduce((sum, v) => sum + v, 0) / classes)
     })
@@ -243,17 +250,17 @@ export const reference: Record<OpName, Definition> = {
     })
   },
 
-  hinge: (_, x, target, weights) => meanLoss(x, target, weights, (v, t) => Math.max(0, 1 - t * v)),
+  hinge: (node: Node<LossAttrs>, x, target, weights) => meanLoss(node, x, target, weights, (v, t) => Math.max(0, 1 - t * v)),
 
-  huber: (node: Node<{ delta: number }>, x, target, weights) =>
-    meanLoss(x, target, weights, (v, t) => {
+  huber: (node: Node<HuberAttrs>, x, target, weights) =>
+    meanLoss(node, x, target, weights, (v, t) => {
       const [d, { delta }] = [Math.abs(v - t), node.attrs]
       return d <= delta ? (d * d) / 2 : delta * (d - delta / 2)
     }),
 
   klDivergence(node, x, target, weights) {
     const classes = node.inputs[0].shape[0]
-    return rowLoss(weights, (i) => {
+    return rowLoss(node, weights, (i) => {
       const p = logSoftmax(Array.from({ length: classes }, (_, j) => x[i * classes + j]))
       return p.reduce((sum, v, j) => {
         const t = target[i * classes + j]
@@ -262,9 +269,9 @@ export const reference: Record<OpName, Definition> = {
     })
   },
 
-  meanAbsoluteError: (_, x, target, weights) => meanLoss(x, target, weights, (v, t) => Math.abs(v - t)),
+  meanAbsoluteError: (node: Node<LossAttrs>, x, target, weights) => meanLoss(node, x, target, weights, (v, t) => Math.abs(v - t)),
 
-  meanSquaredError: (_, x, target, weights) => meanLoss(x, target, weights, (v, t) => (v - t) ** 2),
+  meanSquaredError: (node: Node<LossAttrs>, x, target, weights) => meanLoss(node, x, target, weights, (v, t) => (v - t) ** 2),
 
   relu: (_, x) => Float64Array.from(x, (v) => activate(v, 'relu')),
 
@@ -372,12 +379,12 @@ function moments(values: readonly number[]): [number, number] {
   return [mean, values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / values.length]
 }
 
-interface Smoothed {
+interface Smoothed extends LossAttrs {
   labelSmoothing?: number
 }
 
-/** The rule of all losses: the weighted mean of the losses of the samples that weigh something; 0 of none. */
-function rowLoss(weights: Numbers, lossOf: (sample: number) => number): Float64Array {
+/** The rule of all losses: the weighted mean, or sum, of the losses of the samples that weigh something; 0 of none. */
+function rowLoss({ attrs }: Node<LossAttrs>, weights: Numbers, lossOf: (sample: number) => number): Float64Array {
   let total = 0
   let mass = 0
   for (let i = 0; i < weights.length; i++) {
@@ -385,13 +392,19 @@ function rowLoss(weights: Numbers, lossOf: (sample: number) => number): Float64A
     total += weights[i] * lossOf(i)
     mass += weights[i]
   }
-  return Float64Array.of(mass > 0 ? total / mass : 0)
+  return Float64Array.of(attrs?.reduction === 'sum' ? total : mass > 0 ? total / mass : 0)
 }
 
 /** The loss of a sample is the mean of its elements'. */
-function meanLoss(x: Numbers, target: Numbers, weights: Numbers, of: (x: number, target: number) => number): Float64Array {
+function meanLoss(
+  node: Node<LossAttrs>,
+  x: Numbers,
+  target: Numbers,
+  weights: Numbers,
+  of: (x: number, target: number) => number,
+): Float64Array {
   const n = x.length / weights.length
-  return rowLoss(weights, (i) => {
+  return rowLoss(node, weights, (i) => {
     let sum = 0
     for (let j = i * n; j < (i + 1) * n; j++) sum += of(x[j], target[j])
     return sum / n

@@ -2,11 +2,16 @@
 // Its functions consume their arguments: `.ref` keeps one for another use.
 import { channelsFirst, expectGlobal, padsOf, toNchw, toNhwc, weightsOf } from '../layout.mjs'
 
-export async function load() {
-  const { init, defaultDevice, jit, lax, nn, numpy } = await import('@jax-js/jax')
-  if (!(await init('wasm')).includes('wasm')) throw new Error('the wasm backend did not start')
-  defaultDevice('wasm')
+/** The library, on its WebAssembly backend. */
+export async function start() {
+  const jax = await import('@jax-js/jax')
+  if (!(await jax.init('wasm')).includes('wasm')) throw new Error('the wasm backend did not start')
+  jax.defaultDevice('wasm')
+  return jax
+}
 
+export async function load() {
+  const { jit, lax, nn, numpy } = await start()
   const array = (data, shape) => numpy.array(data).reshape(shape)
   const conv = (node, groups, x, w, b) => {
     const y = lax.convGeneralDilated(x, w, [...node.attrs.strides], padsOf(node), { featureGroupCount: groups })
@@ -69,9 +74,9 @@ export async function load() {
 }
 
 /** Whichever of two asynchronous functions takes less time, by the best of a few calls. */
-async function faster(a, b) {
+export async function faster(a, b, calls = 8) {
   const best = [Infinity, Infinity]
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < calls; i++) {
     for (const [which, run] of [a, b].entries()) {
       const began = performance.now()
       await run()
