@@ -19,10 +19,12 @@ const node = async (...args) => {
   }
 }
 
-/** The files of dunlin/data and of dunlin/node. */
+/** The files of dunlin/data, of dunlin/node and of dunlin/zoo (tinyCnn is in `dunlin`, too). */
 const DECODE = resolve('src/decode')
 const DECODERS = readdirSync(DECODE).map((f) => join(DECODE, f))
 const FOR_NODE = ['node', 'checkpoints', 'files', 'folders', 'logs', 'progress'].map((f) => resolve(`src/${f}.ts`))
+
+const ZOO = readdirSync('src/zoo').flatMap((f) => (f === 'tinyCnn.ts' ? [] : [resolve('src/zoo', f)]))
 
 /** CommonJS libraries bundled into an ES module call require() for Node's own modules. */
 const REQUIRE = `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`
@@ -47,6 +49,7 @@ if (process.argv[2] !== 'kernels') {
   const universal = { ...common, entryPoints: ['src/index.ts'], platform: 'neutral', mainFields: ['module', 'main'] }
   const data = { ...universal, entryPoints: ['src/decode/index.ts'] }
   const forNode = { ...common, entryPoints: ['src/node.ts'], platform: 'node' }
+  const zoo = { ...universal, entryPoints: ['src/zoo/index.ts'] }
   const [, ...bundles] = await Promise.all([
     node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'),
     build({ ...universal, format: 'esm', outfile: 'dist/index.js' }),
@@ -59,6 +62,8 @@ if (process.argv[2] !== 'kernels') {
       define: { 'import.meta.url': '__moduleUrl' },
       banner: { js: `const __moduleUrl = require('node:url').pathToFileURL(__filename).href;` },
     }),
+    build({ ...zoo, format: 'esm', outfile: 'dist/zoo.js', plugins: [besides(ZOO, 'js')] }),
+    build({ ...zoo, format: 'cjs', outfile: 'dist/zoo.cjs', plugins: [besides(ZOO, 'cjs')] }),
     build({
       ...forNode,
       entryPoints: ['src/cli/main.ts'],

@@ -129,7 +129,7 @@ describe('oneHot', () => {
     expect(targets).toEqual(
       makeDataset({ x: data.x, y: [0, 0, 1, 1, 0, 0, 0, 1, 0], shape: [1], target: [3], weights: [1, 2, 3] }),
     )
-    expect(() => oneHot(targets)).toThrow(/^oneHot: the data has targets of shape \[3\]/)
+    expect(() => oneHot(targets)).toThrow(/^oneHot: the data have targets of shape \[3\]/)
   })
 })
 

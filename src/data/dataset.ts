@@ -201,7 +201,8 @@ export function split(data: Dataset, fraction: number, seed: number): [train: Da
 /** The data with a probability for every class as target, 1 for the label: for losses that take such, and for mixup. */
 export function oneHot(data: Dataset): Dataset {
   const { y, count, classes, labels: _, ...rest } = data
-  if (!classes) throw new DunlinError(`oneHot: the data have targets of shape [${data.target}], wanted class labels. Use them as they are.`)
+  if (!classes)
+    throw new DunlinError(`oneHot: the data have targets of shape [${data.target}], wanted class labels. Use them as they are.`)
   const target = new Float32Array(count * classes)
   for (let i = 0; i < count; i++) target[i * classes + y[i]] = 1
   return { ...rest, y: target, classes: 0, target: [classes], count }
