@@ -67,6 +67,7 @@ if (process.argv[2] !== 'kernels') {
     build({
       ...forNode,
       entryPoints: ['src/cli/main.ts'],
+      ...{ minifyWhitespace: true, minifySyntax: true },
       format: 'esm',
       outfile: 'dist/cli.js',
       banner: { js: `#!/usr/bin/env node\n${REQUIRE}` },
@@ -93,7 +94,7 @@ function licenses(inputs) {
   const folderOf = (f) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(f)[0]
   const texts = [...new Set(files.map(folderOf))].map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
-    const terms = readdirSync(folder).filter((f) => /^licen[cs]e/i.test(f))
+    const terms = readdirSync(folder).filter((f) => /^(licen[cs]e|notice)/i.test(f) && statSync(`${folder}/${f}`).isFile())
     const own = files.filter((f) => folderOf(f) === folder)
     const notices = own.flatMap((f) => readFileSync(f, 'utf8').match(/\/\*.*?\*\//gs) ?? []).filter((c) => /copyright/i.test(c))
     const parts = [...terms.map((f) => readFileSync(`${folder}/${f}`, 'utf8').trim()), ...new Set(notices)]
