@@ -26,6 +26,13 @@ const FOR_NODE = ['node', 'checkpoints', 'files', 'folders', 'logs', 'progress']
 
 const ZOO = readdirSync('src/zoo').flatMap((f) => (f === 'tinyCnn.ts' ? [] : [resolve('src/zoo', f)]))
 
+/** The command line, and what of its files is no entry of its own. */
+const CLI = [
+  ...['src/cli', 'src/report'].flatMap((folder) => readdirSync(folder).map((f) => resolve(folder, f))),
+  ...['src/graph/node.ts', 'src/model/table.ts'].map((f) => resolve(f)),
+  ...FOR_NODE,
+]
+
 /** CommonJS libraries bundled into an ES module call require() for Node's own modules. */
 const REQUIRE = `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`
 
@@ -70,6 +77,7 @@ if (process.argv[2] !== 'kernels') {
       ...{ minifyWhitespace: true, minifySyntax: true },
       format: 'esm',
       outfile: 'dist/cli.js',
+      plugins: [besides(CLI, 'js')],
       banner: { js: `#!/usr/bin/env node\n${REQUIRE}` },
     }),
   ])
@@ -112,7 +120,8 @@ function besides(own, extension) {
         if (!own.includes(importer)) return
         const whole = resolve(dirname(importer), path)
         if (own.includes(`${whole}.ts`)) return
-        return { path: `./${whole === DECODE ? 'data' : 'index'}.${extension}`, external: true }
+        const entry = dirname(whole) === DECODE || whole === DECODE ? 'data' : whole === resolve('src/zoo') ? 'zoo' : 'index'
+        return { path: `./${entry}.${extension}`, external: true }
       })
     },
   }

@@ -4,15 +4,38 @@
 import { existsSync } from 'node:fs'
 import { basename, dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import * as augmentations from '../data/augment'
+import {
+  type Augmentation,
+  brightness,
+  contrast,
+  crop,
+  cutout,
+  flip,
+  noise,
+  padCrop,
+  rotate,
+  shift,
+  timeShift,
+  zoom,
+} from '../data/augment'
 import { channelStatistics, type Dataset, statistics } from '../data/dataset'
 import { readBytes } from '../files'
 import { DunlinError } from '../graph/error'
 import type { Normalize } from '../graph/node'
 import type { Model } from '../model/model'
-import * as losses from '../train/losses'
-import * as optimizers from '../train/optimizers'
-import * as schedules from '../train/schedules'
+import {
+  binaryCrossEntropy,
+  categoricalCrossEntropy,
+  crossEntropy,
+  hinge,
+  huber,
+  klDivergence,
+  type Loss,
+  meanAbsoluteError,
+  meanSquaredError,
+} from '../train/losses'
+import { adagrad, adam, adamW, nadam, type Optimizer, radam, rmsprop, sgd } from '../train/optimizers'
+import { constant, cosine, oneCycle, reduceOnPlateau, type Schedule, step, warmUp } from '../train/schedules'
 import * as zoo from '../zoo'
 import { type DataSpec, loadSets, type Sets, type Split } from './sets'
 
@@ -35,11 +58,11 @@ export interface Experiment {
   normalize?: 'channels' | 'all' | false
   /** A network of the zoo, {"resNet": {"depth": 20}}, or a function that makes a model for the training part. */
   network: Named | ((train: Dataset, normalize: Normalize | undefined, seed: number) => Model)
-  augment?: readonly Or<augmentations.Augmentation>[]
+  augment?: readonly Or<Augmentation>[]
   mixup?: number
-  loss?: Or<losses.Loss>
-  optimizer?: Or<optimizers.Optimizer>
-  schedule?: Or<schedules.Schedule>
+  loss?: Or<Loss>
+  optimizer?: Or<Optimizer>
+  schedule?: Or<Schedule>
   epochs: number
   batch?: number
   accumulate?: number
@@ -48,13 +71,24 @@ export interface Experiment {
   quantize?: number | false
   /** Seconds from one checkpoint to the next; default 60. */
   checkpointSeconds?: number
+  /** What else is to be told of the trained models: an object that the results are told with. */
+  report?: (trained: { model: Model; int8?: Model } & Sets) => object | Promise<object>
 }
 
 const KEYS: Record<keyof Experiment, true> = {
   ...{ name: true, data: true, test: true, split: true, validation: true, normalize: true, network: true, augment: true },
   ...{ mixup: true, loss: true, optimizer: true, schedule: true, epochs: true, batch: true, accumulate: true, seed: true },
-  ...{ quantize: true, checkpointSeconds: true },
+  ...{ quantize: true, checkpointSeconds: true, report: true },
 }
+
+/** What can be named. */
+const AUGMENTATIONS = { brightness, contrast, crop, cutout, flip, noise, padCrop, rotate, shift, timeShift, zoom }
+const LOSSES = {
+  ...{ binaryCrossEntropy, categoricalCrossEntropy, crossEntropy, hinge, huber, klDivergence },
+  ...{ meanAbsoluteError, meanSquaredError },
+}
+const OPTIMIZERS = { adagrad, adam, adamW, nadam, radam, rmsprop, sgd }
+const SCHEDULES = { constant, cosine, oneCycle, reduceOnPlateau, step, warmUp }
 
 /** Reads a configuration; its folder is what paths in it are relative to. */
 export async function readExperiment(path: string): Promise<{ experiment: Experiment; folder: string; name: string }> {
@@ -121,20 +155,19 @@ export function modelOf({ network }: Experiment, train: Dataset, norm: Normalize
   const { labels } = train
   const common = { shape: train.shape, classes: train.classes, seed, ...(labels && { labels }), ...(norm && { normalize: norm }) }
   const make = (options: unknown) => ({ ...common, ...(options as object) })
-  return call<Model>('network', zoo, network, make, 'dunlin/zoo')
+  return call<Model>('network', zoo, network, make)
 }
 
-export const augmentationsOf = ({ augment = [] }: Experiment): augmentations.Augmentation[] =>
-  augment.map((one) => (typeof one === 'function' ? one : call<augmentations.Augmentation>('augment', augmentations, one)))
+export const augmentationsOf = ({ augment = [] }: Experiment): Augmentation[] =>
+  augment.map((one) => (typeof one === 'function' ? one : call<Augmentation>('augment', AUGMENTATIONS, one)))
 
-export const lossOf = ({ loss = 'crossEntropy' }: Experiment): losses.Loss =>
-  isNamed(loss) ? call<losses.Loss>('loss', losses, loss) : loss
+export const lossOf = ({ loss = 'crossEntropy' }: Experiment): Loss => (isNamed(loss) ? call<Loss>('loss', LOSSES, loss) : loss)
 
-export const optimizerOf = ({ optimizer = 'adam' }: Experiment): optimizers.Optimizer =>
-  isNamed(optimizer) ? call<optimizers.Optimizer>('optimizer', optimizers, optimizer) : optimizer
+export const optimizerOf = ({ optimizer = 'adam' }: Experiment): Optimizer =>
+  isNamed(optimizer) ? call<Optimizer>('optimizer', OPTIMIZERS, optimizer) : optimizer
 
-export const scheduleOf = ({ schedule = 'oneCycle' }: Experiment): schedules.Schedule =>
-  isNamed(schedule) ? call<schedules.Schedule>('schedule', schedules, schedule) : schedule
+export const scheduleOf = ({ schedule = 'oneCycle' }: Experiment): Schedule =>
+  isNamed(schedule) ? call<Schedule>('schedule', SCHEDULES, schedule) : schedule
 
 /** Words are a string or an object with one key that holds no function. */
 const isNamed = (value: unknown): value is Named =>
@@ -144,24 +177,15 @@ const isNamed = (value: unknown): value is Named =>
     Object.getPrototypeOf(value) === Object.prototype &&
     Object.keys(value).length === 1)
 
-/** The function of a table that is named, called with its argument. */
-function call<T>(
-  setting: string,
-  table: object,
-  named: unknown,
-  argument: (value: unknown) => unknown = (value) => value,
-  where = 'dunlin',
-): T {
+/** The function of a table that is named, called with its argument, or with those of a list. */
+function call<T>(setting: string, table: object, named: unknown, argument: (value: unknown) => unknown = (value) => value): T {
   const [name, ...others] = typeof named === 'string' ? [named] : Object.keys((named ?? {}) as object)
-  const functions = Object.entries(table).filter(([, value]) => typeof value === 'function')
-  const found = functions.find(([key]) => key === name)
-  if (!found || others.length) {
-    const got = JSON.stringify(named)
-    throw new DunlinError(
-      `${setting}: got ${got}, wanted the name of a function of ${where} (${functions.map(([key]) => key).join(', ')}), or { name: its argument }.`,
-    )
+  if (others.length || !Object.hasOwn(table, name ?? '')) {
+    const wanted = `wanted one of ${Object.keys(table).join(', ')}, or { name: its argument }`
+    throw new DunlinError(`${setting}: got ${JSON.stringify(named)}, ${wanted}.`)
   }
   const value = typeof named === 'string' ? undefined : (named as Record<string, unknown>)[name]
   const given = argument(value)
-  return (found[1] as (...args: unknown[]) => T)(...(given === undefined ? [] : Array.isArray(given) ? given : [given]))
+  const make = (table as Record<string, (...args: unknown[]) => T>)[name]
+  return make(...(given === undefined ? [] : Array.isArray(given) ? given : [given]))
 }

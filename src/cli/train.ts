@@ -11,6 +11,7 @@ import { splitStratified } from '../data/split'
 import { makeFolder, writeFilesAtomic } from '../files'
 import { DunlinError } from '../graph/error'
 import { csvLog } from '../logs'
+import type { Model } from '../model/model'
 import { progressBar } from '../progress'
 import { drawCurves } from '../report/curves'
 import type { Callback, EpochResult, Scores } from '../train/callbacks'
@@ -91,14 +92,21 @@ export async function train(path: string, options: TrainOptions): Promise<void> 
     ...{ name, seed, epochs, samples: { train: learned.count, test: test.count } },
     ...{ parameters: model.parameterCount, macs: model.macs, float },
   }
+  let int8: Model | undefined
   if (experiment.quantize !== false) {
-    const int8 = await quantize(model, sampleOf(learned, experiment.quantize ?? CALIBRATION))
+    int8 = await quantize(model, sampleOf(learned, experiment.quantize ?? CALIBRATION))
     files.push({ path: join(out, 'model-int8.safetensors'), bytes: int8.save() })
     if (!test.target) {
       const scores = await int8.evaluate(test)
       result.int8 = scores
       say(`int8: accuracy ${scores.accuracy.toFixed(4)} on the test part`)
     }
+  }
+  if (experiment.report) {
+    const more = await experiment.report({ model, int8, train: learned, test })
+    Object.assign(result, more)
+    for (const [key, value] of Object.entries(more))
+      say(`${key}: ${typeof value === 'number' ? value.toFixed(4) : JSON.stringify(value)}`)
   }
   Object.assign(result, { seconds: round(clock.state.seconds), machine: `${cpus()[0].model}, Node ${process.version}` })
   files.push({ path: join(out, 'result.json'), bytes: `${JSON.stringify(result, null, 2)}\n` })

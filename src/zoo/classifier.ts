@@ -13,6 +13,8 @@ import { flatten } from '../ops/reshape'
 import type { Pair } from '../ops/window'
 
 export interface ModelSettings {
+  /** What comes first and makes of an input what the network takes, such as mfcc({...}): `shape` is then that of the input. */
+  features?: Layer
   /** Raw values enter as (raw - mean) / std. */
   normalize?: Normalize
   /** What the classes are called. */
@@ -30,8 +32,9 @@ export interface ClassifierOptions extends ModelSettings {
 }
 
 /** The untrained model of a network. */
-export function modelOf(network: Layer, shape: Shape, name: string, { normalize, ...settings }: ModelSettings): Model {
-  return new Model(network(input(shape, { normalize })), { name, ...settings })
+export function modelOf(network: Layer, shape: Shape, name: string, options: ModelSettings): Model {
+  const { features = (x) => x, normalize, ...settings } = options
+  return new Model(network(features(input(shape, { normalize }))), { name, ...settings })
 }
 
 /** A convolution and the batchNorm after it, which takes the bias's place and has the activation. Weights are drawn as He et al. do. */
