@@ -18,6 +18,26 @@ export function shiftRound(v: i32, bits: i32): i32 {
   return (v >> bits) + i32((v & mask) > half)
 }
 
+/** mulHigh of four lanes, b the same for all. */
+// @ts-ignore: decorator
+@inline
+export function mulHigh4(a: v128, b: i32): v128 {
+  const factor = i32x4.splat(b)
+  const half = i64x2.splat(1 << 30)
+  const low = i64x2.shr_s(i64x2.add(i64x2.extmul_low_i32x4_s(a, factor), half), 31)
+  const high = i64x2.shr_s(i64x2.add(i64x2.extmul_high_i32x4_s(a, factor), half), 31)
+  return v128.shuffle<i32>(low, high, 0, 2, 4, 6)
+}
+
+/** shiftRound of four lanes, bits the same for all. */
+// @ts-ignore: decorator
+@inline
+export function shiftRound4(v: v128, bits: i32): v128 {
+  const mask = (1 << bits) - 1
+  const half = i32x4.sub(i32x4.splat(mask >> 1), i32x4.shr_s(v, 31))
+  return i32x4.sub(i32x4.shr_s(v, bits), i32x4.gt_s(v128.and(v, i32x4.splat(mask)), half))
+}
+
 /** An accumulator as an int8 value: scaled, moved to the output's zero point, clamped to [lo, hi]. */
 // @ts-ignore: decorator
 @inline
