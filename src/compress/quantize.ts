@@ -6,7 +6,7 @@ import { DunlinError } from '../graph/error'
 import { isInput, isParam, mapGraph, type Node, type Param, type Quant, size, type TypedArray } from '../graph/node'
 import { Model } from '../model/model'
 import { opOf } from '../ops'
-import { type Int8, makeNode, where } from '../ops/op'
+import { type Int8, type Int8Product, makeNode, where } from '../ops/op'
 import { planInference } from '../plan/build'
 import type { Values } from '../session/door'
 import { Session } from '../session/session'
@@ -29,15 +29,20 @@ export async function quantize(model: Model, calibration: { x: Values }): Promis
     if (why) throw new DunlinError(`quantize: ${where(node)} ${why}`)
   }
   const samples = samplesOf(float)
-  const ranges = await calibrate(float, calibration.x)
+  const { ranges, attrs } = await calibrate(float, calibration.x)
   const outputs = mapGraph(float.outputs, (node, inputs) => {
     if (isParam(node)) return node
     if (isInput(node)) return { ...node, ...(samples.get(node) ?? { dtype: 'i8', quant: ranges.get(node)! }) }
     const row = opOf(node.op)!
     const int8 = row.int8!
     const quant = int8.quant === 'calibrated' ? ranges.get(node)! : int8.quant === 'input' ? inputs[0].quant! : int8.quant
-    const integers = int8.weightAxis === undefined ? inputs : quantizeWeights(node, inputs, int8.weightAxis)
-    return makeNode(row, { op: node.op, name: node.name, attrs: node.attrs, inputs: integers }, { dtype: 'i8', quant })
+    const integers = int8.products
+      ? quantizeProducts(node, inputs, int8.products, quant)
+      : int8.weightAxis === undefined
+        ? inputs
+        : quantizeWeights(node, inputs, int8.weightAxis)
+    const made = { op: node.op, name: node.name, attrs: attrs.get(node) ?? node.attrs, inputs: integers }
+    return makeNode(row, made, { dtype: 'i8', quant })
   })
   return new Model(outputs, { name: model.name, labels: model.labels })
 }
@@ -70,8 +75,8 @@ function samplesOf(model: Model): Map<Node, NonNullable<Int8<never>['samples']>>
   return samples
 }
 
-/** The quantization of every input and of every value that needs one of its own. */
-async function calibrate(model: Model, x: Values): Promise<Map<Node, Quant>> {
+/** The quantization of every input and of every value that needs one of its own, and attributes that int8 nodes have besides. */
+async function calibrate(model: Model, x: Values): Promise<{ ranges: Map<Node, Quant>; attrs: Map<Node, unknown> }> {
   const [input] = model.inputs
   const each = size(input.shape)
   const count = x.length / each
@@ -83,10 +88,17 @@ async function calibrate(model: Model, x: Values): Promise<Map<Node, Quant>> {
     )
   }
   const watched = model.nodes.filter((n) => isInput(n) || opOf(n.op)?.int8?.quant === 'calibrated')
-  const session = await Session.create(planInference(watched, { batch: BATCH }))
+  const observed = watched.map((n) => opOf(n.op)?.int8?.observed?.(n) ?? n)
+  const measured = new Set(observed.filter((n) => opOf(n.op)?.int8?.measured))
+  let plan = planInference(observed, { batch: BATCH, observed: measured })
+  // Where states are kept from run to run the samples are one sequence.
+  if (plan.state.length) plan = planInference(observed, { batch: 1, observed: measured })
+  const session = await Session.create(plan)
+  const { batch } = plan.inputs[0]
   const ranges = watched.map(() => ({ low: 0, high: 0 }))
-  for (let at = 0; at < count; at += BATCH) {
-    const now = Math.min(BATCH, count - at)
+  const kept = [...(plan.saved ?? []), ...plan.state].map((region) => ({ region, largest: 0 }))
+  for (let at = 0; at < count; at += batch) {
+    const now = Math.min(batch, count - at)
     session.feed(session.plan.inputs[0], x, at, now)
     session.run()
     session.plan.outputs.forEach((port, i) => {
@@ -98,8 +110,17 @@ async function calibrate(model: Model, x: Values): Promise<Map<Node, Quant>> {
           throw new DunlinError(`quantize: ${where(watched[i])} is ${v} on the calibration set. Check the data and the weights.`)
       }
     })
+    for (const k of kept) {
+      const values = session.view(k.region).subarray(0, (k.region.length / batch) * now)
+      k.largest = Math.max(k.largest, largestOf(values))
+    }
   }
-  return new Map(watched.map((node, i) => [node, asymmetric(ranges[i])]))
+  const attrs = watched.flatMap((node): [Node, unknown][] => {
+    const rule = opOf(node.op)?.int8?.measured
+    const of = (name: string) => kept.find((k) => k.region.name === `${node.name}/${name}`)?.largest ?? 0
+    return rule ? [[node, rule.attrs(node, rule.saved.map(of))]] : []
+  })
+  return { ranges: new Map(watched.map((node, i) => [node, asymmetric(ranges[i])])), attrs: new Map(attrs) }
 }
 
 /** 256 steps over [low, high], which holds 0, with 0 on a step (TFLite). */
@@ -132,6 +153,40 @@ function quantizeWeights(node: Node, [x, w, b]: readonly Node[], axis: number): 
     integer(w, w.name, 'i8', weights, { scale, zeroPoint: 0 }, w.shape, w.mask),
     integer(w, bName, 'i32', bias, { scale: biasScale, zeroPoint: 0 }, [channels]),
   ]
+}
+
+/** The weights of each product, as many rows to a scale, and its bias. `value` is the quantization of the node. */
+function quantizeProducts(node: Node, inputs: readonly Node[], products: readonly Int8Product[], value: Quant): Node[] {
+  const made = [...inputs]
+  for (const { weights: at, bias: biasAt, of, scales } of products) {
+    const w = inputs[at]
+    const b = biasAt === undefined ? undefined : inputs[biasAt]
+    if (!isParam(w) || (b && !isParam(b)))
+      throw new DunlinError(`quantize: ${where(node)} computes its weights; only stored weights can be int8.`)
+    const each = w.data.length / scales
+    const scale = Array.from({ length: scales }, (_, g) => {
+      return Math.fround(largestOf(w.data.subarray(g * each, (g + 1) * each)) / 127) || 1
+    })
+    const weights = Int8Array.from(w.data as ArrayLike<number>, (v, i) =>
+      clamp(Math.round(v / scale[Math.floor(i / each)]), -127, 127),
+    )
+    made[at] = integer(w, w.name, 'i8', weights, { scale, zeroPoint: 0 }, w.shape, w.mask)
+    if (b === undefined || biasAt === undefined) continue
+    const factor = (of === 'input' ? inputs[0].quant! : value).scale[0]
+    const biasScale = scale.map((s) => s * factor)
+    const rows = b.data.length / scales
+    const bias = Int32Array.from(b.data as ArrayLike<number>, (v, i) =>
+      clamp(Math.round(v / biasScale[Math.floor(i / rows)]), -(2 ** 31), 2 ** 31 - 1),
+    )
+    made[biasAt] = integer(b, b.name, 'i32', bias, { scale: biasScale, zeroPoint: 0 }, b.shape)
+  }
+  return made
+}
+
+const largestOf = (values: TypedArray) => {
+  let largest = 0
+  for (const v of values) largest = Math.max(largest, Math.abs(v))
+  return largest
 }
 
 const clamp = (v: number, lo: number, hi: number) => Math.max(lo, Math.min(hi, v))

@@ -118,7 +118,8 @@ export function deserialize(file: Uint8Array, source: string): { outputs: Node[]
       const row = opOf(n.op) ?? fail(`there is no op "${n.op}"; this dunlin has ${Object.keys(OPS).join(', ')}`)
       // Kernels read as many bytes as their dtypes say. (The third input of an int8 layer is its int32 bias.)
       const first = n.dtype === 'i8' && row.int8?.samples?.dtype
-      const wanted = (i: number) => row.reads?.[i] ?? (n.dtype === 'i8' && i === 2 ? 'i32' : (i === 0 && first) || n.dtype)
+      const reads = (n.dtype === 'i8' && row.int8?.reads) || row.reads
+      const wanted = (i: number) => reads?.[i] ?? (n.dtype === 'i8' && i === 2 ? 'i32' : (i === 0 && first) || n.dtype)
       const other = inputs.find((x, i) => x.dtype !== wanted(i))
       if (other) fail(`${where(n)} is ${n.dtype}, its input ${where(other)} is ${other.dtype}`)
       node = makeNode(row, { op: n.op, name: n.name, attrs: n.attrs, inputs }, integer)

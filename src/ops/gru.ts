@@ -1,6 +1,7 @@
 // gru: a state h that gates renew, step by step over a sequence; the reset acts after the product with the state, which has a bias of
 // its own (cuDNN, PyTorch, Keras' reset_after). recurrent.ts says how the work is divided.
 
+import { CURVED, fixedLoop, fixedRow, GATE } from './fixedRecurrent'
 import type { Op } from './op'
 import {
   backwardBuffers,
@@ -37,5 +38,14 @@ export const gruOp: Op<RecurrentAttrs> = {
     backwardBuffers(e, node, FAMILY, ({ gates, mask, u, before, q, dy, dstates, sizes, stride }) => {
       e.call('gru_f32_dx', gates, mask, u, before[0], dy, dstates[0], q, ...sizes, stride)
     })
+  },
+  int8: {
+    ...fixedRow(FAMILY),
+    forward(e, node) {
+      const units = { states: ['h', 'v'], gate: GATE, hidden: CURVED }
+      fixedLoop(e, node, FAMILY, units, ({ x, w, b, u, bu, scales, y, states, scratch, numbers }) => {
+        e.call('gru_i8', x, w, b, u, bu, scales, y, states[0], states[1], scratch, ...numbers)
+      })
+    },
   },
 }
