@@ -20,14 +20,14 @@ function expNegative<T>(a: T, m: i32): T {
   const series = halved<T>(add<T>(mulHigh<T>(add<T>(halved<T>(t4, 2), t3), splat<T>(10923)), t2), 1)
   const center = splat<T>(28918)
   let e = add<T>(center, mulHigh<T>(center, add<T>(t, series)))
-  // Each bit of rest that is set divides by a constant: e^(-1/4), e^(-1/2), ... e^(-16). Bits beyond the format are never set.
+  // Each bit of rest that is set divides by a constant: e^(-1/4), e^(-1/2), ... e^(-16).
   e = ifZero<T>(masked<T>(rest, quarter), e, mulHigh<T>(e, splat<T>(25520)))
   e = ifZero<T>(masked<T>(rest, quarter << 1), e, mulHigh<T>(e, splat<T>(19875)))
   e = ifZero<T>(masked<T>(rest, quarter << 2), e, mulHigh<T>(e, splat<T>(12055)))
-  e = ifZero<T>(masked<T>(rest, quarter << 3), e, mulHigh<T>(e, splat<T>(4435)))
-  e = ifZero<T>(masked<T>(rest, quarter << 4), e, mulHigh<T>(e, splat<T>(600)))
-  e = ifZero<T>(masked<T>(rest, quarter << 5), e, mulHigh<T>(e, splat<T>(11)))
-  e = ifZero<T>(masked<T>(rest, quarter << 6), e, splat<T>(0))
+  if (m > 1) e = ifZero<T>(masked<T>(rest, quarter << 3), e, mulHigh<T>(e, splat<T>(4435)))
+  if (m > 2) e = ifZero<T>(masked<T>(rest, quarter << 4), e, mulHigh<T>(e, splat<T>(600)))
+  if (m > 3) e = ifZero<T>(masked<T>(rest, quarter << 5), e, mulHigh<T>(e, splat<T>(11)))
+  if (m > 4) e = ifZero<T>(masked<T>(rest, quarter << 6), e, splat<T>(0))
   if (m > 5) e = below<T>(a, -(1 << (20 - m)), splat<T>(0), e)
   return ifZero<T>(a, splat<T>(32767), e)
 }

@@ -53,7 +53,8 @@ export function addSaturated<T>(a: T, b: T): T {
 // @ts-ignore: decorator
 @inline
 export function mulHigh<T>(a: T, b: T): T {
-  if (isVector<T>()) return i16x8.q15mulr_sat_s(a, b)
+  // The relaxed form is free to choose for the one pair that does not come.
+  if (isVector<T>()) return ASC_FEATURE_RELAXED_SIMD ? i16x8.relaxed_q15mulr_s(a, b) : i16x8.q15mulr_sat_s(a, b)
   else return (a * b + (1 << 14)) >> 15
 }
 

@@ -208,14 +208,17 @@ function products(
       let a1 = 0
       let a2 = 0
       let a3 = 0
-      for (let n = k; n > 0; n--) {
-        const v = <i32>load<i16>(p)
-        a0 += v * load<i8>(q)
-        a1 += v * load<i8>(q + w1)
-        a2 += v * load<i8>(q + w2)
-        a3 += v * load<i8>(q + w3)
-        p += 2
-        q++
+      for (let n = k; n > 0; n -= 4) {
+        const x0 = <i32>load<i16>(p)
+        const x1 = <i32>load<i16>(p, 2)
+        const x2 = <i32>load<i16>(p, 4)
+        const x3 = <i32>load<i16>(p, 6)
+        a0 += dot(q, x0, x1, x2, x3)
+        a1 += dot(q + w1, x0, x1, x2, x3)
+        a2 += dot(q + w2, x0, x1, x2, x3)
+        a3 += dot(q + w3, x0, x1, x2, x3)
+        p += 8
+        q += 4
       }
       for (let l: usize = 0; l <= <usize>last; l++) {
         const sum = bias ? a0 + load<i32>(at + (l << 2)) : a0
@@ -228,6 +231,12 @@ function products(
       }
     }
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function dot(w: usize, x0: i32, x1: i32, x2: i32, x3: i32): i32 {
+  return x0 * load<i8>(w) + x1 * load<i8>(w, 1) + (x2 * load<i8>(w, 2) + x3 * load<i8>(w, 3))
 }
 
 /** The new states of `units`, from rows of gates. */

@@ -18,7 +18,7 @@ const BATCH = 32
 
 /**
  * An int8 model that computes what the float model does. `calibration`: raw samples like those the model will see, one after another (a
- * few hundred are enough); they only set the ranges.
+ * few hundred are enough); they only set the ranges. Where layers are stateful the samples are one long sequence.
  */
 export async function quantize(model: Model, calibration: { x: Values }): Promise<Model> {
   const float = fuse(fold(model))

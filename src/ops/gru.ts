@@ -21,6 +21,8 @@ const FAMILY: Family = { op: 'gru', gates: 3, biases: ['b', 'c'], states: ['h'],
  * Gated recurrent unit (Cho et al. 2014). x [steps, channels] -> [units], or [steps, units] with `sequences`.
  * r, z = sigmoid of w x + b + u h + c; n = tanh(w x + b + r (u h + c)); h = (1 - z) n + z h.
  * Parameters, gates in the order r, z, n: w [3 * units, channels], u [3 * units, units], b and c [3 * units].
+ * Its int8 form computes as TensorFlow Lite's integer LSTM does, which has no GRU: gates of 16 bits, and so many of the state besides the 8
+ * that products take (assembly/i8/recurrent.ts).
  */
 export function gru(options: RecurrentOptions): Recurrent {
   return makeRecurrent(gruOp, FAMILY, options, (common) => common)

@@ -17,7 +17,7 @@ import {
 
 const FAMILY: Family = { op: 'lstm', gates: 4, biases: ['b'], states: ['h', 'c'] }
 
-/** An int8 layer's cell state is an i16 that stands for numbers from -2^cellBits to 2^cellBits. */
+/** The cell state of an int8 layer is an i16 that stands for numbers from -2^cellBits to 2^cellBits. */
 export interface LstmAttrs extends RecurrentAttrs {
   /** 0 to 6; quantize() makes it of the largest state it sees. */
   cellBits?: number
@@ -31,6 +31,7 @@ const MOST_CELL_BITS = 6
  * Long short-term memory (Hochreiter and Schmidhuber 1997; Gers et al. 2000). x [steps, channels] -> [units], or [steps, units] with
  * `sequences`. i, f, o = sigmoid, g = tanh of w x + b + u h; c = f c + i g; h = o tanh c.
  * Parameters, gates in the order i, f, g, o: w [4 * units, channels], u [4 * units, units], b [4 * units].
+ * Its int8 form is bit for bit TensorFlow Lite's integer LSTM (UNIDIRECTIONAL_SEQUENCE_LSTM, 16 bits for gates and cell state).
  */
 export function lstm(options: RecurrentOptions): Recurrent {
   return makeRecurrent(lstmOp, FAMILY, options, (common) => common)

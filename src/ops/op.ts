@@ -87,12 +87,12 @@ export interface Op<A = unknown> {
 export interface Int8<A> {
   /** Where the value's quantization comes from: the calibration, its first input, or fixed by TFLite's specification. */
   quant: 'calibrated' | 'input' | Quant
+  /** Dtypes of its inputs, where they are not int8 and, with `weightAxis`, the int32 bias. */
+  reads?: readonly Dtype[]
   /** Why this node has no int8 kernel although others of its op have; false when it has. */
   unsupported?(node: Node<A>): string | false
   /** What its first input is, where that is not int8: it must then be an input of the model, which is given this dtype and scale. */
   samples?: { dtype: Dtype; quant: Quant }
-  /** Dtypes of its inputs, where they are not int8 but for the int32 bias. */
-  reads?: readonly Dtype[]
   /** Which axis of the weights (second input) has a scale of its own for each index; the third input is then an int32 bias. */
   weightAxis?: number
   /** The products of a layer that has several, in place of `weightAxis`. */

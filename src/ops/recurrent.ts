@@ -26,6 +26,7 @@ export interface RecurrentOptions {
  * A recurrent layer. x [steps, channels] -> [units], or [steps, units] with `sequences`.
  * `mask` [steps]: where it is 0 the step is skipped: the state is carried over and is that step's output. It has no gradient.
  * `initial`: the state before the first step, [units] each: h, and c of an lstm; zeros when left out.
+ * int8 layers have neither: they run over all steps, from zeros or, if stateful, from where they ended.
  */
 export interface Recurrent {
   (x: Node, mask?: Node, initial?: readonly Node[]): Node
