@@ -19,6 +19,13 @@ const node = async (...args) => {
   }
 }
 
+/** The files of dunlin/data, of dunlin/node and of dunlin/zoo (tinyCnn is in `dunlin`, too). */
+const DECODE = resolve('src/decode')
+const DECODERS = readdirSync(DECODE).map((f) => join(DECODE, f))
+const FOR_NODE = ['node', 'checkpoints', 'files', 'folders', 'logs', 'progress'].map((f) => resolve(`src/${f}.ts`))
+
+const ZOO = readdirSync('src/zoo').flatMap((f) => (f === 'tinyCnn.ts' ? [] : [resolve('src/zoo', f)]))
+
 /** CommonJS libraries bundled into an ES module call require() for Node's own modules. */
 const REQUIRE = `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`
 
@@ -38,27 +45,35 @@ if (process.argv[2] !== 'kernels') {
   rmSync('dist', { recursive: true, force: true })
   mkdirSync('dist/kernels', { recursive: true })
   for (const b of BUILDS) copyFileSync(`build/${b}.wasm`, `dist/kernels/${b}.wasm`)
-  const common = { bundle: true, logLevel: 'warning', target: 'es2022', legalComments: 'eof' }
+  const common = { bundle: true, logLevel: 'warning', target: 'es2022', legalComments: 'eof', metafile: true }
   const universal = { ...common, entryPoints: ['src/index.ts'], platform: 'neutral', mainFields: ['module', 'main'] }
+  const data = { ...universal, entryPoints: ['src/decode/index.ts'] }
   const forNode = { ...common, entryPoints: ['src/node.ts'], platform: 'node' }
-  await Promise.all([
+  const zoo = { ...universal, entryPoints: ['src/zoo/index.ts'] }
+  const [, ...bundles] = await Promise.all([
     node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'),
     build({ ...universal, format: 'esm', outfile: 'dist/index.js' }),
     build({ ...universal, format: 'cjs', outfile: 'dist/index.cjs' }),
-    build({ ...forNode, format: 'esm', outfile: 'dist/node.js', plugins: [besides('./index.js')], banner: { js: REQUIRE } }),
+    build({ ...data, format: 'esm', outfile: 'dist/data.js', plugins: [besides(DECODERS, 'js')] }),
+    build({ ...data, format: 'cjs', outfile: 'dist/data.cjs', plugins: [besides(DECODERS, 'cjs')] }),
+    build({ ...forNode, format: 'esm', outfile: 'dist/node.js', plugins: [besides(FOR_NODE, 'js')], banner: { js: REQUIRE } }),
     build({
-      ...{ ...forNode, format: 'cjs', outfile: 'dist/node.cjs', plugins: [besides('./index.cjs')] },
+      ...{ ...forNode, format: 'cjs', outfile: 'dist/node.cjs', plugins: [besides(FOR_NODE, 'cjs')] },
       define: { 'import.meta.url': '__moduleUrl' },
       banner: { js: `const __moduleUrl = require('node:url').pathToFileURL(__filename).href;` },
     }),
+    build({ ...zoo, format: 'esm', outfile: 'dist/zoo.js', plugins: [besides(ZOO, 'js')] }),
+    build({ ...zoo, format: 'cjs', outfile: 'dist/zoo.cjs', plugins: [besides(ZOO, 'cjs')] }),
     build({
       ...forNode,
       entryPoints: ['src/cli/main.ts'],
+      ...{ minifyWhitespace: true, minifySyntax: true },
       format: 'esm',
       outfile: 'dist/cli.js',
       banner: { js: `#!/usr/bin/env node\n${REQUIRE}` },
     }),
   ])
+  writeFileSync('dist/LICENSES.txt', licenses(bundles.flatMap(({ metafile }) => Object.keys(metafile.inputs))))
   // Node's own module resolution wants whole file names in declarations; the sources leave them to the bundler.
   for (const file of tree('dist/types').filter((f) => f.endsWith('.d.ts'))) {
     const whole = (name) => (existsSync(join(dirname(file), name, 'index.d.ts')) ? `${name}/index.js` : `${name}.js`)
@@ -73,15 +88,31 @@ if (process.argv[2] !== 'kernels') {
   for (const name of ['scalar', 'kernels']) copyFileSync(`build/${name}.d.ts`, `dist/build/${name}.d.ts`)
 }
 
-/** dunlin/node leaves everything universal to `dunlin` itself, so that both see the same classes. */
-function besides(index) {
-  const own = ['src/node.ts', 'src/checkpoints.ts', 'src/files.ts', 'src/logs.ts', 'src/progress.ts'].map((f) => resolve(f))
+/** The terms of each package that is bundled, and the copyright notices in its files. */
+function licenses(inputs) {
+  const files = [...new Set(inputs)].filter((f) => f.includes('node_modules/')).sort()
+  const folderOf = (f) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(f)[0]
+  const texts = [...new Set(files.map(folderOf))].map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
+    const terms = readdirSync(folder).filter((f) => /^(licen[cs]e|notice)/i.test(f) && statSync(`${folder}/${f}`).isFile())
+    const own = files.filter((f) => folderOf(f) === folder)
+    const notices = own.flatMap((f) => readFileSync(f, 'utf8').match(/\/\*.*?\*\//gs) ?? []).filter((c) => /copyright/i.test(c))
+    const parts = [...terms.map((f) => readFileSync(`${folder}/${f}`, 'utf8').trim()), ...new Set(notices)]
+    return [`${name} ${version} (${license})`, ...parts].join('\n\n')
+  })
+  return `The files of this folder have in them:\n\n${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
+}
+
+/** A bundle of its own files leaves what is universal to `dunlin`, and decoders to `dunlin/data`, so that all see the same classes. */
+function besides(own, extension) {
   return {
     name: 'besides',
     setup(b) {
       b.onResolve({ filter: /^\./ }, ({ path, importer }) => {
-        if (own.includes(importer) && !own.includes(resolve(dirname(importer), `${path}.ts`)))
-          return { path: index, external: true }
+        if (!own.includes(importer)) return
+        const whole = resolve(dirname(importer), path)
+        if (own.includes(`${whole}.ts`)) return
+        return { path: `./${whole === DECODE ? 'data' : 'index'}.${extension}`, external: true }
       })
     },
   }

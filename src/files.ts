@@ -22,6 +22,11 @@ import type { Dataset } from './data/dataset'
 import { type Idx, idxDataset, parseIdx } from './data/idx'
 import { DunlinError } from './graph/error'
 
+/** The most that decompressing may give: a small file may claim to hold far more. */
+const MAX_BYTES = 2 ** 31
+/** Decompressed at once: small ones take time to be put together. */
+const CHUNK = 2 ** 20
+
 /** The contents of a file, decompressed when they are gzip (by content, whatever the name). */
 export function readBytes(path: string): Uint8Array {
   let bytes: Uint8Array
@@ -32,8 +37,12 @@ export function readBytes(path: string): Uint8Array {
   }
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
     try {
-      bytes = gunzipSync(bytes)
+      bytes = gunzipSync(bytes, { chunkSize: CHUNK, maxOutputLength: MAX_BYTES })
     } catch (cause) {
+      if (code(cause) === 'ERR_BUFFER_TOO_LARGE')
+        throw new DunlinError(`${path}: holds more than 2 GiB, which is the limit. Unpack it, and load its parts one by one.`, {
+          cause,
+        })
       const got = `starts as gzip but does not decompress (${reason(cause)})`
       throw new DunlinError(`${path}: ${got}, wanted a whole gzip file. It is cut short or damaged: copy or download it again.`, {
         cause,

@@ -18,9 +18,21 @@ export {
   timeShift,
   zoom,
 } from './data/augment'
-export { csvDataset, parseCsv } from './data/csv'
-export { type Dataset, makeDataset, oneHot, type Samples, split, statistics, subset } from './data/dataset'
+export { csvDataset, parseCsv, readCsv } from './data/csv'
+export {
+  channelStatistics,
+  type Dataset,
+  makeDataset,
+  oneHot,
+  type Samples,
+  type Skipped,
+  split,
+  statistics,
+  subset,
+} from './data/dataset'
 export { type Idx, idxDataset, parseIdx } from './data/idx'
+export { type Fold, foldsByGroup, type Groups, splitByGroup, splitStratified } from './data/split'
+export { type Stream, type StreamSample, type StreamSource, stream } from './data/stream'
 export { type Recording, windows } from './data/windows'
 export {
   type BuiltModule,
@@ -32,7 +44,7 @@ export {
   type StandaloneModule,
 } from './deploy'
 export { DunlinError } from './graph/error'
-export { type Dtype, input, type Layer, type Node, type Param, type Quant, type Shape } from './graph/node'
+export { type Dtype, input, type Layer, type Node, type Normalize, type Param, type Quant, type Shape } from './graph/node'
 export { Random } from './graph/random'
 export { accuracy, argmax, Model, type ModelOptions } from './model/model'
 export { sequential } from './model/sequential'

@@ -5,6 +5,7 @@ import { Model } from './model/model'
 
 export { checkpoints, resumeFrom } from './checkpoints'
 export { loadDigits, loadIdxFolder, readBytes, writeFileAtomic } from './files'
+export { loadCifarFolder, loadCsv, loadImageFolder, loadNpy, loadNpz, loadWavFolder } from './folders'
 export { csvLog, jsonlLog } from './logs'
 export { progressBar } from './progress'
 

@@ -66,6 +66,16 @@ describe('header', () => {
     ])
   })
 
+  it('lists mean and std where each channel has its own', () => {
+    const normalize = { mean: [1, 2.5, -3], std: [4, 0.5, 1] }
+    const header = writeHeader({ ...module, name: 'gesture', input: { ...module.input, normalize } })
+    expect(header.match(/^#define GESTURE_INPUT_(CHANNELS|MEAN|STD).*/gm)).toEqual([
+      '#define GESTURE_INPUT_CHANNELS 3',
+      '#define GESTURE_INPUT_MEAN { (1.00000000f), (2.50000000f), (-3.00000000f) }',
+      '#define GESTURE_INPUT_STD { (4.00000000f), (0.500000000f), (1.00000000f) }',
+    ])
+  })
+
   it.each([
     ['gesture', 'GESTURE'],
     ['my-net v2.1', 'MY_NET_V2_1'],

@@ -81,8 +81,8 @@ export class Fenced implements Emit {
     return this.backward
   }
 
-  scratch(length: number): Placed {
-    return this.place('scratch', scratch('f32', length))
+  scratch(length: number, dtype: Dtype = 'f32'): Placed {
+    return this.place('scratch', scratch(dtype, length))
   }
 
   saved(node: Node, name: string, length: number): Placed {

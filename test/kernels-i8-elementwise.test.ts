@@ -1,4 +1,4 @@
-// The int8 kernels without weights (softmax, add, clamp), the numbers that they are given (src/ops/fixedPoint.ts), the harness,
+// The int8 kernels without weights (softmax, add, sub, mul, clamp, tables), the numbers that they are given (src/ops/fixedPoint.ts), the harness,
 // and values recorded from TensorFlow Lite Micro's reference kernels on real models where no weights are needed.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
@@ -12,6 +12,8 @@ import { type Build, builds, in_, inout, out, run } from './harness'
 import * as reference from './reference/i8'
 
 const SIZES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100]
+/** Sum and difference, whose kernels take the same. */
+const COMBINED = { add: reference.add, sub: reference.sub }
 const i8 = (random: Random, n: number): Int8Array => Int8Array.from({ length: n }, () => random.integer(256) - 128)
 const real = ({ multiplier, shift }: FixedPoint): number => multiplier * 2 ** (shift - 31)
 
@@ -23,7 +25,8 @@ const softmax = (
   { multiplier, shift, diffMin }: ReturnType<typeof softmaxScale>,
 ) => run(build, 'softmax_i8', [in_(x), out('i8', rows * n), rows, n, multiplier, shift, diffMin])[0]
 
-const add = (
+const combine = (
+  op: 'add' | 'sub',
   build: Build,
   a: Int8Array,
   b: Int8Array,
@@ -32,7 +35,7 @@ const add = (
   [lo, hi]: number[],
 ) => {
   const factors = [factor.a, factor.b, factor.y].flatMap((f) => [f.multiplier, f.shift])
-  return run(build, 'add_i8', [in_(a), in_(b), out('i8', a.length), a.length, zero.a, zero.b, zero.y, ...factors, lo, hi])[0]
+  return run(build, `${op}_i8`, [in_(a), in_(b), out('i8', a.length), a.length, zero.a, zero.b, zero.y, ...factors, lo, hi])[0]
 }
 
 describe.each(builds)('$name', (build) => {
@@ -67,7 +70,7 @@ describe.each(builds)('$name', (build) => {
     }
   })
 
-  it('add_i8 equals the reference', () => {
+  it.each(['add', 'sub'] as const)('%s_i8 equals the reference', (op) => {
     const zeros = [-128, 0, 5, 127]
     const ends = Int8Array.of(-128, -128, 127, 127, 0, -1)
     for (const [i, n] of [...SIZES, ...SIZES].entries()) {
@@ -80,12 +83,14 @@ describe.each(builds)('$name', (build) => {
       const b = i8(random, n)
       a.set(ends.subarray(0, n))
       b.set(ends.subarray(0, n).slice().reverse())
-      const want = reference.add(a, b, zero, factor, range[0], range[1])
-      expect(add(build, a, b, zero, factor, range), `seed ${i}, n ${n}, ${JSON.stringify({ zero, factor })}`).toEqual(want)
+      const want = COMBINED[op](a, b, zero, factor, range[0], range[1])
+      expect(combine(op, build, a, b, zero, factor, range), `seed ${i}, n ${n}, ${JSON.stringify({ zero, factor })}`).toEqual(
+        want,
+      )
     }
   })
 
-  it('add_i8 equals the reference for every pair of values', () => {
+  it.each(['add', 'sub'] as const)('%s_i8 equals the reference for every pair of values', (op) => {
     const a = Int8Array.from({ length: 65536 }, (_, i) => (i >> 8) - 128)
     const b = Int8Array.from({ length: 65536 }, (_, i) => (i & 255) - 128)
     for (let seed = 0; seed < 12; seed++) {
@@ -94,14 +99,14 @@ describe.each(builds)('$name', (build) => {
       // From sums that leave the range at once, to ones that stay near the zero point; and scales with many exact halves.
       const [sa, sb] = seed % 3 === 0 ? [0.25, 0.125] : [random.uniform(0.001, 0.3), random.uniform(0.001, 0.3)]
       const factor = addScales(sa, sb, Math.max(sa, sb) * 2 ** (seed - 6))
-      const want = reference.add(a, b, zero, factor, -128, 127)
-      const got = add(build, a, b, zero, factor, [-128, 127])
+      const want = COMBINED[op](a, b, zero, factor, -128, 127)
+      const got = combine(op, build, a, b, zero, factor, [-128, 127])
       const wrong = got.findIndex((v, i) => v !== want[i])
       expect(wrong, `seed ${seed}, ${JSON.stringify({ zero, factor })}: first pair that differs`).toBe(-1)
     }
   })
 
-  it('add_i8 is exact for every shift', () => {
+  it.each(['add', 'sub'] as const)('%s_i8 is exact for every shift', (op) => {
     const random = new Random(1)
     for (let shift = -31; shift <= 0; shift++) {
       const factor = () => ({
@@ -111,8 +116,34 @@ describe.each(builds)('$name', (build) => {
       const factors = { a: factor(), b: factor(), y: factor() }
       const zero = { a: -128, b: 127, y: 1 }
       const [a, b] = [i8(random, 19), i8(random, 19)]
-      const want = reference.add(a, b, zero, factors, -128, 127)
-      expect(add(build, a, b, zero, factors, [-128, 127]), `seed 1 ${JSON.stringify(factors)}`).toEqual(want)
+      const want = COMBINED[op](a, b, zero, factors, -128, 127)
+      expect(combine(op, build, a, b, zero, factors, [-128, 127]), `seed 1 ${JSON.stringify(factors)}`).toEqual(want)
+    }
+  })
+
+  it('mul_i8 equals the reference for every pair of values', () => {
+    const a = Int8Array.from({ length: 65536 + 7 }, (_, i) => (i >> 8) - 128)
+    const b = Int8Array.from({ length: 65536 + 7 }, (_, i) => (i & 255) - 128)
+    for (let seed = 0; seed < 16; seed++) {
+      const random = new Random(seed)
+      const zero = { a: i8(random, 1)[0], b: i8(random, 1)[0], y: i8(random, 1)[0] }
+      // Factors from 2^-20 to 2^10; powers of two have many exact halves.
+      const factor = quantizeMultiplier(2 ** (seed % 4 ? random.uniform(-20, 10) : random.integer(12) - 9))
+      const [lo, hi] = seed % 2 ? [-128, 127] : [-100, 90]
+      const want = reference.mul(a, b, zero, factor, lo, hi)
+      const numbers = [zero.a, zero.b, zero.y, factor.multiplier, factor.shift, lo, hi]
+      const [got] = run(build, 'mul_i8', [in_(a), in_(b), out('i8', a.length), a.length, ...numbers])
+      const wrong = got.findIndex((v, i) => v !== want[i])
+      expect(wrong, `seed ${seed}, ${JSON.stringify({ zero, factor })}: first pair that differs`).toBe(-1)
+    }
+  })
+
+  it('lookup_i8 takes each value from its place in the table', () => {
+    for (const [i, n] of SIZES.entries()) {
+      const random = new Random(i)
+      const [x, table] = [i8(random, n), i8(random, 256)]
+      const want = x.map((v) => table[v + 128])
+      expect(run(build, 'lookup_i8', [in_(x), in_(table), out('i8', n), n])[0], `seed ${i}, n ${n}`).toEqual(want)
     }
   })
 
@@ -217,7 +248,8 @@ describe.skipIf(!existsSync(cases)).each(builds)('recorded layers, $name', (buil
     [6, 5, 7, [0.044761426746845245, 0.11311884224414825, 0.0532362163066864], { a: -17, b: 4, y: -128 }],
     [10, 9, 11, [0.08385830372571945, 0.21724364161491394, 0.1270691454410553], { a: 38, b: -2, y: -128 }],
   ])('add of layers %i and %i of ic_resnet8_int8', (a, b, y, [aScale, bScale, yScale], zero) => {
-    const got = add(
+    const got = combine(
+      'add',
       build,
       layer('ic_resnet8_int8', a),
       layer('ic_resnet8_int8', b),

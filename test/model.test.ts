@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { prune } from '../src/compress/prune'
 import { quantize } from '../src/compress/quantize'
 import { DunlinError } from '../src/graph/error'
-import { input, type Node, param } from '../src/graph/node'
+import { input, type Node, type Normalize, param } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { Model } from '../src/model/model'
 import { readSafetensors, writeSafetensors } from '../src/model/safetensors'
@@ -169,6 +169,22 @@ describe('predict', () => {
   it('normalizes what comes in', async () => {
     const model = new Model(relu()(input([3], { normalize: { mean: 2, std: 4 } })))
     expect([...(await model.predict(Uint8Array.of(2, 6, 0)))]).toEqual([0, 1, 0])
+  })
+
+  it('normalizes each channel by its own mean and std', async () => {
+    const normalize = { mean: [2, -1], std: [4, 0.5] }
+    const model = new Model(relu()(input([2, 2], { normalize })))
+    normalize.mean[0] = 99
+    expect([...(await model.predict([2, -1, 6, 0, 10, -2, 0, 1]))]).toEqual([0, 0, 1, 2, 2, 0, 0, 4])
+    expect([...(await Model.load(model.save()).predict([2, -1, 6, 0]))]).toEqual([0, 0, 1, 2])
+  })
+
+  it('has the same bits whether all channels share mean and std or each lists them', async () => {
+    const network = (normalize: Normalize) => new Model(relu()(input([7, 3], { normalize })))
+    const x = values(5, 21 * 5)
+    const one = await network({ mean: 0.1, std: 0.3 }).predict(x)
+    const listed = await network({ mean: [0.1, 0.1, 0.1], std: [0.3, 0.3, 0.3] }).predict(x)
+    expect(listed).toEqual(one)
   })
 
   it('sees weights that were changed', async () => {
@@ -425,6 +441,9 @@ describe('errors of building', () => {
     'an input without extent': () => input([8, 0, 1]),
     'an input too large': () => input([65536, 65536], { name: 'x' }),
     'a normalization by 0': () => input([8], { normalize: { mean: 1, std: 0 } }),
+    'a normalization of a channel by 0': () => input([8, 2], { normalize: { mean: [1, 2], std: [3, 0] } }),
+    'a normalization of other channels': () => input([8, 2], { normalize: { mean: [1, 2, 3], std: [1, 1, 1] } }),
+    'a normalization by half a list': () => input([8, 2], { normalize: { mean: [1, 2], std: 1 } }),
   }
 
   it.each(Object.keys(cases))('%s', (name) => {
@@ -483,6 +502,12 @@ describe('errors of building', () => {
         input "x": shape [65536,65536] is not a list of positive integers whose product is at most 2^29.
       a normalization by 0
         input "input": normalize wants a finite mean and a std above 0, got mean 1 and std 0.
+      a normalization of a channel by 0
+        input "input": normalize wants a finite mean and a std above 0, got mean 2 and std 0 of channel 1.
+      a normalization of other channels
+        input "input": normalize wants two numbers, or two lists of 2, one for each channel of shape [8,2]; mean is a list of 3, std a list of 3.
+      a normalization by half a list
+        input "input": normalize wants two numbers, or two lists of 2, one for each channel of shape [8,2]; mean is a list of 2, std no list.
       "
     `)
   })

@@ -126,6 +126,43 @@ describe.each(['scalar', 'simd'] as const)('the module for %s', (target) => {
   })
 })
 
+describe('a module whose channels have each their own mean and std', () => {
+  const normalize = { mean: [125.3, 123, 113.9], std: [63, 62.1, 66.7] }
+  const model = new Model(sequential(conv2d({ filters: 4, kernel: 3 }), batchNorm())(input([6, 5, 3], { normalize })), {
+    name: 'colours',
+  })
+  const x = Uint8Array.from({ length: 40 * 90 }, (_, i) => (i * 7919) % 256)
+
+  it.each(['float', 'int8'])('predicts what the model predicts (%s)', async (kind) => {
+    const deployed = kind === 'float' ? model : await quantize(model, { x })
+    const { wasm, header } = await buildModule(deployed)
+    const module = await loadModule(wasm)
+    expect(module.metadata.inputs[0]).toMatchObject(normalize)
+    expect(header).toContain('#define COLOURS_INPUT_CHANNELS 3\n')
+    const session = await Session.create(deployed.plan(1, 'module'), { build: 'scalar' })
+    const [door] = session.plan.inputs
+    for (let i = 0; i < 40; i++) {
+      session.feed(door, x, i)
+      session.run()
+      expect(module.predict(x.subarray(i * 90, (i + 1) * 90))).toEqual(session.fetch(session.plan.outputs[0]))
+      const [v, c] = [x[i * 90 + 4], 1]
+      const real = (v - normalize.mean[c]) / normalize.std[c]
+      session.feed(door, x, i)
+      const { quant } = door
+      const wanted = quant ? Math.max(-128, Math.min(127, quant.zeroPoint + Math.round(real / quant.scale[0]))) : real
+      expect(session.view(door)[4]).toBeCloseTo(wanted, 5)
+    }
+  })
+
+  it('is refused when its metadata are of other channels', async () => {
+    const { wasm } = await buildModule(model)
+    // As many characters, one number less.
+    const at = Buffer.from(wasm).indexOf('[125.3,123,113.9]')
+    wasm.set(new TextEncoder().encode('[125.3,123.1139 ]'), at)
+    await expect(loadModule(wasm, 'bad')).rejects.toThrow(/^bad: its input of shape \[6,5,3\] has a mean or std that is no list/)
+  })
+})
+
 describe('a module of the float model', () => {
   it('gives the bits of a session that runs its plan, and nearly those of the session with Winograd', async () => {
     const module = await loadModule((await buildModule(float, { target: 'scalar' })).wasm)

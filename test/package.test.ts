@@ -39,7 +39,10 @@ describe('the tarball', () => {
         .sort(),
     ).toEqual(
       [
+        'LICENSES.txt',
         'cli.js',
+        'data.cjs',
+        'data.js',
         'index.cjs',
         'index.js',
         'kernels/relaxed.wasm',
@@ -47,6 +50,8 @@ describe('the tarball', () => {
         'kernels/simd.wasm',
         'node.cjs',
         'node.js',
+        'zoo.cjs',
+        'zoo.js',
       ].map((f) => `dist/${f}`),
     )
     expect(at('data/').sort()).toEqual(['data/README.md', 'data/digits.csv.gz'])
@@ -56,6 +61,12 @@ describe('the tarball', () => {
   it('depends on nothing', () => {
     for (const key of ['dependencies', 'peerDependencies', 'optionalDependencies']) expect(manifest[key] ?? {}).toEqual({})
     expect(readdirSync(join(project, 'node_modules')).filter((f) => !f.startsWith('.'))).toEqual(['dunlin'])
+  })
+
+  it('says on what terms the packages bundled in it are', () => {
+    const text = readFileSync(join(project, 'node_modules/dunlin/dist/LICENSES.txt'), 'utf8')
+    for (const name of ['@assemblyscript/loader', 'cli-progress', 'fast-png', 'fflate', 'iobuffer', 'jpeg-js', 'modern-tar'])
+      expect(text).toMatch(new RegExp(`^${name} [\\d.]+ \\((MIT|BSD-3-Clause|Apache-2\\.0)\\)$`, 'm'))
   })
 
   it('exports files that are there', () => {
@@ -76,23 +87,33 @@ async function main() {
   node.writeModel('model.safetensors', model)
   const loaded = node.readModel('model.safetensors')
   const { wasm } = await dunlin.buildModule(await dunlin.quantize(loaded, data))
+  const known = zoo.dsCnn({ shape: [49, 10, 1], classes: 12 })
   const [label] = (await dunlin.loadModule(wasm)).predict(data.x.subarray(0, 64))
-  let error
-  try { node.readModel('missing') } catch (e) { error = e }
-  console.log(JSON.stringify([data.count, loaded instanceof dunlin.Model, error instanceof dunlin.DunlinError, Number.isFinite(label), typeof node.progressBar]))
+  const refused = []
+  for (const read of [() => node.readModel('missing'), () => decode.parsePng(new Uint8Array(9), 'a.png'), () => node.loadNpy('package.json'), () => node.loadImageFolder('.')]) {
+    try { await read() } catch (e) { refused.push(e instanceof dunlin.DunlinError) }
+  }
+  const same = decode.split === dunlin.split && decode.stream === dunlin.stream && zoo.tinyCnn === dunlin.tinyCnn && known instanceof dunlin.Model
+  console.log(JSON.stringify([data.count, loaded instanceof dunlin.Model, refused, same, Number.isFinite(label), typeof node.progressBar]))
 }
 main()
 `
-const USED = '[1797,true,true,true,"function"]\n'
+const USED = '[1797,true,[true,true,true,true],true,true,"function"]\n'
 
 describe('in a project', () => {
   it('is imported', () => {
-    writeFileSync(join(project, 'use.mjs'), `import * as dunlin from 'dunlin'\nimport * as node from 'dunlin/node'\n${USE}`)
+    writeFileSync(
+      join(project, 'use.mjs'),
+      `import * as dunlin from 'dunlin'\nimport * as decode from 'dunlin/data'\nimport * as node from 'dunlin/node'\nimport * as zoo from 'dunlin/zoo'\n${USE}`,
+    )
     expect(node('use.mjs')).toBe(USED)
   })
 
   it('is required', () => {
-    writeFileSync(join(project, 'use.cjs'), `const dunlin = require('dunlin')\nconst node = require('dunlin/node')\n${USE}`)
+    writeFileSync(
+      join(project, 'use.cjs'),
+      `const dunlin = require('dunlin')\nconst decode = require('dunlin/data')\nconst node = require('dunlin/node')\nconst zoo = require('dunlin/zoo')\n${USE}`,
+    )
     expect(node('use.cjs')).toBe(USED)
   })
 
@@ -123,13 +144,19 @@ describe('in a project', () => {
       if (!existsSync(link)) symlinkSync(resolve('node_modules', name), link)
     }
     const use = `import { conv2d, dense, DunlinError, flatten, input, Model, sequential, Trainer, type Dataset, type EpochResult } from 'dunlin'
-      import { loadDigits, progressBar } from 'dunlin/node'
+      import { imageDataset, parseWav, type FileSet, type Wav } from 'dunlin/data'
+      import { loadDigits, loadImageFolder, progressBar } from 'dunlin/node'
+      import { mobileNetV1, type ClassifierOptions } from 'dunlin/zoo'
       const data: Dataset = loadDigits()
       const network = sequential(conv2d({ filters: 4, kernel: 3, activation: 'relu' }), flatten(), dense({ units: data.classes }))
       const model = new Model(network(input(data.shape)), { seed: 1 })
       export const history: Promise<EpochResult[]> = new Trainer(model).fit(data, { epochs: 1, callbacks: [progressBar()] })
+      export const wav: Wav = parseWav(new Uint8Array(44), 'a.wav')
+      export const sets: Promise<FileSet>[] = [loadImageFolder('a', { channels: 1 }), imageDataset([{ name: 'a.png', read: () => new Uint8Array(9) }])]
       export const y: Promise<Float32Array> = model.predict([1, 2, 3])
       export const isOurs = (e: unknown): e is DunlinError => e instanceof DunlinError
+      const options: ClassifierOptions = { shape: [96, 96, 3], classes: 2 }
+      export const known: Model = mobileNetV1({ ...options, width: 0.25 })
       // @ts-expect-error: an activation that does not exist
       dense({ units: 1, activation: 'sine' })
       // @ts-expect-error: a layer without its size
@@ -164,8 +191,12 @@ describe('in a project', () => {
       expect(warnings).toEqual([])
       return outputFiles[0].text
     }
-    const whole = await bundle(`export * from 'dunlin'`)
+    const whole = await bundle(`export * from 'dunlin'; export * from 'dunlin/zoo'`)
     expect(whole).not.toMatch(/\brequire\(|from\s*['"]node:/)
+    const data = await bundle(`export * from 'dunlin/data'`)
+    expect(data).not.toMatch(/\brequire\(|from\s*['"]node:/)
+    // Decoders come with dunlin/data only.
+    for (const mark of ['IHDR', 'RIFF', 'ustar']) expect([whole.includes(mark), data.includes(mark)]).toEqual([false, true])
     const part = await bundle(`import { Random } from 'dunlin'; console.log(new Random(1).next())`)
     expect(part.length).toBeLessThan(whole.length / 20)
     const player = await bundle(`export { loadModule } from 'dunlin'`)

@@ -161,14 +161,15 @@ describe.each(LAYERS)('%s', (_, make) => {
     expect(h.some((v) => v !== 0)).toBe(true)
   })
 
-  it('bidirectional sums both ways', async () => {
+  it.each(['sum', 'concat'] as const)('bidirectional joins both ways by %s', async (merge) => {
     const random = new Random(6)
-    const model = lively(bidirectional(make({ units: 6, sequences: true }), { merge: 'sum' })(input([5, 4])), 6)
+    const model = lively(bidirectional(make({ units: 6, sequences: true }), { merge })(input([5, 4])), 6)
     const x = floats(random, 30 * 20, 2)
     const int8 = await quantize(model, { x })
     const [f, q] = [await model.predict(x), await int8.predict(x)]
-    const scale = int8.outputs[0].quant!.scale[0]
-    expect(Math.max(...f.map((v, i) => Math.abs(v - q[i]))) / scale).toBeLessThan(12)
+    const range = 255 * int8.outputs[0].quant!.scale[0]
+    const distance = Math.sqrt(f.reduce((sum, v, i) => sum + (v - q[i]) ** 2, 0) / f.length)
+    expect(distance / range).toBeLessThan(0.02)
     for (const build of hosted) expect(await int8.predict(x, { build }), build).toEqual(q)
   })
 

@@ -1,7 +1,8 @@
-// Element by element in int8: addition of two values with scales of their own, and clamping.
+// Element by element in int8: sum, difference and product of two values with scales of their own, clamping, and functions by table.
 // 8 or 16 elements at a time with SIMD, the rest one by one.
 
 import { madd } from '../f32/tile'
+import { factorOf, nudgeOf, requantize8 } from './eight'
 import { mulHigh, requantize, shiftRound } from './requantize'
 
 /** Bits that the inputs of an addition gain before they are scaled to a common scale. */
@@ -20,6 +21,23 @@ export function add_i8(
   a: usize, b: usize, y: usize, n: i32, aZero: i32, bZero: i32, yZero: i32,
   aMultiplier: i32, aShift: i32, bMultiplier: i32, bShift: i32, yMultiplier: i32, yShift: i32, lo: i32, hi: i32,
 ): void {
+  combine(a, b, y, n, aZero, bZero, yZero, aMultiplier, aShift, bMultiplier, bShift, yMultiplier, yShift, lo, hi, false)
+}
+
+/** add_i8 with a difference for the sum (sub.h). */
+export function sub_i8(
+  a: usize, b: usize, y: usize, n: i32, aZero: i32, bZero: i32, yZero: i32,
+  aMultiplier: i32, aShift: i32, bMultiplier: i32, bShift: i32, yMultiplier: i32, yShift: i32, lo: i32, hi: i32,
+): void {
+  combine(a, b, y, n, aZero, bZero, yZero, aMultiplier, aShift, bMultiplier, bShift, yMultiplier, yShift, lo, hi, true)
+}
+
+// @ts-ignore: decorator
+@inline
+function combine(
+  a: usize, b: usize, y: usize, n: i32, aZero: i32, bZero: i32, yZero: i32,
+  aMultiplier: i32, aShift: i32, bMultiplier: i32, bShift: i32, yMultiplier: i32, yShift: i32, lo: i32, hi: i32, minus: bool,
+): void {
   let i = 0
   if (ASC_FEATURE_SIMD) {
     // In f32: v = a * fa + b * fb + base, with the integer above bit 14 and 14 bits of fraction below (768 <= v + 256 < 1280 or the
@@ -28,9 +46,10 @@ export function add_i8(
     // `margin` bits too high, the integer part is the answer where the fraction is 2 * margin bits or more. Others are done again.
     const yFactor = <f64>yMultiplier * power(yShift - 31) * power(GUARD_BITS)
     const fa = <f64>aMultiplier * power(aShift - 31) * yFactor
-    const fb = <f64>bMultiplier * power(bShift - 31) * yFactor
+    const size = <f64>bMultiplier * power(bShift - 31) * yFactor
+    const fb = minus ? -size : size
     let margin = 2
-    while (margin < 64 && <f64>margin < 1.1 + 0.9 * max(fa, fb)) margin <<= 1
+    while (margin < 64 && <f64>margin < 1.1 + 0.9 * max(fa, size)) margin <<= 1
     const aFactor = f32x4.splat(margin < 64 ? <f32>fa : f32.NaN)
     const bFactor = f32x4.splat(<f32>fb)
     const base = f32x4.splat(<f32>(768.5 + <f64>yZero - <f64>aZero * fa - <f64>bZero * fb + <f64>margin / 16384))
@@ -52,16 +71,27 @@ export function add_i8(
         v128.store64_lane(y + i, i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(wide, wide), low), high), 0)
       } else {
         for (let j = i; j < i + 8; j++) {
-          const sum = guarded(a + j, aZero, aMultiplier, aShift) + guarded(b + j, bZero, bMultiplier, bShift)
+          const sum = combined(a + j, aZero, aMultiplier, aShift, b + j, bZero, bMultiplier, bShift, minus)
           store<i8>(y + j, requantize(sum, yMultiplier, yShift, yZero, lo, hi))
         }
       }
     }
   }
   for (; i < n; i++) {
-    const sum = guarded(a + i, aZero, aMultiplier, aShift) + guarded(b + i, bZero, bMultiplier, bShift)
+    const sum = combined(a + i, aZero, aMultiplier, aShift, b + i, bZero, bMultiplier, bShift, minus)
     store<i8>(y + i, requantize(sum, yMultiplier, yShift, yZero, lo, hi))
   }
+}
+
+/** Sum or difference on the common scale. */
+// @ts-ignore: decorator
+@inline
+function combined(
+  a: usize, aZero: i32, aMultiplier: i32, aShift: i32, b: usize, bZero: i32, bMultiplier: i32, bShift: i32, minus: bool,
+): i32 {
+  const first = guarded(a, aZero, aMultiplier, aShift)
+  const second = guarded(b, bZero, bMultiplier, bShift)
+  return minus ? first - second : first + second
 }
 
 /** An input of an addition on the common scale. */
@@ -76,6 +106,50 @@ function guarded(x: usize, zero: i32, multiplier: i32, shift: i32): i32 {
 @inline
 function power(e: i32): f64 {
   return reinterpret<f64>(<i64>(1023 + e) << 52)
+}
+
+/**
+ * y[i] = clamp(yZero + scale * (a[i] - aZero) * (b[i] - bZero)) (integer_ops/mul.h)
+ * @param a, b, y i8 [n]; y may be a or b
+ * @param aZero, bZero, yZero zero points, in [-128, 127], like lo and hi
+ * @param multiplier, shift scale(a) * scale(b) / scale(y): Q31, and in [-31, 14], positive to the left
+ */
+export function mul_i8(
+  a: usize, b: usize, y: usize, n: i32, aZero: i32, bZero: i32, yZero: i32, multiplier: i32, shift: i32, lo: i32, hi: i32,
+): void {
+  let i = 0
+  if (ASC_FEATURE_SIMD) {
+    const az = i16x8.splat(<i16>aZero)
+    const bz = i16x8.splat(<i16>bZero)
+    const factor = factorOf(multiplier, shift)
+    const nudge = nudgeOf(shift)
+    for (; i <= n - 8; i += 8) {
+      const u = i16x8.sub(v128.load8x8_s(a + i), az)
+      const v = i16x8.sub(v128.load8x8_s(b + i), bz)
+      const low = i32x4.extmul_low_i16x8_s(u, v)
+      const q = requantize8(low, i32x4.extmul_high_i16x8_s(u, v), factor, nudge, multiplier, shift, yZero)
+      v128.store64_lane(y + i, i8x16.min_s(i8x16.max_s(q, i8x16.splat(<i8>lo)), i8x16.splat(<i8>hi)), 0)
+    }
+  }
+  for (; i < n; i++) {
+    const product = (<i32>load<i8>(a + i) - aZero) * (<i32>load<i8>(b + i) - bZero)
+    store<i8>(y + i, requantize(product, multiplier, shift, yZero, lo, hi))
+  }
+}
+
+/**
+ * y[i] = table[x[i] + 128]: any function of one value
+ * @param x, y i8 [n]; y may be x
+ * @param table i8 [256]
+ */
+export function lookup_i8(x: usize, table: usize, y: usize, n: i32): void {
+  const middle = table + 128
+  for (let i = 0; i < n; i++) store<i8>(y + i, load<i8>(middle + <usize>(<i32>load<i8>(x + i))))
+}
+
+/** y[i] = value. */
+export function fill_i8(y: usize, n: i32, value: i32): void {
+  memory.fill(y, <u8>value, n)
 }
 
 /**

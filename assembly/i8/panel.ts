@@ -296,20 +296,24 @@ export function sums1x8(
 /** 768.5, and the 2 bits by which the sum is computed too high. */
 // @ts-ignore: decorator
 @inline
-const BASE: f32 = 768.5 + 2.0 / 16384
+export const BASE: f32 = 768.5 + 2.0 / 16384
 
 /** What is above the fraction in the bits of 768. */
 // @ts-ignore: decorator
 @inline
-const INTEGER = 0x44400000 >> 14
+export const INTEGER = 0x44400000 >> 14
+
+/** The bits of a fraction of 4 or more: below, the answer is not clear. */
+// @ts-ignore: decorator
+@inline
+export const FRACTION = 16380
 
 /** Leaves what finish4x8 needs behind the sums: a vector that is loaded costs less than one that is built in the loop. */
 // @ts-ignore: decorator
 @inline
 export function begin(sums: usize, yZero: i32, lo: i32, hi: i32): void {
   if (!ASC_FEATURE_SIMD) return
-  // Fractions of less than 4 bits become 0.
-  v128.store(sums, i32x4.splat(16380), 128)
+  v128.store(sums, i32x4.splat(FRACTION), 128)
   v128.store(sums, i32x4.splat(yZero - INTEGER), 144)
   v128.store(sums, i8x16.splat(<i8>lo), 160)
   v128.store(sums, i8x16.splat(<i8>hi), 176)
@@ -330,7 +334,7 @@ export function beginPanel(panel: usize, sums: usize, xZero: i32): usize {
 /** The scaled sum, as bits with 14 of fraction; `positive`: negative sums need only stay below zero. */
 // @ts-ignore: decorator
 @inline
-function scaled(sum: v128, factor: v128, nudge: v128, base: v128, positive: bool): v128 {
+export function scaled(sum: v128, factor: v128, nudge: v128, base: v128, positive: bool): v128 {
   const v = f32x4.convert_i32x4_s(sum)
   if (positive) return madd(v, factor, base)
   // -0.0 has the sign bit alone. A fused product has a rounding less.
@@ -340,7 +344,7 @@ function scaled(sum: v128, factor: v128, nudge: v128, base: v128, positive: bool
 /** The integer parts of two vectors, moved to the zero point, as i16. */
 // @ts-ignore: decorator
 @inline
-function integers(u0: v128, u1: v128, zero: v128): v128 {
+export function integers(u0: v128, u1: v128, zero: v128): v128 {
   return i16x8.narrow_i32x4_s(i32x4.add(i32x4.shr_s(u0, 14), zero), i32x4.add(i32x4.shr_s(u1, 14), zero))
 }
 

@@ -1,11 +1,15 @@
-// The command line: `dunlin demo | summary | eval | build`. A mistake of the user's ends in one line on stderr and exit code 1.
+// The command line: `dunlin demo | train | eval | predict | summary | build`. A mistake of the user's ends in one line on stderr and exit code 1.
 
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildModule } from '../deploy'
 import { loadIdxFolder, writeFilesAtomic } from '../files'
 import { DunlinError } from '../graph/error'
 import { readModel } from '../node'
 import { demo, heldOutDigits } from './demo'
+import { readExperiment } from './experiment'
+import { predict } from './predict'
+import { testPart, train } from './train'
 
 const HELP = `dunlin: train, compress and deploy small neural networks
 
@@ -16,17 +20,28 @@ const HELP = `dunlin: train, compress and deploy small neural networks
       --seed N                 of the split, the weights and the order of the samples (0)
       --out DIR                where the artifacts go (out)
       --json                   print the results as JSON, nothing else
+  dunlin train CONFIG          train a network as a configuration says, JSON or a module; after an interruption go on
+      --out DIR                where model, int8 model, log, curves and checkpoints go (out/NAME)
+      --epochs N, --seed N     in place of the configuration's
+      --threads N              how many share the work (the cores available); the result is the same
+      --fresh                  begin anew where an earlier run left checkpoints
+      --json                   print the results as JSON, nothing else
+  dunlin eval MODEL            its accuracy on the held-out digits, on the test part of a configuration (--config CONFIG), or on that of a
+                               folder in MNIST's layout (--data DIR [--classes N]) [--seed N]
+  dunlin predict MODEL FILE... what it says of images, sounds, arrays (.npy) or rows (.csv) [--json]
   dunlin summary MODEL         its layers, sizes and costs
-  dunlin eval MODEL            its accuracy on the held-out digits, or on the test part of --data DIR [--classes N] [--seed N]
   dunlin build MODEL -o FILE   an int8 model as one standalone .wasm, with a C header beside it [--target scalar|simd]
 
-MODEL is a file written by dunlin (.safetensors).`
+MODEL is a file written by dunlin (.safetensors); predict takes a module (.wasm), too.`
 
 const OPTIONS = {
   data: { type: 'string' },
   classes: { type: 'string' },
   epochs: { type: 'string' },
   seed: { type: 'string' },
+  config: { type: 'string' },
+  threads: { type: 'string' },
+  fresh: { type: 'boolean' },
   out: { type: 'string', short: 'o' },
   target: { type: 'string' },
   json: { type: 'boolean' },
@@ -34,11 +49,13 @@ const OPTIONS = {
 } as const
 type OptionName = keyof typeof OPTIONS
 
-/** Which options each command takes, and how many files. */
-const COMMANDS: Record<string, { options: readonly OptionName[]; files: number }> = {
+/** Which options each command takes, and how many files (`more`: or more). */
+const COMMANDS: Record<string, { options: readonly OptionName[]; files: number; more?: true }> = {
   demo: { options: ['data', 'classes', 'epochs', 'seed', 'out', 'json'], files: 0 },
+  train: { options: ['out', 'epochs', 'seed', 'threads', 'fresh', 'json'], files: 1 },
+  eval: { options: ['config', 'data', 'classes', 'seed'], files: 1 },
+  predict: { options: ['json'], files: 2, more: true },
   summary: { options: [], files: 1 },
-  eval: { options: ['data', 'classes', 'seed'], files: 1 },
   build: { options: ['out', 'target'], files: 1 },
 }
 
@@ -55,20 +72,38 @@ async function main(args: string[]): Promise<void> {
   for (const option of Object.keys(values) as OptionName[]) {
     if (!command.options.includes(option)) throw new DunlinError(`dunlin ${name} takes no --${option}. See dunlin --help.`)
   }
-  if (files.length !== command.files) {
-    throw new DunlinError(
-      `dunlin ${name} wants ${command.files || 'no'} file${command.files === 1 ? '' : 's'}, got ${files.length}. See dunlin --help.`,
-    )
+  if (files.length < command.files || (files.length > command.files && !command.more)) {
+    const wanted = `${command.files || 'no'} file${command.files === 1 ? '' : 's'}${command.more ? ' or more' : ''}`
+    throw new DunlinError(`dunlin ${name} wants ${wanted}, got ${files.length}. See dunlin --help.`)
   }
   const classes = integer('classes', values.classes ?? '10', 2)
   const seed = integer('seed', values.seed ?? '0', 0)
+  const given = (option: 'epochs' | 'seed' | 'threads', least: number) =>
+    values[option] === undefined ? undefined : integer(option, values[option], least)
   if (name === 'demo') {
-    const epochs = values.epochs === undefined ? undefined : integer('epochs', values.epochs, 1)
-    await demo({ data: values.data, classes, epochs, seed, out: values.out ?? 'out', json: values.json ?? false })
+    await demo({
+      data: values.data,
+      classes,
+      epochs: given('epochs', 1),
+      seed,
+      out: values.out ?? 'out',
+      json: values.json ?? false,
+    })
+  } else if (name === 'train') {
+    const out = values.out ?? join('out', (await readExperiment(files[0])).name)
+    const numbers = { epochs: given('epochs', 1), seed: given('seed', 0), threads: given('threads', 1) }
+    await train(files[0], { out, ...numbers, fresh: values.fresh ?? false, json: values.json ?? false })
+  } else if (name === 'predict') {
+    await predict(files[0], files.slice(1), values.json ?? false)
   } else if (name === 'summary') console.log(readModel(files[0]).summary())
   else if (name === 'eval') {
     const model = readModel(files[0])
-    const data = (values.data === undefined ? heldOutDigits(seed) : loadIdxFolder(values.data, { classes })).test
+    if (values.config !== undefined && values.data !== undefined)
+      throw new DunlinError('dunlin eval takes --config or --data, not both. See dunlin --help.')
+    const data =
+      values.config !== undefined
+        ? await testPart(values.config, given('seed', 0))
+        : (values.data === undefined ? heldOutDigits(seed) : loadIdxFolder(values.data, { classes })).test
     const { accuracy } = await model.evaluate(data)
     console.log(`${files[0]}: accuracy ${accuracy.toFixed(4)} on ${data.count} samples`)
   } else {

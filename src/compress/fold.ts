@@ -48,15 +48,22 @@ export function fold(model: Model): Model {
   return new Model(outputs, { name: model.name, labels: model.labels })
 }
 
-/** Weights and bias of a layer with those of the batchNorm after it in them, each rounded once. */
-function scaled(host: Node, norm: Node): [Param, Param] {
-  const [, w, b] = host.inputs as [Node, Param, Param?]
+/** What a batchNorm makes of each channel in inference: scale * x + shift. */
+export function affine(norm: Node): { scale: Float64Array; shift: Float64Array } {
   const [, gamma, beta, mean, variance] = norm.inputs as [Node, ...Param[]]
   const { epsilon } = norm.attrs as BatchNormAttrs
   const scale = Float64Array.from(gamma.data, (g, c) => g / Math.sqrt(variance.data[c] + epsilon))
+  return { scale, shift: scale.map((s, c) => beta.data[c] - mean.data[c] * s) }
+}
+
+/** Weights and bias of a layer with those of the batchNorm after it in them, each rounded once. */
+function scaled(host: Node, norm: Node): [Param, Param] {
+  const [, w, b] = host.inputs as [Node, Param, Param?]
+  const beta = norm.inputs[2] as Param
+  const { scale, shift } = affine(norm)
   const inner = size(w.shape.slice(CHANNEL_AXIS[host.op] + 1))
   const weights = Float32Array.from(w.data, (v, i) => v * scale[Math.floor(i / inner) % scale.length])
-  const bias = Float32Array.from(scale, (s, c) => ((b?.data[c] ?? 0) - mean.data[c]) * s + beta.data[c])
+  const bias = Float32Array.from(scale, (s, c) => (b?.data[c] ?? 0) * s + shift[c])
   return [
     { ...w, data: weights },
     { ...(b ?? beta), name: b?.name ?? `${host.name}/b`, data: bias },

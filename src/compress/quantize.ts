@@ -12,18 +12,21 @@ import type { Values } from '../session/door'
 import { Session } from '../session/session'
 import { fold } from './fold'
 import { fuse } from './fuse'
+import { spread } from './spread'
 
-/** Samples of the calibration set that run at once. */
+/** Samples of the calibration set that run at once, if their values, which are all kept, are not more than so many floats. */
 const BATCH = 32
+const VALUES = 2 ** 25
 
 /**
  * An int8 model that computes what the float model does. `calibration`: raw samples like those the model will see, one after another (a
- * few hundred are enough); they only set the ranges. Where layers are stateful the samples are one long sequence.
+ * few hundred are enough); they only set the ranges. Where layers are stateful the samples are one long sequence. Inputs that are indices
+ * (i32, for an embedding) stay as they are. A layer without an int8 kernel is an error that names it.
  */
 export async function quantize(model: Model, calibration: { x: Values }): Promise<Model> {
-  const float = fuse(fold(model))
+  const float = spread(fuse(fold(model)))
   for (const node of float.nodes) {
-    if (node.dtype !== 'f32')
+    if (node.dtype !== 'f32' && !isIndices(node))
       throw new DunlinError(`quantize: ${where(node)} is ${node.dtype} already. Quantize the float model.`)
     const why = isParam(node) || isInput(node) ? false : unsupported(node)
     if (why) throw new DunlinError(`quantize: ${where(node)} ${why}`)
@@ -31,29 +34,41 @@ export async function quantize(model: Model, calibration: { x: Values }): Promis
   const samples = samplesOf(float)
   const { ranges, attrs } = await calibrate(float, calibration.x)
   const outputs = mapGraph(float.outputs, (node, inputs) => {
-    if (isParam(node)) return node
+    if (isParam(node) || isIndices(node)) return node
     if (isInput(node)) return { ...node, ...(samples.get(node) ?? { dtype: 'i8', quant: ranges.get(node)! }) }
     const row = opOf(node.op)!
     const int8 = row.int8!
-    const quant = int8.quant === 'calibrated' ? ranges.get(node)! : int8.quant === 'input' ? inputs[0].quant! : int8.quant
-    const integers = int8.products
-      ? quantizeProducts(node, inputs, int8.products, quant)
-      : int8.weightAxis === undefined
-        ? inputs
-        : quantizeWeights(node, inputs, int8.weightAxis)
-    const made = { op: node.op, name: node.name, attrs: attrs.get(node) ?? node.attrs, inputs: integers }
-    return makeNode(row, made, { dtype: 'i8', quant })
+    const made = { op: node.op, name: node.name, attrs: attrs.get(node) ?? node.attrs }
+    if (int8.products) {
+      const quant = ranges.get(node)!
+      return makeNode(row, { ...made, inputs: quantizeProducts(node, inputs, int8.products, quant) }, { dtype: 'i8', quant })
+    }
+    const integers =
+      int8.weightAxis !== undefined
+        ? quantizeWeights(node, inputs, int8.weightAxis)
+        : int8.quant === 'weights'
+          ? [inputs[0], quantizeTable(node, inputs[1])]
+          : inputs
+    const quant = typeof int8.quant === 'object' ? int8.quant : SOURCES[int8.quant](node, integers, ranges)
+    return makeNode(row, { ...made, inputs: integers }, { dtype: 'i8', quant })
   })
   return new Model(outputs, { name: model.name, labels: model.labels })
 }
 
+/** Where a value's quantization is found. */
+const SOURCES = {
+  calibrated: (node: Node, _: readonly Node[], ranges: ReadonlyMap<Node, Quant>) => ranges.get(node)!,
+  input: (_: Node, [x]: readonly Node[]) => x.quant!,
+  weights: (_: Node, [, w]: readonly Node[]) => w.quant!,
+}
+
+/** Indices, as an embedding reads them, are integers already. */
+const isIndices = (node: Node) => isInput(node) && node.dtype === 'i32'
+
 /** Why a node cannot be int8. */
 function unsupported(node: Node): string | false {
   const int8 = opOf(node.op)?.int8
-  if (int8) return int8.unsupported?.(node) ?? false
-  return node.op === 'batchNorm'
-    ? `does not follow a layer that it can be folded into. Put it right after a conv2d, depthwiseConv2d or dense that nothing else reads and that has no activation.`
-    : 'has no int8 kernel.'
+  return int8 ? (int8.unsupported?.(node) ?? false) : 'has no int8 kernel. Leave the model float, or use another layer.'
 }
 
 /** Inputs whose readers take them in another form than int8, and in which. */
@@ -87,12 +102,15 @@ async function calibrate(model: Model, x: Values): Promise<{ ranges: Map<Node, Q
       `quantize: the calibration set has ${x.length} values, wanted a positive multiple of ${each} (shape [${input.shape}]).`,
     )
   }
-  const watched = model.nodes.filter((n) => isInput(n) || opOf(n.op)?.int8?.quant === 'calibrated')
+  const watched = model.nodes.filter((n) => (isInput(n) && !isIndices(n)) || opOf(n.op)?.int8?.quant === 'calibrated')
   const observed = watched.map((n) => opOf(n.op)?.int8?.observed?.(n) ?? n)
   const measured = new Set(observed.filter((n) => opOf(n.op)?.int8?.measured))
-  let plan = planInference(observed, { batch: BATCH, observed: measured })
+  const values = observed.reduce((sum, n) => sum + size(n.shape), 0)
+  const planned = (most: number) =>
+    planInference(observed, { batch: Math.max(1, Math.min(most, Math.floor(VALUES / values))), observed: measured })
+  let plan = planned(BATCH)
   // Where states are kept from run to run the samples are one sequence.
-  if (plan.state.length) plan = planInference(observed, { batch: 1, observed: measured })
+  if (plan.state.length) plan = planned(1)
   const session = await Session.create(plan)
   const { batch } = plan.inputs[0]
   const ranges = watched.map(() => ({ low: 0, high: 0 }))
@@ -136,16 +154,18 @@ function quantizeWeights(node: Node, [x, w, b]: readonly Node[], axis: number): 
   const channels = w.shape[axis]
   const inner = size(w.shape.slice(axis + 1))
   const channelOf = (i: number) => Math.floor(i / inner) % channels
+  const biases = (b as Param | undefined)?.data
   const largest = new Float64Array(channels)
   w.data.forEach((v, i) => {
     largest[channelOf(i)] = Math.max(largest[channelOf(i)], Math.abs(v))
   })
-  // A channel of zeros has no range of its own: any scale gives zeros.
-  const scale = Array.from(largest, (m) => Math.fround(m / 127) || 1)
+  // The bias has to fit 31 bits on its scale, however small the weights are. A channel of zeros has no range: any scale gives zeros.
+  const least = (c: number) => Math.abs(biases?.[c] ?? 0) / (x.quant!.scale[0] * 2 ** 30)
+  const scale = Array.from(largest, (m, c) => Math.fround(Math.max(m / 127, least(c))) || 1)
   const weights = Int8Array.from(w.data as ArrayLike<number>, (v, i) => clamp(Math.round(v / scale[channelOf(i)]), -127, 127))
   const biasScale = scale.map((s) => s * x.quant!.scale[0])
   const bias = Int32Array.from({ length: channels }, (_, c) =>
-    clamp(Math.round((b ? (b as Param).data[c] : 0) / biasScale[c]), -(2 ** 31), 2 ** 31 - 1),
+    clamp(Math.round((biases?.[c] ?? 0) / biasScale[c]), -(2 ** 31), 2 ** 31 - 1),
   )
   const bName = b?.name ?? `${node.name}/b`
   return [
@@ -153,6 +173,18 @@ function quantizeWeights(node: Node, [x, w, b]: readonly Node[], axis: number): 
     integer(w, w.name, 'i8', weights, { scale, zeroPoint: 0 }, w.shape, w.mask),
     integer(w, bName, 'i32', bias, { scale: biasScale, zeroPoint: 0 }, [channels]),
   ]
+}
+
+/** A table of values in steps of one scale. */
+function quantizeTable(node: Node, w: Node): Param {
+  if (!isParam(w)) throw new DunlinError(`quantize: ${where(node)} computes its table; only a stored one can be int8.`)
+  let [low, high] = [0, 0]
+  for (const v of w.data) [low, high] = [Math.min(low, v), Math.max(high, v)]
+  const quant = asymmetric({ low, high })
+  const data = Int8Array.from(w.data as ArrayLike<number>, (v) =>
+    clamp(quant.zeroPoint + Math.round(v / quant.scale[0]), -128, 127),
+  )
+  return integer(w, w.name, 'i8', data, quant, w.shape, w.mask)
 }
 
 /** The weights of each product, as many rows to a scale, and its bias. `value` is the quantization of the node. */
@@ -164,17 +196,20 @@ function quantizeProducts(node: Node, inputs: readonly Node[], products: readonl
     if (!isParam(w) || (b && !isParam(b)))
       throw new DunlinError(`quantize: ${where(node)} computes its weights; only stored weights can be int8.`)
     const each = w.data.length / scales
+    const rows = w.shape[0] / scales
+    const factor = (of === 'input' ? inputs[0].quant! : value).scale[0]
+    // The bias has to fit 31 bits on its scale, as in quantizeWeights.
     const scale = Array.from({ length: scales }, (_, g) => {
-      return Math.fround(largestOf(w.data.subarray(g * each, (g + 1) * each)) / 127) || 1
+      const largest = largestOf(w.data.subarray(g * each, (g + 1) * each))
+      const bias = b ? largestOf(b.data.subarray(g * rows, (g + 1) * rows)) : 0
+      return Math.fround(Math.max(largest / 127, bias / (factor * 2 ** 30))) || 1
     })
     const weights = Int8Array.from(w.data as ArrayLike<number>, (v, i) =>
       clamp(Math.round(v / scale[Math.floor(i / each)]), -127, 127),
     )
     made[at] = integer(w, w.name, 'i8', weights, { scale, zeroPoint: 0 }, w.shape, w.mask)
     if (b === undefined || biasAt === undefined) continue
-    const factor = (of === 'input' ? inputs[0].quant! : value).scale[0]
     const biasScale = scale.map((s) => s * factor)
-    const rows = b.data.length / scales
     const bias = Int32Array.from(b.data as ArrayLike<number>, (v, i) =>
       clamp(Math.round(v / biasScale[Math.floor(i / rows)]), -(2 ** 31), 2 ** 31 - 1),
     )

@@ -29,6 +29,12 @@ export interface Dataset extends Samples {
   others?: Record<string, Samples>
 }
 
+/** A file that was left out, or a row of it, and why. */
+export interface Skipped {
+  file: string
+  reason: string
+}
+
 /** Separates the draws of `split` from other uses of the same seed. */
 const SPLIT_STREAM = 0x5b117
 
@@ -192,6 +198,16 @@ export function split(data: Dataset, fraction: number, seed: number): [train: Da
   return [subset(data, order.subarray(heldOut)), subset(data, order.subarray(0, heldOut))]
 }
 
+/** The data with a probability for every class as target, 1 for the label: for losses that take such, and for mixup. */
+export function oneHot(data: Dataset): Dataset {
+  const { y, count, classes, labels: _, ...rest } = data
+  if (!classes)
+    throw new DunlinError(`oneHot: the data have targets of shape [${data.target}], wanted class labels. Use them as they are.`)
+  const target = new Float32Array(count * classes)
+  for (let i = 0; i < count; i++) target[i * classes + y[i]] = 1
+  return { ...rest, y: target, classes: 0, target: [classes], count }
+}
+
 /** Mean and population standard deviation of all values of all samples (0 when all are equal), accumulated in float64. */
 export function statistics(data: Dataset): { mean: number; std: number } {
   const { x } = data
@@ -204,12 +220,19 @@ export function statistics(data: Dataset): { mean: number; std: number } {
   return { mean, std: Math.sqrt(squares / x.length) }
 }
 
-/** The same samples with targets [classes] in place of labels, 1 at the label and 0 elsewhere: what losses of distributions take. */
-export function oneHot(data: Dataset): Dataset {
-  const { y, classes, count, labels: _, ...others } = data
-  if (data.target)
-    throw new DunlinError(`oneHot: the data have targets of shape [${data.target}], wanted class labels. Use them as they are.`)
-  const target = new Float32Array(count * classes)
-  for (let i = 0; i < count; i++) target[i * classes + y[i]] = 1
-  return { ...others, y: target, classes: 0, target: [classes], count }
+/**
+ * The same of each channel, the last dimension of a sample, for itself: lists as `normalize` of an input takes them (where no `std` is 0).
+ */
+export function channelStatistics(data: Dataset): { mean: number[]; std: number[] } {
+  const { x } = data
+  const channels = data.shape.at(-1) ?? 1
+  const each = x.length / channels
+  const mean = new Array<number>(channels).fill(0)
+  const squares = new Array<number>(channels).fill(0)
+  for (let c = 0; c < channels; c++) {
+    for (let i = c; i < x.length; i += channels) mean[c] += x[i]
+    mean[c] /= each
+    for (let i = c; i < x.length; i += channels) squares[c] += (x[i] - mean[c]) ** 2
+  }
+  return { mean, std: squares.map((sum) => Math.sqrt(sum / each)) }
 }

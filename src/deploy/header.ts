@@ -29,7 +29,8 @@ export function writeHeader(module: {
  *   4. Read ${prefix}_OUTPUT_BYTES bytes, elements of ${prefix}_OUTPUT_TYPE, at ${prefix}_OUTPUT_ADDRESS.
  * Steps 2 to 4 repeat; write the whole input each time, its memory may be reused during a run.
  * Where SCALE and ZERO_POINT are defined: real = SCALE * (element - ZERO_POINT).
- * Where MEAN and STD are defined: the real input is (raw - MEAN) / STD.
+ * Where MEAN and STD are defined: the real input is (raw - MEAN) / STD. Where they are lists { ... }, they hold one number for each
+ * channel, the last dimension of SHAPE: element i has that of channel i % CHANNELS.
  */
 #ifndef ${prefix}_H
 #define ${prefix}_H
@@ -59,7 +60,12 @@ function port(prefix: string, p: Port): string {
   ]
   if (p.shape.length) lines.push(['SHAPE', `{ ${p.shape.join(', ')} }`])
   if (p.quant) lines.push(['SCALE', float(p.quant.scale[0])], ['ZERO_POINT', `(${p.quant.zeroPoint})`])
-  if (p.normalize) lines.push(['MEAN', float(p.normalize.mean)], ['STD', float(p.normalize.std)])
+  if (p.normalize) {
+    const { mean, std } = p.normalize
+    const list = (v: number | readonly number[]) => (typeof v === 'number' ? float(v) : `{ ${v.map(float).join(', ')} }`)
+    if (typeof mean !== 'number') lines.push(['CHANNELS', mean.length])
+    lines.push(['MEAN', list(mean)], ['STD', list(std)])
+  }
   return lines.map(([name, value]) => `#define ${prefix}_${name} ${value}`).join('\n')
 }
 

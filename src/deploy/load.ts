@@ -56,6 +56,10 @@ export async function loadModule(wasm: Uint8Array, source = 'module'): Promise<S
   const [inPort, outPort] = [metadata.inputs?.[0], metadata.outputs?.[0]]
   const [input, output] = [view('input', inPort), view('output', outPort)]
   const [entrance, exit] = [door(inPort), door(outPort)]
+  const { mean, std } = inPort
+  if ([mean, std].some((v) => typeof v === 'object' && !(Array.isArray(v) && v.length === inPort.shape.at(-1)))) {
+    fail(`its input of shape [${inPort.shape}] has a mean or std that is no list of one for each channel`)
+  }
   const start = () => {
     const status = run()
     if (status !== 0) throw new DunlinError(`${source}: run() returned ${status}, wanted 0.`)

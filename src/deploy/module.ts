@@ -48,8 +48,9 @@ export interface PortMetadata {
   dtype: Dtype
   scale?: number
   zero_point?: number
-  mean?: number
-  std?: number
+  /** A number, or a list of one for each channel (the last dimension); `std` is alike. */
+  mean?: number | readonly number[]
+  std?: number | readonly number[]
 }
 
 const PAGE = 65536

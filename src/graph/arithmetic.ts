@@ -21,8 +21,10 @@ export function log(x: number): number {
   return 2 * z * sum + e * Math.LN2
 }
 
-/** e^x for |x| up to 700: relative error below 2^-48. */
+/** e^x: relative error below 2^-48; 0 below -708, infinite above 709. */
 export function exp(x: number): number {
+  if (x < -708) return 0
+  if (x > 709) return Infinity
   // x = n ln 2 + r, |r| <= ln 2 / 2, with ln 2 in two parts, for n times the first of which is exact. Then the series of e^r: r^18 / 18! is
   // 10^-24.
   const n = Math.round(x / Math.LN2)

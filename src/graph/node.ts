@@ -51,9 +51,14 @@ export interface ParamAttrs {
   trainable: boolean
 }
 
+/** Raw values enter as (raw - mean) / std: a number for all, or lists of one for each channel (the last dimension). */
+export interface Normalize {
+  mean: number | readonly number[]
+  std: number | readonly number[]
+}
+
 export interface InputAttrs {
-  /** Raw values enter as (raw - mean) / std. */
-  normalize?: { mean: number; std: number }
+  normalize?: Normalize
 }
 
 /** A layer: from the node it reads to the node it makes. A layer owns its parameters; applied twice, it shares them. */
@@ -67,18 +72,33 @@ export const isParam = (node: Node): node is Param => node.op === 'param'
 export const isInput = (node: Node): node is Node<InputAttrs> => node.op === 'input'
 
 /** An entrance of the graph: values of `shape` for each sample. `normalize` is applied to what the user feeds in. */
-export function input(
-  shape: Shape,
-  options: { name?: string; dtype?: Dtype; normalize?: { mean: number; std: number } } = {},
-): Node<InputAttrs> {
+export function input(shape: Shape, options: { name?: string; dtype?: Dtype; normalize?: Normalize } = {}): Node<InputAttrs> {
   const { name = 'input', dtype = 'f32', normalize } = options
   checkShape(`input "${name}"`, shape)
-  if (normalize && !(Number.isFinite(normalize.mean) && normalize.std > 0 && Number.isFinite(normalize.std))) {
+  const attrs = normalize ? { normalize: checkNormalize(`input "${name}"`, normalize, shape) } : {}
+  return { op: 'input', name, attrs, inputs: [], shape: [...shape], dtype, batched: true }
+}
+
+/** A copy. Also of what a file says, so that it may be anything. */
+function checkNormalize(what: string, { mean, std }: Normalize, shape: Shape): Normalize {
+  const channels = shape.at(-1) ?? 1
+  if (Array.isArray(mean) !== Array.isArray(std) || [mean, std].some((v) => Array.isArray(v) && v.length !== channels)) {
+    const kind = (v: unknown) => (Array.isArray(v) ? `a list of ${v.length}` : 'no list')
     throw new DunlinError(
-      `input "${name}": normalize wants a finite mean and a std above 0, got mean ${normalize.mean} and std ${normalize.std}.`,
+      `${what}: normalize wants two numbers, or two lists of ${channels}, one for each channel of shape [${shape}]; mean is ${kind(mean)}, std ${kind(std)}.`,
     )
   }
-  return { op: 'input', name, attrs: normalize ? { normalize } : {}, inputs: [], shape: [...shape], dtype, batched: true }
+  const bad = [mean].flat().findIndex((m, c) => {
+    const s = [std].flat()[c]
+    return !(Number.isFinite(m) && s > 0 && Number.isFinite(s))
+  })
+  if (bad >= 0) {
+    const of = Array.isArray(mean) ? ` of channel ${bad}` : ''
+    throw new DunlinError(
+      `${what}: normalize wants a finite mean and a std above 0, got mean ${[mean].flat()[bad]} and std ${[std].flat()[bad]}${of}.`,
+    )
+  }
+  return typeof mean === 'number' ? { mean, std } : { mean: [...mean], std: [...(std as readonly number[])] }
 }
 
 /** A float parameter, trained unless `trainable` is false. Its array is empty until a model draws its values. */

@@ -15,7 +15,7 @@ import {
   size,
 } from '../graph/node'
 import { OPS, opOf } from '../ops'
-import { makeNode, where } from '../ops/op'
+import { type Int8, makeNode, where } from '../ops/op'
 import { readSafetensors, type Tensor, writeSafetensors } from './safetensors'
 
 export const FORMAT_VERSION = 1
@@ -116,10 +116,12 @@ export function deserialize(file: Uint8Array, source: string): { outputs: Node[]
       node = { ...input(n.shape, { name: n.name, normalize: (n.attrs as InputAttrs).normalize }), ...integer }
     else {
       const row = opOf(n.op) ?? fail(`there is no op "${n.op}"; this dunlin has ${Object.keys(OPS).join(', ')}`)
-      // Kernels read as many bytes as their dtypes say. (The third input of an int8 layer is its int32 bias.)
-      const first = n.dtype === 'i8' && row.int8?.samples?.dtype
-      const reads = (n.dtype === 'i8' && row.int8?.reads) || row.reads
-      const wanted = (i: number) => reads?.[i] ?? (n.dtype === 'i8' && i === 2 ? 'i32' : (i === 0 && first) || n.dtype)
+      // Kernels read as many bytes as their dtypes say. (The third input of an int8 layer with weights is its int32 bias.)
+      const {
+        reads,
+        weightAxis,
+      }: Pick<Partial<Int8<unknown>>, 'reads' | 'weightAxis'> = (n.dtype === 'i8' ? row.int8 : row) ?? {}
+      const wanted = (i: number) => reads?.[i] ?? (weightAxis !== undefined && i === 2 ? 'i32' : n.dtype)
       const other = inputs.find((x, i) => x.dtype !== wanted(i))
       if (other) fail(`${where(n)} is ${n.dtype}, its input ${where(other)} is ${other.dtype}`)
       node = makeNode(row, { op: n.op, name: n.name, attrs: n.attrs, inputs }, integer)

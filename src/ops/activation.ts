@@ -1,10 +1,22 @@
 // Activations. relu, relu6: clamps; leakyRelu ... mish: curves; both element by element. softmax, logSoftmax: over the last axis.
 // (conv2d and dense fuse a relu given as `activation`.)
 
-import type { Layer } from '../graph/node'
+import type { Layer, Node, Quant } from '../graph/node'
 import { CURVE, elementwise, rowwise } from './calls'
 import { softmaxScale } from './fixedPoint'
-import { type Activation, CLAMPS, expectFinite, expectInputs, makeNode, type Op, quantizedClamp, quantOf } from './op'
+import {
+  type Activation,
+  CLAMPS,
+  type Emit,
+  expectFinite,
+  expectInputs,
+  type Int8,
+  makeNode,
+  type Op,
+  quantizedClamp,
+  quantOf,
+} from './op'
+import { CURVES, curveTable, elu as eluCurve, hardSwishTable, leakyReluTable } from './table'
 
 /** max(x, 0). */
 export function relu(options: { name?: string } = {}): Layer {
@@ -106,14 +118,30 @@ const clamp = (activation: Activation): Op => ({
   },
 })
 
-export const reluOp: Op = clamp('relu')
-export const relu6Op: Op = clamp('relu6')
+export const reluOp: Op = /* @__PURE__ */ clamp('relu')
+export const relu6Op: Op = /* @__PURE__ */ clamp('relu6')
+
+/** The int8 of an op on single elements, by the table for the scales of x and y. */
+const byTable = <A>(
+  tableOf: (node: Node<A>, x: Quant, y: Quant) => Int8Array,
+  quant: Int8<A>['quant'] = 'calibrated',
+): Int8<A> => ({
+  quant,
+  forward(e: Emit, node) {
+    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    const table = e.constant(`${node.name}/table`, tableOf(node, quantOf(node.inputs[0]), quantOf(node)))
+    elementwise(e, y.length, (from, n) => e.call('lookup_i8', e.at(x, from), table, e.at(y, from), n))
+  },
+})
+
+/** Scales that TensorFlow Lite fixes. */
+const FIXED: Partial<Record<keyof typeof CURVES, Quant>> = {
+  sigmoid: { scale: [1 / 256], zeroPoint: -128 },
+  tanh: { scale: [1 / 128], zeroPoint: 0 },
+}
 
 /** An op on single elements; `reads` is what its gradient is computed from. */
-const curve = (
-  name: 'gelu' | 'sigmoid' | 'tanh' | 'hardSigmoid' | 'hardSwish' | 'silu' | 'softplus' | 'mish',
-  reads: 'x' | 'y',
-): Op => ({
+const curve = (name: keyof typeof CURVES, reads: 'x' | 'y'): Op => ({
   shape(node) {
     expectInputs(node, 1, 'x')
     return node.inputs[0].shape
@@ -131,6 +159,7 @@ const curve = (
     const part = (from: number, n: number) => e.call(`${name}_f32_dx`, e.at(read, from), e.at(dy, from), e.at(dx, from), n)
     elementwise(e, dy.length, part, CURVE)
   },
+  int8: byTable((_, x, y) => (name === 'hardSwish' ? hardSwishTable(x, y) : curveTable(CURVES[name], x, y)), FIXED[name]),
 })
 
 /** The same with a slope, or a depth, below 0. */
@@ -153,18 +182,21 @@ const bent = (name: 'leakyRelu' | 'elu'): Op<{ alpha: number }> => ({
       e.call(`${name}_f32_dx`, e.at(x, from), e.at(dy, from), e.at(dx, from), n, node.attrs.alpha)
     elementwise(e, dy.length, part, CURVE)
   },
+  int8: byTable(({ attrs: { alpha } }, x, y) =>
+    name === 'elu' ? curveTable(eluCurve(alpha), x, y) : leakyReluTable(alpha, x, y),
+  ),
 })
 
-export const leakyReluOp = bent('leakyRelu')
-export const eluOp = bent('elu')
-export const geluOp = curve('gelu', 'x')
-export const sigmoidOp = curve('sigmoid', 'y')
-export const tanhOp = curve('tanh', 'y')
-export const hardSigmoidOp = curve('hardSigmoid', 'x')
-export const hardSwishOp = curve('hardSwish', 'x')
-export const siluOp = curve('silu', 'x')
-export const softplusOp = curve('softplus', 'x')
-export const mishOp = curve('mish', 'x')
+export const leakyReluOp = /* @__PURE__ */ bent('leakyRelu')
+export const eluOp = /* @__PURE__ */ bent('elu')
+export const geluOp = /* @__PURE__ */ curve('gelu', 'x')
+export const sigmoidOp = /* @__PURE__ */ curve('sigmoid', 'y')
+export const tanhOp = /* @__PURE__ */ curve('tanh', 'y')
+export const hardSigmoidOp = /* @__PURE__ */ curve('hardSigmoid', 'x')
+export const hardSwishOp = /* @__PURE__ */ curve('hardSwish', 'x')
+export const siluOp = /* @__PURE__ */ curve('silu', 'x')
+export const softplusOp = /* @__PURE__ */ curve('softplus', 'x')
+export const mishOp = /* @__PURE__ */ curve('mish', 'x')
 
 export const softmaxOp: Op = {
   shape(node) {

@@ -3,10 +3,11 @@
 import { DunlinError } from '../graph/error'
 import type { Node } from '../graph/node'
 import { accumulate, elementwise, undoActivation } from './calls'
-import { addScales } from './fixedPoint'
+import { addScales, quantizeMultiplier } from './fixedPoint'
 import {
   type Activation,
   type Buffer,
+  CLAMPS,
   clampOf,
   type Emit,
   expectInputs,
@@ -71,18 +72,18 @@ export const addOp: Op<{ activation?: Activation }> = {
     spread(e, dy, b)
     if (!e.pass(node, a)) spread(e, dy, a)
   },
-  int8: {
-    quant: 'calibrated',
-    forward(e, node) {
-      const [a, b, y] = operands(e, node)
-      const [qa, qb, qy] = [...node.inputs, node].map(quantOf)
-      const s = addScales(qa.scale[0], qb.scale[0], qy.scale[0])
-      const fixed = [s.a.multiplier, s.a.shift, s.b.multiplier, s.b.shift, s.y.multiplier, s.y.shift] as const
-      const zeros = [qa.zeroPoint, qb.zeroPoint, qy.zeroPoint] as const
-      const numbers = [...zeros, ...fixed, ...quantizedClamp(clampOf(node), qy)] as const
-      elementwise(e, y.length, (from, n) => e.call('add_i8', e.at(a, from), e.at(b, from), e.at(y, from), n, ...numbers))
-    },
-  },
+  int8: { quant: 'calibrated', forward: (e, node) => combineInt8(e, node, 'add_i8', clampOf(node)) },
+}
+
+/** The sum or difference of int8 values. */
+function combineInt8(e: Emit, node: Node, kernel: 'add_i8' | 'sub_i8', clamp: readonly [number, number]): void {
+  const [a, b, y] = operands(e, node)
+  const [qa, qb, qy] = [...node.inputs, node].map(quantOf)
+  const s = addScales(qa.scale[0], qb.scale[0], qy.scale[0])
+  const fixed = [s.a.multiplier, s.a.shift, s.b.multiplier, s.b.shift, s.y.multiplier, s.y.shift] as const
+  const zeros = [qa.zeroPoint, qb.zeroPoint, qy.zeroPoint] as const
+  const numbers = [...zeros, ...fixed, ...quantizedClamp(clamp, qy)] as const
+  elementwise(e, y.length, (from, n) => e.call(kernel, e.at(a, from), e.at(b, from), e.at(y, from), n, ...numbers))
 }
 
 /** dx += dy. */
@@ -105,6 +106,7 @@ export const subOp: Op = {
     if (db) elementwise(e, dy.length, (from, n) => e.call('sub_f32', e.at(db, from), e.at(dy, from), e.at(db, from), n))
     if (!e.pass(node, a)) spread(e, dy, a)
   },
+  int8: { quant: 'calibrated', forward: (e, node) => combineInt8(e, node, 'sub_i8', CLAMPS.none) },
 }
 
 export const mulOp: Op = {
@@ -123,5 +125,15 @@ export const mulOp: Op = {
     const db = e.grad(node.inputs[1])
     if (da) times(b, da)
     if (db) times(a, db)
+  },
+  int8: {
+    quant: 'calibrated',
+    forward(e, node) {
+      const [a, b, y] = operands(e, node)
+      const [qa, qb, qy] = [...node.inputs, node].map(quantOf)
+      const { multiplier, shift } = quantizeMultiplier((qa.scale[0] * qb.scale[0]) / qy.scale[0])
+      const numbers = [qa.zeroPoint, qb.zeroPoint, qy.zeroPoint, multiplier, shift, -128, 127] as const
+      elementwise(e, y.length, (from, n) => e.call('mul_i8', e.at(a, from), e.at(b, from), e.at(y, from), n, ...numbers))
+    },
   },
 }

@@ -2,7 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import { type Node, size } from '../graph/node'
-import { type Block, moveBackward, moveForward, stepsOf } from './move'
+import { type Block, moveBackward, moveForward, moveInt8, stepsOf } from './move'
 import { expectShape, makeNode, type Op, where } from './op'
 
 /**
@@ -45,6 +45,13 @@ export const concatOp: Op<{ axis: number }> = {
   },
   backward(e, node) {
     for (const [i, block] of pieces(node).entries()) moveBackward(e, node, node.inputs[i], block)
+  },
+  int8: {
+    // TensorFlow Lite's quantizer keeps the scales of the inputs too, and brings each to that of the output before the CONCATENATION.
+    quant: 'calibrated',
+    forward(e, node) {
+      for (const [i, block] of pieces(node).entries()) moveInt8(e, node, node.inputs[i], block)
+    },
   },
 }
 

@@ -4,9 +4,9 @@
 import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Param, param } from '../graph/node'
 import { fill, rowwise, sumRows, undoActivation } from './calls'
-import { convolve, convolveDw, convolveDx, WINOGRAD_BLOCK, winogradTile } from './convolution'
+import { convolve, convolveDw, convolveDx, macsOf, WINOGRAD_BLOCK, winogradTile } from './convolution'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { int8Args, packedArgs, packedScratch, winogradArgs } from './int8'
+import { type Operands, operandsOf, packed, packedScratch, packedWinograd, plainArgs } from './int8'
 import {
   type Activation,
   type Buffer,
@@ -163,42 +163,57 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   int8: {
     quant: 'calibrated',
     weightAxis: 0,
-    unsupported: ({ attrs: { groups = 1 } }) =>
-      groups > 1 && `has ${groups} groups, int8 has one. Use groups: 1 or, for a filter to each channel, depthwiseConv2d.`,
     forward(e, node) {
-      if (e.target === 'module') {
-        const { before, after } = int8Args(e, node)
-        e.call('conv2d_i8', ...before, ...convSizes(imagesOf(e, node)), ...after)
+      const whole = operandsOf(e, node)
+      const { groups = 1 } = node.attrs
+      if (groups === 1) {
+        convolveInt8(e, imagesOf(e, node), whole)
         return
       }
-      const g = imagesOf(e, node)
-      const { ic, oc, kh, kw, dw } = g
-      const macs = g.batch * conv2dOp.macs!(node)
-      if (winogradTile(e, 'i8', g)) {
-        const { x, packed, y, after } = winogradArgs(e, node)
-        const part = ({ batch, ih, iw, oh, ow, pt, pl }: Images, xAt: number, yAt: number) => {
-          const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
-          const block = Math.min(WINOGRAD_BLOCK, 4 * Math.ceil((down * across) / 4))
-          const scratch = e.scratch(56 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128) + 512)
-          const sizes = [batch, ih, iw, ic, oh, ow, oc, pt, pl] as const
-          e.call('packedConv2d_i8_winograd', e.at(x, xAt), packed, e.at(y, yAt), scratch, block, ...sizes, ...after)
-        }
-        splitRows(e, g, macs / 2, part, 2)
-        return
+      const { g, xs, ws, ys } = groupsOf(e, node)
+      for (let i = 0; i < groups; i++) {
+        const x = xs.take(i, whole.x)
+        const y = e.scratch(ys.length, 'i8')
+        const w = e.at(whole.w, i * ws.length)
+        const [b, multiplier, shift] = [whole.b, whole.multiplier, whole.shift].map((all) => e.at(all, i * g.oc))
+        convolveInt8(e, g, { name: `${node.name}/${i}`, x, w, b, multiplier, shift, y, channels: g.oc, after: whole.after })
+        ys.give(i, y, whole.y, 0)
       }
-      // A kernel row is contiguous in x and in w, unless it is dilated.
-      const [segments, chunk] = dw === 1 ? [kh, kw * ic] : [kh * kw, ic]
-      const layout = { segments, chunk, channelStep: kh * kw * ic, segmentStep: chunk, step: 1, four: 1 } as const
-      const { x, packed, y, after } = packedArgs(e, node, layout)
-      const part = (share: Images, xAt: number, yAt: number) => {
-        const { oh, ow, sh, sw, dh } = share
-        const image = ((oh - 1) * sh + (kh - 1) * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1) * ic
-        const scratch = e.scratch(packedScratch(kh * kw + oh * ow, image))
-        e.call('packedConv2d_i8', e.at(x, xAt), packed, e.at(y, yAt), scratch, ...convSizes(share), ...after)
-      }
-      splitRows(e, g, macs, part)
     },
   },
+}
+
+/** The int8 convolution of these operands, with the kernel of the target. */
+function convolveInt8(e: Emit, g: Images, operands: Operands): void {
+  const { x, y, after } = operands
+  if (e.target === 'module') {
+    e.call('conv2d_i8', ...plainArgs(operands), ...convSizes(g), ...after)
+    return
+  }
+  const { ic, kh, kw, dw } = g
+  const macs = macsOf(g)
+  if (winogradTile(e, 'i8', g)) {
+    const weights = packedWinograd(e, operands, ic)
+    const part = ({ batch, ih, iw, oh, ow, oc, pt, pl }: Images, xAt: number, yAt: number) => {
+      const [down, across] = [Math.ceil(oh / 2), Math.ceil(ow / 2)]
+      const block = Math.min(WINOGRAD_BLOCK, 4 * Math.ceil((down * across) / 4))
+      const scratch = e.scratch(56 + (2 * down + 2) * (across + 1) * ic + block * (8 * ic + 128) + 512)
+      const sizes = [batch, ih, iw, ic, oh, ow, oc, pt, pl] as const
+      e.call('packedConv2d_i8_winograd', e.at(x, xAt), weights, e.at(y, yAt), scratch, block, ...sizes, ...after)
+    }
+    splitRows(e, g, macs / 2, part, 2)
+    return
+  }
+  // A kernel row is contiguous in x and in w, unless it is dilated.
+  const [segments, chunk] = dw === 1 ? [kh, kw * ic] : [kh * kw, ic]
+  const weights = packed(e, operands, { segments, chunk, channelStep: kh * kw * ic, segmentStep: chunk, step: 1, four: 1 })
+  const part = (share: Images, xAt: number, yAt: number) => {
+    const { oh, ow, sh, sw, dh } = share
+    const image = ((oh - 1) * sh + (kh - 1) * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1) * ic
+    const scratch = e.scratch(packedScratch(kh * kw + oh * ow, image))
+    e.call('packedConv2d_i8', e.at(x, xAt), weights, e.at(y, yAt), scratch, ...convSizes(share), ...after)
+  }
+  splitRows(e, g, macs, part)
 }
 
 /** Input channels that a filter sees. */
@@ -229,25 +244,26 @@ function groupsOf(e: Emit, node: Node<Conv2dAttrs>) {
   }
 }
 
-/** A matrix of `rows` cut by columns into `groups` parts of `n` each: copies of part i out of it, and back or added into it. */
+/**
+ * A matrix of `rows` cut by columns into `groups` parts of `n` each: copies of part i out of it, and back or added into it. (What is
+ * int8 is never added to.)
+ */
 function partsOf(e: Emit, groups: number, rows: number, n: number) {
+  const copy = (from: Buffer, to: Buffer, xWidth: number, xAt: number, yWidth: number, yAt: number, add: 0 | 1) => {
+    const share = (first: number, count: number) => {
+      const [read, written] = [e.at(from, first * xWidth), e.at(to, first * yWidth)]
+      if (from.dtype === 'i8') e.call('move_i8', read, written, 1, 1, count, n, xAt, 0, 0, xWidth, 1, yAt, 0, 0, yWidth, 1)
+      else e.call('copyColumns_f32', read, written, count, n, xWidth, xAt, yWidth, yAt, add)
+    }
+    rowwise(e, rows, n, share)
+  }
   return {
     length: rows * n,
-    take(i: number, from: Buffer, part = e.scratch(rows * n)): Buffer {
-      const share = (first: number, count: number) => {
-        const [read, written] = [e.at(from, first * groups * n), e.at(part, first * n)]
-        e.call('copyColumns_f32', read, written, count, n, groups * n, i * n, n, 0, 0)
-      }
-      rowwise(e, rows, n, share)
+    take(i: number, from: Buffer, part = e.scratch(rows * n, from.dtype)): Buffer {
+      copy(from, part, groups * n, i * n, n, 0, 0)
       return part
     },
-    give(i: number, part: Buffer, to: Buffer, add: 0 | 1): void {
-      const share = (first: number, count: number) => {
-        const [read, written] = [e.at(part, first * n), e.at(to, first * groups * n)]
-        e.call('copyColumns_f32', read, written, count, n, n, 0, groups * n, i * n, add)
-      }
-      rowwise(e, rows, n, share)
-    },
+    give: (i: number, part: Buffer, to: Buffer, add: 0 | 1) => copy(part, to, n, 0, groups * n, i * n, add),
   }
 }
 

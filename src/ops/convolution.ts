@@ -7,7 +7,8 @@ import { CLAMPS } from './op'
 import { type Conv3x3Kind, chooseConv3x3 } from './variants'
 import { convSizes, type Images, splitImages, splitRows } from './window'
 
-const macsOf = ({ batch, oh, ow, oc, kh, kw, ic }: Images): number => batch * oh * ow * oc * kh * kw * ic
+/** Multiply-accumulates of a whole batch. */
+export const macsOf = ({ batch, oh, ow, oc, kh, kw, ic }: Images): number => batch * oh * ow * oc * kh * kw * ic
 
 /** Weights are asked for where they are packed, which may be once for a session: then a copy that `w` makes lives no longer. */
 type Weights = () => Buffer

@@ -4,7 +4,7 @@ import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param, size } from '../graph/node'
 import { multiply, multiplyInto, pack, packedLength, sumRows, undoActivation } from './calls'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { int8Args, packedArgs, packedScratch } from './int8'
+import { operandsOf, packed, packedScratch, plainArgs } from './int8'
 import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 
 export interface DenseAttrs {
@@ -93,24 +93,18 @@ export const denseOp: Op<DenseAttrs> = {
     forward(e, node) {
       const [n, k] = node.inputs[1].shape
       const m = rows(e, node)
+      const operands = operandsOf(e, node)
+      const { x, y, after } = operands
       if (e.target === 'module') {
-        const { before, after } = int8Args(e, node)
-        e.call('dense_i8', ...before, m, n, k, ...after)
+        e.call('dense_i8', ...plainArgs(operands), m, n, k, ...after)
         return
       }
-      const { x, packed, y, after } = packedArgs(e, node, {
-        segments: 1,
-        chunk: k,
-        channelStep: k,
-        segmentStep: k,
-        step: 1,
-        four: 1,
-      })
+      const weights = packed(e, operands, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1, four: 1 })
       // A 1x1 convolution on an image of one row, a pixel for each sample.
       const part = (from: number, count: number) => {
         const sizes = [1, 1, count, k, 1, count, n, 1, 1, 1, 1, 1, 1, 0, 0] as const
         const scratch = e.scratch(packedScratch(1 + count, count * k))
-        e.call('packedConv2d_i8', e.at(x, from * k), packed, e.at(y, from * n), scratch, ...sizes, ...after)
+        e.call('packedConv2d_i8', e.at(x, from * k), weights, e.at(y, from * n), scratch, ...sizes, ...after)
       }
       e.split(m, m * n * k, part, 4)
     },

@@ -4,7 +4,7 @@ import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param } from '../graph/node'
 import { sumRows, undoActivation } from './calls'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { int8Args, packedArgs } from './int8'
+import { operandsOf, packed, plainArgs } from './int8'
 import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, where } from './op'
 import {
   convSizes,
@@ -136,19 +136,20 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
     quant: 'calibrated',
     weightAxis: 2,
     forward(e, node) {
+      const operands = operandsOf(e, node)
+      const { x, y, after } = operands
+      const g = imagesOf(e, node)
       if (e.target === 'module') {
-        const { before, after } = int8Args(e, node)
-        e.call('depthwiseConv2d_i8', ...before, ...convSizes(imagesOf(e, node)), ...after)
+        e.call('depthwiseConv2d_i8', ...plainArgs(operands), ...convSizes(g), ...after)
         return
       }
-      const g = imagesOf(e, node)
       const { ow, oc, kh, kw, sw, dh, dw } = g
       const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc, four: 0 } as const
-      const { x, packed, y, after } = packedArgs(e, node, layout)
+      const weights = packed(e, operands, layout)
       const lines = (((kh - 1) >> 1) * 2 * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1)
       splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
         const scratch = e.scratch(56 + 8 * lines)
-        e.call('packedDepthwiseConv2d_i8', e.at(x, xAt), packed, e.at(y, yAt), scratch, ...convSizes(share), ...after)
+        e.call('packedDepthwiseConv2d_i8', e.at(x, xAt), weights, e.at(y, yAt), scratch, ...convSizes(share), ...after)
       })
     },
   },

@@ -130,7 +130,7 @@ export const logMelOp: Op<LogMelAttrs> = {
   shape: framesAndBands,
   macs: macsOf,
   forward: (e, node) => spectrum(e, node, e.value(node)),
-  int8: { quant: 'calibrated', samples: SAMPLES, forward: fixedLogMel },
+  int8: { quant: 'calibrated', reads: ['i16'], samples: SAMPLES, forward: fixedLogMel },
 }
 
 export const mfccOp: Op<MfccAttrs> = {
@@ -156,5 +156,5 @@ export const mfccOp: Op<MfccAttrs> = {
     const sizes = { m: rows, n: coefficients, k: bands, am: bands, ak: 1, ldc: coefficients }
     multiply(e, bandsOf, packed, y, sizes, CLAMPS.none, 0)
   },
-  int8: { quant: 'calibrated', samples: SAMPLES, forward: fixedMfcc },
+  int8: { quant: 'calibrated', reads: ['i16'], samples: SAMPLES, forward: fixedMfcc },
 }

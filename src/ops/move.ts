@@ -1,10 +1,11 @@
 // The geometry of ops that only move elements (concat, slice, pad, permute): a block of elements has a place in each of two tensors,
-// and one pair of kernels moves it there, and its gradient back.
+// and one pair of kernels moves it there, and its gradient back. In int8 it is brought to the value's scale on the way.
 
 import { DunlinError } from '../graph/error'
 import { type Node, type Shape, size } from '../graph/node'
 import { rowwise } from './calls'
-import { type Emit, rows, type Unshaped, where } from './op'
+import { quantizeMultiplier } from './fixedPoint'
+import { type Emit, quantOf, rows, type Unshaped, where } from './op'
 
 /** Where a block lies in a tensor: from which element of a sample on, and how far apart neighbours along each of its axes are. */
 interface Place {
@@ -26,6 +27,21 @@ export const stepsOf = (shape: Shape): number[] => shape.map((_, i) => size(shap
 export function moveForward(e: Emit, node: Node, x: Node, block: Block): void {
   const [from, to] = [e.value(x), e.value(node)]
   samplewise(e, node, x, block, (xAt, yAt, numbers) => e.call('move_f32', e.at(from, xAt), e.at(to, yAt), ...numbers))
+}
+
+/** The same of int8 values. */
+export function moveInt8(e: Emit, node: Node, x: Node, block: Block): void {
+  const [from, to] = [e.value(x), e.value(node)]
+  const [qx, qy] = [quantOf(x), quantOf(node)]
+  if (qx.scale[0] === qy.scale[0] && qx.zeroPoint === qy.zeroPoint) {
+    samplewise(e, node, x, block, (xAt, yAt, numbers) => e.call('move_i8', e.at(from, xAt), e.at(to, yAt), ...numbers))
+    return
+  }
+  const { multiplier, shift } = quantizeMultiplier(qx.scale[0] / qy.scale[0])
+  const after = [multiplier, shift, qx.zeroPoint, qy.zeroPoint] as const
+  samplewise(e, node, x, block, (xAt, yAt, numbers) =>
+    e.call('requantize_i8', e.at(from, xAt), e.at(to, yAt), ...numbers, ...after),
+  )
 }
 
 /** Adds the block of `node`'s gradient into `x`'s. */

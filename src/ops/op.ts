@@ -42,8 +42,8 @@ export interface Emit {
   pass(node: Node, x: Node): boolean
   /** Whether a backward of the node follows: what its forward leaves is wanted. */
   learns(node: Node): boolean
-  /** `length` words of 4 bytes for one call. Their contents are undefined. */
-  scratch(length: number): Buffer
+  /** `length` elements for one call, by default words of 4 bytes. Their contents are undefined. */
+  scratch(length: number, dtype?: Dtype): Buffer
   /** `length` words of 4 bytes that the node's forward leaves for its backward: the same buffer for the same name. */
   saved(node: Node, name: string, length: number): Buffer
   /** `length` words of 4 bytes that keep their contents from run to run; zero at first. */
@@ -85,8 +85,11 @@ export interface Op<A = unknown> {
 }
 
 export interface Int8<A> {
-  /** Where the value's quantization comes from: the calibration, its first input, or fixed by TFLite's specification. */
-  quant: 'calibrated' | 'input' | Quant
+  /**
+   * Where the value's quantization comes from: the calibration, its first input, its weights (second input, which then have one scale and
+   * a zero point as values have), or fixed by TFLite's specification.
+   */
+  quant: 'calibrated' | 'input' | 'weights' | Quant
   /** Dtypes of its inputs, where they are not int8 and, with `weightAxis`, the int32 bias. */
   reads?: readonly Dtype[]
   /** Why this node has no int8 kernel although others of its op have; false when it has. */

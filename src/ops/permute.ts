@@ -2,7 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Shape, size } from '../graph/node'
-import { type Block, expectThreeAxes, moveBackward, moveForward, stepsOf } from './move'
+import { type Block, expectThreeAxes, moveBackward, moveForward, moveInt8, stepsOf } from './move'
 import { expectInputs, makeNode, type Op, where } from './op'
 import { reshape } from './reshape'
 
@@ -46,6 +46,7 @@ export const permuteOp: Op<{ axes: readonly number[] }> = {
   },
   forward: (e, node) => moveForward(e, node, node.inputs[0], exchanged(node)),
   backward: (e, node) => moveBackward(e, node, node.inputs[0], exchanged(node)),
+  int8: { quant: 'input', forward: (e, node) => moveInt8(e, node, node.inputs[0], exchanged(node)) },
 }
 
 function exchanged({ attrs, inputs: [x], shape }: Node<{ axes: readonly number[] }>): Block {

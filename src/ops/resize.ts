@@ -33,6 +33,7 @@ export function resize(
 }
 
 const KERNELS = { nearest: 'resizeNearest_f32', bilinear: 'resizeBilinear_f32' } as const
+const INT8_KERNELS = { nearest: 'resizeNearest_i8', bilinear: 'resizeBilinear_i8' } as const
 
 export const resizeOp: Op<ResizeAttrs> = {
   shape(node) {
@@ -60,6 +61,14 @@ export const resizeOp: Op<ResizeAttrs> = {
     if (!dy || !dx) return
     const kernel = `${KERNELS[node.attrs.method]}_dx` as const
     imagewise(e, node, (xAt, yAt, n, sizes) => e.call(kernel, e.at(dy, yAt), e.at(dx, xAt), n, ...sizes))
+  },
+  int8: {
+    quant: 'input',
+    forward(e, node) {
+      const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+      const kernel = INT8_KERNELS[node.attrs.method]
+      imagewise(e, node, (xAt, yAt, n, sizes) => e.call(kernel, e.at(x, xAt), e.at(y, yAt), n, ...sizes))
+    },
   },
 }
 

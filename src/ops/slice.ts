@@ -2,8 +2,8 @@
 
 import { DunlinError } from '../graph/error'
 import type { Layer, Node, Shape } from '../graph/node'
-import { type Block, expectPerAxis, expectThreeAxes, moveBackward, moveForward, stepsOf } from './move'
-import { expectFinite, expectInputs, makeNode, type Op, where } from './op'
+import { type Block, expectPerAxis, expectThreeAxes, moveBackward, moveForward, moveInt8, stepsOf } from './move'
+import { expectFinite, expectInputs, makeNode, type Op, quantOf, where } from './op'
 
 /** The block of shape `size` that begins at `begin`: one index for each axis of x. */
 export function slice(options: { begin: Shape; size: Shape; name?: string }): Layer {
@@ -40,6 +40,7 @@ export const sliceOp: Op<SliceAttrs> = {
   },
   forward: (e, node) => moveForward(e, node, node.inputs[0], cut(node)),
   backward: (e, node) => moveBackward(e, node, node.inputs[0], cut(node)),
+  int8: { quant: 'input', forward: (e, node) => moveInt8(e, node, node.inputs[0], cut(node)) },
 }
 
 /** Where a block that begins at `begin` lies in a tensor of `shape`. */
@@ -76,6 +77,17 @@ export const padOp: Op<PadAttrs> = {
     moveForward(e, node, node.inputs[0], inside(node))
   },
   backward: (e, node) => moveBackward(e, node, node.inputs[0], inside(node)),
+  int8: {
+    // A value that x never takes is as far out as x's scale goes.
+    quant: 'input',
+    forward(e, node) {
+      const y = e.value(node)
+      const { scale, zeroPoint } = quantOf(node)
+      const value = Math.max(-128, Math.min(127, zeroPoint + Math.round(node.attrs.value / scale[0])))
+      e.call('fill_i8', y, y.length, value)
+      moveInt8(e, node, node.inputs[0], inside(node))
+    },
+  },
 }
 
 function inside({ attrs, inputs: [x], shape }: Node<PadAttrs>): Block {

@@ -251,8 +251,8 @@ class Builder implements Emit {
     return this.learning.has(this.root(node)) || this.observed.has(node)
   }
 
-  scratch(length: number): Planned {
-    return this.add('scratch', 'f32', length, 'arena')
+  scratch(length: number, dtype: Dtype = 'f32'): Planned {
+    return this.add('scratch', dtype, length, 'arena')
   }
 
   saved(node: Node, name: string, length: number): Planned {

@@ -2,7 +2,7 @@
 // It is pure data. Two executors read it, the session (src/session) and the standalone module (src/deploy); neither knows
 // which ops it came from.
 
-import type { Dtype, Quant, TypedArray } from '../graph/node'
+import type { Dtype, Normalize, Quant, TypedArray } from '../graph/node'
 
 /** One call of an exported kernel: addresses are bytes from the start of memory, the rest sizes and numbers. */
 export interface Call {
@@ -37,8 +37,7 @@ export interface Port extends Region {
   shape: readonly number[]
   /** real = scale * (q - zeroPoint), when dtype is an integer that stands for a real number. */
   quant?: Quant
-  /** Raw values enter as (raw - mean) / std. */
-  normalize?: { mean: number; std: number }
+  normalize?: Normalize
 }
 
 export interface Plan {

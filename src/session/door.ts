@@ -1,19 +1,19 @@
 // The door of a network: raw numbers come in normalized, and quantized where the port is int8; results leave as real numbers. The session
 // and a standalone module's host do exactly this, so both see the same bytes.
 
-import type { Quant, TypedArray } from '../graph/node'
+import type { Normalize, Quant, TypedArray } from '../graph/node'
 
 /** What a user may feed: raw numbers, before normalization and quantization. */
 export type Values = ArrayLike<number>
 
 interface Door {
   quant?: Quant
-  normalize?: { mean: number; std: number }
+  normalize?: Normalize
 }
 
 /**
- * Stores `count` raw values, from `from` on, into `into` at `to`: (raw - mean) / std in float32, then where the port is quantized
- * zeroPoint + value / scale, rounded half away from zero (TFLite QUANTIZE) and clamped to int8, or to int16 for 16-bit samples.
+ * Stores `count` raw values, whole samples, from `from` on, into `into` at `to`: (raw - mean) / std in float32, then where the port is
+ * quantized zeroPoint + value / scale, rounded half away from zero (TFLite QUANTIZE) and clamped to int8, or to int16 for 16-bit samples.
  */
 export function enter(door: Door, values: Values, from: number, count: number, into: TypedArray, to: number): void {
   const { quant, normalize } = door
@@ -22,17 +22,22 @@ export function enter(door: Door, values: Values, from: number, count: number, i
     return
   }
   const { mean, std } = normalize ?? { mean: 0, std: 1 }
-  const factor = 1 / std
-  if (!quant) {
-    for (let i = 0; i < count; i++) into[to + i] = (values[from + i] - mean) * factor
-    return
-  }
-  const { zeroPoint, scale } = quant
-  const most = into instanceof Int16Array ? 32767 : 127
-  for (let i = 0; i < count; i++) {
-    const v = Math.fround((values[from + i] - mean) * factor) / scale[0]
-    const q = zeroPoint + (v < 0 ? -Math.round(-v) : Math.round(v))
-    into[to + i] = Math.max(-1 - most, Math.min(most, q))
+  // One number for all is a channel for all.
+  const channels = typeof mean === 'number' ? 1 : mean.length
+  for (let c = 0; c < channels; c++) {
+    const center = typeof mean === 'number' ? mean : mean[c]
+    const factor = 1 / (typeof std === 'number' ? std : std[c])
+    if (!quant) {
+      for (let i = c; i < count; i += channels) into[to + i] = (values[from + i] - center) * factor
+      continue
+    }
+    const { zeroPoint, scale } = quant
+    const most = into instanceof Int16Array ? 32767 : 127
+    for (let i = c; i < count; i += channels) {
+      const v = Math.fround((values[from + i] - center) * factor) / scale[0]
+      const q = zeroPoint + (v < 0 ? -Math.round(-v) : Math.round(v))
+      into[to + i] = Math.max(-1 - most, Math.min(most, q))
+    }
   }
 }
 

@@ -31,6 +31,9 @@ interface Feed {
   into: TypedArray
 }
 
+/** Values of a sample that are copied one by one. */
+const SHORT = 256
+
 export class Batches {
   private readonly batch: number
   private readonly feeds: Feed[]
@@ -139,8 +142,10 @@ export class Batches {
   /** Copies a sample into the first `each` of `into`, and changes it there. */
   private change({ x, shape }: Samples, index: number, each: number, augmented: boolean, into: Float32Array): void {
     const sample = into.length === each ? into : into.subarray(0, each)
-    // Ten times as fast as one by one.
-    sample.set(x.subarray(index * each, (index + 1) * each))
+    const from = index * each
+    // Ten times as fast as one by one, but it makes a view, which a few values are not worth.
+    if (each > SHORT) sample.set(x.subarray(from, from + each))
+    else for (let j = 0; j < each; j++) sample[j] = x[from + j]
     if (!augmented) return
     for (const change of this.augment) change(sample, shape, this.random as Random)
   }

@@ -15,6 +15,10 @@ export interface Progress extends Scores {
   epochs: number
   step: number
   steps: number
+  /** Since the epoch began, or went on after a checkpoint. */
+  seconds: number
+  /** Those of them in which the training waited for data: read from a stream, changed by augmentations, put in place. */
+  waiting: number
 }
 
 export interface EpochResult extends Scores {

@@ -24,6 +24,8 @@ export interface KeptFit {
   tally: object
   random: readonly number[]
   callbacks: readonly object[]
+  /** Of a stream: the checksum of what it gave in the epoch. */
+  drawn?: number
   /** What the fit was called with. */
   setting: Setting
 }

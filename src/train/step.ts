@@ -16,13 +16,19 @@ export interface Spoiled {
   random?: readonly number[]
 }
 
-/** A function that takes the step after `taken` others on the samples from the `from`-th of an order on. */
+/** Milliseconds that a training waited for data. */
+export interface Clock {
+  waiting: number
+}
+
+/** A function that takes the step after `taken` others on `samples` samples from the `from`-th of an order on. */
 export function stepper(
   session: Session,
   batches: Batches,
   options: { batch: number; accumulate: number; optimizer: Optimizer; loss: Loss },
+  clock: Clock,
   random?: Random,
-): (order: Uint32Array, from: number, taken: number, rate: number, tally: Tally) => Spoiled | undefined {
+): (order: Uint32Array, from: number, samples: number, taken: number, rate: number, tally: Tally) => Spoiled | undefined {
   const { batch, accumulate, optimizer } = options
   const { phases, outputs } = session.plan
   const { gradients, update } = phases!
@@ -32,13 +38,15 @@ export function stepper(
   }
   const [hyper, counter, share] = [state('hyper')!, state('step'), accumulate > 1 ? state('share') : undefined]
   const loss = session.view(outputs[0])
-  return (order, from, taken, rate, tally) => {
-    const past = Math.min(order.length, from + batch * accumulate)
-    const all = batches.weight(order, from, past - from)
+  return (order, from, samples, taken, rate, tally) => {
+    const past = from + samples
+    const all = batches.weight(order, from, samples)
     for (let at = from, i = 0; at < past; at += batch, i++) {
       const count = Math.min(batch, past - at)
       const drawn = random?.state
+      const began = performance.now()
       batches.draw(order, at, count)
+      clock.waiting += performance.now() - began
       const weight = batches.weight(order, at, count)
       // A batch's own gradients are those of its mean loss, or of its sum: then they only add up.
       if (share) share[0] = options.loss.sum ? 1 : weight / (all || 1)

@@ -3,6 +3,7 @@
 
 import type { Augmentation } from '../data/augment'
 import type { Dataset } from '../data/dataset'
+import { emptyOf, isStream, type Stream } from '../data/stream'
 import { DunlinError } from '../graph/error'
 import type { Param, TypedArray } from '../graph/node'
 import { Random } from '../graph/random'
@@ -16,13 +17,14 @@ import { Batches } from './batches'
 import type { Callback, EpochResult, Progress, Scores, Training } from './callbacks'
 import { crc32, putBack } from './checkpoint'
 import { allFinite, firstNotFinite } from './divergence'
+import { type Draws, drawsOf } from './draws'
 import { crossEntropy, type Loss } from './losses'
 import type { Metric } from './metrics'
 import { Objective } from './objective'
 import { adam, type Optimizer } from './optimizers'
 import { describe, expectSame, type Kept, type KeptFit, keep, open, type Setting } from './resume'
 import { constant, type Schedule } from './schedules'
-import { stepper } from './step'
+import { type Clock, stepper } from './step'
 import { Tally } from './tally'
 
 export interface TrainerOptions {
@@ -66,7 +68,7 @@ export interface TrainerOptions {
 
 export interface FitOptions {
   epochs: number
-  validation?: Dataset
+  validation?: Dataset | Stream
   callbacks?: readonly Callback[]
   /** Stops between two steps: the promise is rejected with the signal's reason, the model has the weights of then. */
   signal?: AbortSignal
@@ -86,6 +88,8 @@ interface Fit {
   random: Random
   callbacks: readonly Callback[]
   setting: Setting
+  /** Of a stream: the checksum of what it gave in the epoch. */
+  drawn?: number
   /** Where the model's weights are from. */
   before: string
 }
@@ -139,21 +143,23 @@ export class Trainer implements Training {
   }
 
   /**
-   * Goes `epochs` times over the data in an order drawn from the seed. The last batch of an epoch is filled up with samples of weight 0.
+   * Goes `epochs` times over the data in an order drawn from the seed; over a stream in that of the stream. The last batch of an epoch is
+   * filled up with samples of weight 0.
    * After `resume` it goes on with the fit that was stopped, and gives the history of all of it.
    *
    * Throws when the loss or a weight is no longer finite, and says in which step and layer; the model then has the weights of the last
    * whole epoch (or of the checkpoint that it went on from), and the next fit begins with an optimizer as new.
    */
-  async fit(data: Dataset, options: FitOptions): Promise<EpochResult[]> {
+  async fit(data: Dataset | Stream, options: FitOptions): Promise<EpochResult[]> {
     const { epochs, validation, signal } = options
     if (!Number.isInteger(epochs) || epochs < 1) throw new DunlinError(`fit: epochs wants a positive integer, got ${epochs}.`)
-    this.objective.check(data, 'training data')
-    if (validation) this.objective.check(validation, 'validation data')
+    this.check(data, 'training data')
+    if (validation) this.check(validation, 'validation data')
     if (this.busy)
       throw new DunlinError('fit: this trainer is training already. Wait for the other fit, or abort it by its signal.')
     signal?.throwIfAborted()
     this.busy = true
+    let draws: Draws | undefined
     try {
       const fit = this.begin(data, options)
       const session = (this.session ??= await Session.create(this.plan(), this.options))
@@ -163,32 +169,43 @@ export class Trainer implements Training {
       })
       this.kept = undefined
       this.fitting = fit
-      await this.run(fit, session, data, options)
+      const { batch, accumulate, seed } = this.options
+      draws = drawsOf(data, batch * accumulate, new Random(seed, SHUFFLE + fit.first))
+      await this.run(fit, session, draws, options)
       this.fitting = undefined
       return fit.history
     } finally {
+      draws?.end()
       this.busy = false
     }
   }
 
   /** Mean loss and metrics on data that is not trained on. */
-  async evaluate(data: Dataset, options: { signal?: AbortSignal } = {}): Promise<Scores> {
-    this.objective.check(data, 'data')
+  async evaluate(data: Dataset | Stream, options: { signal?: AbortSignal } = {}): Promise<Scores> {
+    this.check(data, 'data')
     const { batch, build, loss: of, metrics, threads } = this.options
     const plan = planInference([this.objective.loss, this.objective.output], { batch, threads })
     const session = await Session.create(plan, { build, threads })
-    const batches = new Batches(session, this.objective.source(session.plan, data))
+    const draws = drawsOf(data, batch)
+    const batches = new Batches(session, this.objective.source(session.plan, draws.data))
     const loss = session.view(session.plan.outputs[0])
-    const order = Uint32Array.from({ length: data.count }, (_, i) => i)
     const tally = new Tally(metrics, of.sum)
     const pause = new Pause()
-    for (let at = 0; at < data.count; at += batch) {
-      const count = Math.min(batch, data.count - at)
-      batches.draw(order, at, count)
-      session.run()
-      tally.add(loss[0], batches.weight(order, at, count), batches.outputsOf(count), batches.targetsOf(count))
-      if (pause.due()) await pause.take()
-      options.signal?.throwIfAborted()
+    try {
+      await unlessAborted(Promise.resolve(draws.begin(1, 0)), options.signal)
+      for (let step = 0; step < draws.steps; step++) {
+        const taken = draws.take(step)
+        const at = typeof taken === 'number' ? taken : await unlessAborted(taken, options.signal)
+        const { order } = draws
+        const count = draws.count(step)
+        batches.draw(order, at, count)
+        session.run()
+        tally.add(loss[0], batches.weight(order, at, count), batches.outputsOf(count), batches.targetsOf(count))
+        if (pause.due()) await pause.take()
+        options.signal?.throwIfAborted()
+      }
+    } finally {
+      draws.end()
     }
     return tally.result()
   }
@@ -228,28 +245,34 @@ export class Trainer implements Training {
     this.fitting = undefined
   }
 
-  private async run(fit: Fit, session: Session, data: Dataset, { epochs, validation, signal }: FitOptions): Promise<void> {
-    const { batch, accumulate, seed, augment, mixup, optimizer, schedule } = this.options
+  private async run(fit: Fit, session: Session, draws: Draws, { epochs, validation, signal }: FitOptions): Promise<void> {
+    const { augment, mixup, optimizer, schedule } = this.options
     const { callbacks } = fit
+    const { data, steps } = draws
     const batches = new Batches(session, this.objective.source(session.plan, data, true), augment, fit.random, mixup)
-    const take = stepper(session, batches, this.options, augment.length || mixup ? fit.random : undefined)
-    const steps = Math.ceil(data.count / (batch * accumulate))
-    const order = Uint32Array.from({ length: data.count }, (_, i) => i)
-    const shuffle = new Random(seed, SHUFFLE + fit.first)
-    for (let epoch = 1; epoch < fit.epoch; epoch++) shuffle.shuffle(order)
+    const clock: Clock = { waiting: 0 }
+    const take = stepper(session, batches, this.options, clock, augment.length || mixup ? fit.random : undefined)
     const looks = callbacks.some((c) => c.step)
     const pause = new Pause()
     for (const c of callbacks) c.begin?.(this)
     for (const c of callbacks) c.settled?.()
     while (!fit.ended) {
-      shuffle.shuffle(order)
+      const began = performance.now()
+      clock.waiting = 0
+      const times = () => ({ seconds: (performance.now() - began) / 1000, waiting: clock.waiting / 1000 })
+      await this.arrival(draws.begin(fit.epoch, fit.step), session, signal)
+      clock.waiting += performance.now() - began
+      if (fit.drawn !== undefined && fit.drawn !== draws.checksum) throw otherSamples(fit)
       while (fit.step < steps) {
         if (signal?.aborted) {
           this.download(session)
           throw signal.reason
         }
+        const taken = draws.take(fit.step, clock)
+        const from = typeof taken === 'number' ? taken : await this.arrival(taken, session, signal)
+        const { order } = draws
         const rate = optimizer.lr * schedule(this.steps - fit.first, steps * epochs)
-        const spoiled = take(order, fit.step * batch * accumulate, this.steps, rate, fit.tally)
+        const spoiled = take(order, from, draws.count(fit.step), this.steps, rate, fit.tally)
         if (spoiled) {
           const draw = (again: Session) => {
             if (spoiled.random) fit.random.state = spoiled.random
@@ -265,10 +288,11 @@ export class Trainer implements Training {
         }
         this.steps++
         fit.step++
+        fit.drawn = draws.checksum
         if (looks) {
           const { epoch, step, tally } = fit
           const progress: Progress = {
-            ...{ epoch, epochs, step, steps, loss: tally.loss },
+            ...{ epoch, epochs, step, steps, ...times(), loss: tally.loss },
             get metrics() {
               return tally.metrics
             },
@@ -277,32 +301,50 @@ export class Trainer implements Training {
         }
         if (fit.step < steps) for (const c of callbacks) c.settled?.()
         if (pause.due()) await pause.take()
+        else if (draws.isBehind) await turn(clock)
       }
+      const time = times()
       const bad = this.download(session)
       if (bad) throw this.lost(`the weights "${bad}" are not finite`)
       fit.before = 'from before this epoch'
       const scores = fit.tally.result()
       const result: EpochResult = { epoch: fit.epoch, ...scores }
       if (validation) result.validation = await this.evaluate(validation, { signal })
-      const progress = { epoch: fit.epoch, epochs, step: steps, steps, ...scores }
+      const progress = { epoch: fit.epoch, epochs, step: steps, steps, ...time, ...scores }
       const stop = callbacks.map((c) => c.epochEnd?.(result, progress)).includes('stop')
       fit.history.push(result)
       fit.ended = stop || fit.epoch === epochs
       fit.epoch++
       fit.step = 0
+      fit.drawn = undefined
       fit.tally.reset()
       for (const c of callbacks) c.settled?.()
     }
     for (const c of callbacks) c.end?.()
   }
 
+  /** What `draws` promised; if it fails, the model has the weights of then, as after an abort. */
+  private async arrival<T>(promised: T | Promise<T>, session: Session, signal?: AbortSignal): Promise<T> {
+    try {
+      return await unlessAborted(Promise.resolve(promised), signal)
+    } catch (error) {
+      this.download(session)
+      throw error
+    }
+  }
+
+  private check(data: Dataset | Stream, what: string): void {
+    this.objective.check(isStream(data) ? emptyOf(data) : data, what)
+  }
+
   /** A new fit, or the one that was kept. */
-  private begin(data: Dataset, { epochs, callbacks: given = [] }: FitOptions): Fit {
+  private begin(data: Dataset | Stream, { epochs, callbacks: given = [] }: FitOptions): Fit {
     const { schedule, seed, loss: of, metrics } = this.options
     // A schedule that looks at results is told them, too.
     const callbacks = given.includes(schedule) ? given : [schedule, ...given]
     const states = statesOf(callbacks)
-    const setting = { epochs, samples: data.count, 'checksum of y': crc32(data.y), 'callbacks with a state': states.length }
+    const origin = isStream(data) ? { 'shuffle of the stream': data.shuffle } : { 'checksum of y': crc32(data.y) }
+    const setting = { epochs, samples: data.count, ...origin, 'callbacks with a state': states.length }
     const kept = this.kept?.content.fit
     if (kept) expectSame(this.kept!.source, kept.setting, setting, 'Call fit with the same, or begin with a new trainer.')
     const first = kept?.first ?? this.steps
@@ -315,8 +357,20 @@ export class Trainer implements Training {
     states.forEach((state, i) => {
       putBack(state, kept.callbacks[i])
     })
-    const { epoch, step, ended, history } = kept
-    return { first, epoch, step, ended, history: [...history], tally, random, callbacks, setting, before: 'of the checkpoint' }
+    const { epoch, step, ended, history, drawn } = kept
+    return {
+      first,
+      epoch,
+      step,
+      ended,
+      drawn,
+      history: [...history],
+      tally,
+      random,
+      callbacks,
+      setting,
+      before: 'of the checkpoint',
+    }
   }
 
   /** The error of a training that has gone wrong. The optimizer may know what the weights have: the next fit starts afresh. */
@@ -371,6 +425,40 @@ const plain = ({ tally, random, callbacks, before: _, ...others }: Fit): KeptFit
 
 /** What the callbacks know, of those that remember. */
 const statesOf = (callbacks: readonly Callback[]): object[] => callbacks.flatMap(({ state }) => state ?? [])
+
+/** Of a stream that gave other samples, now that they were drawn again. */
+const otherSamples = ({ epoch, step }: Fit) =>
+  new DunlinError(
+    `The stream gave other samples in epoch ${epoch} than before the checkpoint, of ${step} steps. Make samples(epoch) give the same for the same epoch, or begin anew.`,
+  )
+
+/** Rejected with the signal's reason when it is aborted before. */
+function unlessAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (!signal) return promise
+  return new Promise<T>((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort)
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** A turn of the event loop, in which what came from files or the network is taken in. A timer would take a millisecond or more. */
+async function turn(clock: Clock): Promise<void> {
+  const began = performance.now()
+  await new Promise<void>((resolve) => {
+    if (typeof setImmediate === 'function') setImmediate(resolve)
+    else {
+      const { port1, port2 } = new MessageChannel()
+      port1.onmessage = () => {
+        port1.close()
+        resolve()
+      }
+      port2.postMessage(0)
+    }
+  })
+  clock.waiting += performance.now() - began
+}
 
 /** Lets the event loop in when it is due. */
 class Pause {

@@ -178,6 +178,96 @@ export function add(
   })
 }
 
+export function sub(
+  a: Int8Array,
+  b: Int8Array,
+  zero: { a: number; b: number; y: number },
+  factor: { a: Factor; b: Factor; y: Factor },
+  lo: number,
+  hi: number,
+): Int8Array {
+  return a.map((v, i) => {
+    const difference = scale((v - zero.a) * 2 ** 20, factor.a) - scale((b[i] - zero.b) * 2 ** 20, factor.b)
+    return clamp(scale(difference, factor.y) + zero.y, lo, hi)
+  })
+}
+
+export function mul(
+  a: Int8Array,
+  b: Int8Array,
+  zero: { a: number; b: number; y: number },
+  factor: Factor,
+  lo: number,
+  hi: number,
+): Int8Array {
+  return a.map((v, i) => clamp(scale((v - zero.a) * (b[i] - zero.b), factor) + zero.y, lo, hi))
+}
+
+/** QUANTIZE from int8 to int8. */
+export function requantize(x: Int8Array, xZero: number, yZero: number, factor: Factor): Int8Array {
+  return x.map((v) => clamp(scale(v - xZero, factor) + yZero, -128, 127))
+}
+
+/** x [batch][ih][iw][c] to [batch][oh][ow][c], sizes in this order. */
+type Sizes = readonly [batch: number, ih: number, iw: number, c: number, oh: number, ow: number]
+
+/** y, each value from `value` of its pixel and of the input's pixels of its channel. */
+function resized(
+  x: Int8Array,
+  [batch, ih, iw, c, oh, ow]: Sizes,
+  value: (oy: number, ox: number, at: (iy: number, ix: number) => number) => number,
+): Int8Array {
+  const s = { batch, ih, iw, ic: c, oh, ow, oc: c } as Window
+  return eachOutput(s, (b, oy, ox, o) => value(oy, ox, (iy, ix) => x[pixel(s, b, iy, ix) + o]))
+}
+
+export function resizeNearest(x: Int8Array, sizes: Sizes): Int8Array {
+  const [, ih, iw, , oh, ow] = sizes
+  const nearest = (at: number, from: number, to: number) =>
+    Math.min(Math.floor(Math.fround(at * Math.fround(from / to))), from - 1)
+  return resized(x, sizes, (oy, ox, at) => at(nearest(oy, ih, oh), nearest(ox, iw, ow)))
+}
+
+/** ResizeBilinearInteger with half_pixel_centers; where it would read beyond the last pixel, that one. */
+export function resizeBilinear(x: Int8Array, sizes: Sizes): Int8Array {
+  const [, ih, iw, , oh, ow] = sizes
+  const along = (at: number, from: number, to: number) => {
+    const step = Math.floor((1024 * from + Math.floor(to / 2)) / to)
+    const place = at * step + Math.floor(step / 2) - 512
+    const lower = Math.min(Math.max(Math.trunc(place / 1024), 0), from - 1)
+    return { lower, upper: Math.min(Math.trunc((place + 1023) / 1024), from - 1), part: BigInt(place - 1024 * lower) }
+  }
+  return resized(x, sizes, (oy, ox, at) => {
+    const [v, h] = [along(oy, ih, oh), along(ox, iw, ow)]
+    const line = (iy: number) => BigInt(at(iy, h.lower)) * (1024n - h.part) + BigInt(at(iy, h.upper)) * h.part
+    return Number(dividePowerOfTwo(line(v.lower) * (1024n - v.part) + line(v.upper) * v.part, 20))
+  })
+}
+
+/** LEAKY_RELU: positive values by one factor, negative ones by another. */
+export const leakyRelu = (v: number, positive: Factor, negative: Factor) => scale(v, v < 0 ? negative : positive)
+
+/**
+ * HARD_SWISH of v = x - xZero in 16 bits, on the output's scale: each step is stated by what it means. Factors are those of the output and
+ * of the ramp x / 3, as QuantizeMultiplier makes them.
+ */
+export function hardSwish(v: number, output: Factor, ramp: Factor): number {
+  const narrow = (m: number) => Number(clampBig((BigInt(m) + 2n ** 15n) / 2n ** 16n, 2n ** 15n - 1n))
+  const saturated = (n: number) => clamp(n, -(2 ** 15), 2 ** 15 - 1)
+  /** a * b / 2^15, halves up. */
+  const high = (a: number, b: number) => Number(floorDivide(2n * BigInt(a) * BigInt(b) + 2n ** 15n, 2n ** 16n))
+  const hires = 128 * v
+  // A left shift saturates in two steps, of which the last one counts.
+  let reluish = ramp.shift > 0 ? saturated(hires * 2 ** (ramp.shift - 1)) : hires
+  reluish = high(reluish, narrow(ramp.multiplier))
+  reluish = ramp.shift > 0 ? saturated(reluish * 2) : Number(dividePowerOfTwo(BigInt(reluish), -ramp.shift))
+  const share = Math.floor((reluish + 2 ** 15) / 2)
+  const product = (BigInt(share) * BigInt(high(hires, narrow(output.multiplier)))) / 2n ** 15n
+  return Number(dividePowerOfTwo(product, -output.shift))
+}
+
+const clampBig = (v: bigint, hi: bigint): bigint => (v > hi ? hi : v)
+
 /**
  * A fixed-point number as gemmlowp has it: an int32 `raw` with `integer` bits before the binary point, of value
  * raw * 2^(integer - 31). Products add the integer bits.
