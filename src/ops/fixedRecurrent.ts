@@ -13,9 +13,13 @@ import { type Family, inputsOf, type RecurrentAttrs, sizesOf } from './recurrent
 export const GATE = 2 ** -12
 export const CURVED = 2 ** -15
 
-/** All of an int8 row but its forward. */
-export function fixedRow<A extends RecurrentAttrs>({ gates, biases }: Family): Omit<Int8<A>, 'forward'> {
+/** An int8 row: what is the layer's own, and what all of them have. */
+export function fixedRow<A extends RecurrentAttrs>(
+  { gates, biases }: Family,
+  own: Pick<Int8<A>, 'forward' | 'measured'>,
+): Int8<A> {
   return {
+    ...own,
     quant: 'calibrated',
     reads: ['i8', 'i8', 'i8', ...biases.map(() => 'i32' as const)],
     products: [

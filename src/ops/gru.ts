@@ -41,13 +41,12 @@ export const gruOp: Op<RecurrentAttrs> = {
       e.call('gru_f32_dx', gates, mask, u, before[0], dy, dstates[0], q, ...sizes, stride)
     })
   },
-  int8: {
-    ...fixedRow(FAMILY),
+  int8: /* @__PURE__ */ fixedRow(FAMILY, {
     forward(e, node) {
       const units = { states: ['h', 'v'], gate: GATE, hidden: CURVED }
       fixedLoop(e, node, FAMILY, units, ({ x, w, b, u, bu, scales, y, states, scratch, numbers }) => {
         e.call('gru_i8', x, w, b, u, bu, scales, y, states[0], states[1], scratch, ...numbers)
       })
     },
-  },
+  }),
 }

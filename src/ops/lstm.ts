@@ -58,8 +58,7 @@ export const lstmOp: Op<LstmAttrs> = {
       e.call('lstm_f32_dx', gates, mask, u, before[1], dy, dstates[0], dstates[1], ...sizes)
     })
   },
-  int8: {
-    ...fixedRow(FAMILY),
+  int8: /* @__PURE__ */ fixedRow(FAMILY, {
     measured: {
       saved: ['c before', 'c'],
       // As TensorFlow Lite's calibration, but for states beyond its kernels' formats, which saturate.
@@ -79,5 +78,5 @@ export const lstmOp: Op<LstmAttrs> = {
         e.call('lstm_i8', x, w, b, u, scales, y, states[0], states[1], scratch, ...numbers, cellBits, clip)
       })
     },
-  },
+  }),
 }

@@ -49,8 +49,7 @@ export const simpleRnnOp: Op<SimpleRnnAttrs> = {
       e.call('simpleRnn_f32_dx', gates, mask, u, dy, dstates[0], ...sizes, +(node.attrs.activation === 'relu'))
     })
   },
-  int8: {
-    ...fixedRow(FAMILY),
+  int8: /* @__PURE__ */ fixedRow(FAMILY, {
     forward(e, node) {
       // A relu needs no more of its gate than the value has: 8 bits, and 7 of fraction.
       const relu = node.attrs.activation === 'relu'
@@ -60,5 +59,5 @@ export const simpleRnnOp: Op<SimpleRnnAttrs> = {
         e.call('simpleRnn_i8', x, w, b, u, scales, y, states[0], scratch, ...numbers, +relu)
       })
     },
-  },
+  }),
 }
