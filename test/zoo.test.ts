@@ -263,12 +263,9 @@ interface Small {
   /** Largest error of an int8 output, as a share of the range of the float model's outputs. */
   bound: number
   lr?: number
-  /** Why it cannot be quantized yet. */
-  float?: string
 }
 
 const small = { shape: [32, 32, 3], classes: 3 }
-const RECURRENT = 'the recurrent layers have no int8 kernels yet'
 
 const NETWORKS: Record<keyof typeof zoo, Small[]> = {
   autoencoder: [{ make: () => zoo.autoencoder({ inputs: 64 }), bound: 0.03 }],
@@ -281,18 +278,16 @@ const NETWORKS: Record<keyof typeof zoo, Small[]> = {
   mobileNetV1: [{ make: () => zoo.mobileNetV1({ ...small, width: 0.25 }), bound: 0.03 }],
   mobileNetV2: [{ make: () => zoo.mobileNetV2({ ...small, width: 0.25 }), bound: 0.17 }],
   recurrentClassifier: [
-    { make: () => zoo.recurrentClassifier({ shape: [12, 5], classes: 3, units: 16 }), bound: 0.05, lr: 0.03, float: RECURRENT },
+    { make: () => zoo.recurrentClassifier({ shape: [12, 5], classes: 3, units: 16 }), bound: 0.02, lr: 0.03 },
     {
       make: () => zoo.recurrentClassifier({ shape: [12, 5], classes: 3, units: 16, cell: 'gru' }),
-      bound: 0.05,
+      bound: 0.02,
       lr: 0.03,
-      float: RECURRENT,
     },
     {
       make: () => zoo.recurrentClassifier({ shape: [9], classes: 3, units: 16, vocabulary: { words: 50, units: 8 } }),
-      bound: 0.05,
+      bound: 0.02,
       lr: 0.03,
-      float: RECURRENT,
     },
   ],
   resNet: [{ make: () => zoo.resNet({ shape: [16, 16, 3], classes: 3, width: 0.5 }), bound: 0.02 }],
@@ -323,7 +318,7 @@ function batchFor(model: Model, classes: number) {
   return { x, y, shape, each }
 }
 
-describe.each(cases)('%s', (_, { make, bound, lr = 3e-3, float }) => {
+describe.each(cases)('%s', (_, { make, bound, lr = 3e-3 }) => {
   const model = make()
   const isEncoder = model.outputs[0].shape[0] === size(model.inputs[0].shape)
   const { x, y, shape, each } = batchFor(model, 3)
@@ -350,24 +345,21 @@ describe.each(cases)('%s', (_, { make, bound, lr = 3e-3, float }) => {
     expect(Math.max(...a.map((v, i) => Math.abs(v - b[i]))) / range).toBeLessThan(1e-4)
   })
 
-  it.skipIf(float)(
-    `is quantized within ${bound} of its range, and its module gives the session's bytes${float ? `: ${float}` : ''}`,
-    async () => {
-      const int8 = await quantize(model, { x })
-      const [f, q] = [await model.predict(x, { threads: 1 }), await int8.predict(x, { threads: 1 })]
-      const range = Math.max(...f) - Math.min(...f)
-      const worst = Math.max(...f.map((v, i) => Math.abs(v - q[i]))) / range
-      expect(worst).toBeLessThan(bound)
-      for (const target of ['scalar', 'simd'] as const) {
-        const module = await loadModule((await buildModule(int8, { target })).wasm)
-        const out = size(int8.outputs[0].shape)
-        for (let i = 0; i < 2; i++) {
-          const got = module.predict(x.subarray(i * each, (i + 1) * each))
-          expect(got, `${target}, sample ${i}`).toEqual(q.subarray(i * out, (i + 1) * out))
-        }
+  it(`is quantized within ${bound} of its range, and its module gives the session's bytes`, async () => {
+    const int8 = await quantize(model, { x })
+    const [f, q] = [await model.predict(x, { threads: 1 }), await int8.predict(x, { threads: 1 })]
+    const range = Math.max(...f) - Math.min(...f)
+    const worst = Math.max(...f.map((v, i) => Math.abs(v - q[i]))) / range
+    expect(worst).toBeLessThan(bound)
+    for (const target of ['scalar', 'simd'] as const) {
+      const module = await loadModule((await buildModule(int8, { target })).wasm)
+      const out = size(int8.outputs[0].shape)
+      for (let i = 0; i < 2; i++) {
+        const got = module.predict(x.subarray(i * each, (i + 1) * each))
+        expect(got, `${target}, sample ${i}`).toEqual(q.subarray(i * out, (i + 1) * out))
       }
-    },
-  )
+    }
+  })
 })
 
 describe('options that do not exist', () => {

@@ -6,7 +6,7 @@ import { DunlinError } from '../graph/error'
 import { isInput, isParam, mapGraph, type Node, type Param, type Quant, size, type TypedArray } from '../graph/node'
 import { Model } from '../model/model'
 import { opOf } from '../ops'
-import { type Int8, makeNode, where } from '../ops/op'
+import { type Int8, type Int8Product, makeNode, where } from '../ops/op'
 import { planInference } from '../plan/build'
 import type { Values } from '../session/door'
 import { Session } from '../session/session'
@@ -20,8 +20,8 @@ const VALUES = 2 ** 25
 
 /**
  * An int8 model that computes what the float model does. `calibration`: raw samples like those the model will see, one after another (a
- * few hundred are enough); they only set the ranges. Inputs that are indices (i32, for an embedding) stay as they are. A layer without
- * an int8 kernel is an error that names it.
+ * few hundred are enough); they only set the ranges. Where layers are stateful the samples are one long sequence. Inputs that are indices
+ * (i32, for an embedding) stay as they are. A layer without an int8 kernel is an error that names it.
  */
 export async function quantize(model: Model, calibration: { x: Values }): Promise<Model> {
   const float = spread(fuse(fold(model)))
@@ -32,12 +32,17 @@ export async function quantize(model: Model, calibration: { x: Values }): Promis
     if (why) throw new DunlinError(`quantize: ${where(node)} ${why}`)
   }
   const samples = samplesOf(float)
-  const ranges = await calibrate(float, calibration.x)
+  const { ranges, attrs } = await calibrate(float, calibration.x)
   const outputs = mapGraph(float.outputs, (node, inputs) => {
     if (isParam(node) || isIndices(node)) return node
     if (isInput(node)) return { ...node, ...(samples.get(node) ?? { dtype: 'i8', quant: ranges.get(node)! }) }
     const row = opOf(node.op)!
     const int8 = row.int8!
+    const made = { op: node.op, name: node.name, attrs: attrs.get(node) ?? node.attrs }
+    if (int8.products) {
+      const quant = ranges.get(node)!
+      return makeNode(row, { ...made, inputs: quantizeProducts(node, inputs, int8.products, quant) }, { dtype: 'i8', quant })
+    }
     const integers =
       int8.weightAxis !== undefined
         ? quantizeWeights(node, inputs, int8.weightAxis)
@@ -45,7 +50,7 @@ export async function quantize(model: Model, calibration: { x: Values }): Promis
           ? [inputs[0], quantizeTable(node, inputs[1])]
           : inputs
     const quant = typeof int8.quant === 'object' ? int8.quant : SOURCES[int8.quant](node, integers, ranges)
-    return makeNode(row, { op: node.op, name: node.name, attrs: node.attrs, inputs: integers }, { dtype: 'i8', quant })
+    return makeNode(row, { ...made, inputs: integers }, { dtype: 'i8', quant })
   })
   return new Model(outputs, { name: model.name, labels: model.labels })
 }
@@ -85,8 +90,8 @@ function samplesOf(model: Model): Map<Node, NonNullable<Int8<never>['samples']>>
   return samples
 }
 
-/** The quantization of every input and of every value that needs one of its own. */
-async function calibrate(model: Model, x: Values): Promise<Map<Node, Quant>> {
+/** The quantization of every input and of every value that needs one of its own, and attributes that int8 nodes have besides. */
+async function calibrate(model: Model, x: Values): Promise<{ ranges: Map<Node, Quant>; attrs: Map<Node, unknown> }> {
   const [input] = model.inputs
   const each = size(input.shape)
   const count = x.length / each
@@ -98,10 +103,18 @@ async function calibrate(model: Model, x: Values): Promise<Map<Node, Quant>> {
     )
   }
   const watched = model.nodes.filter((n) => (isInput(n) && !isIndices(n)) || opOf(n.op)?.int8?.quant === 'calibrated')
-  const values = watched.reduce((sum, n) => sum + size(n.shape), 0)
-  const batch = Math.max(1, Math.min(BATCH, Math.floor(VALUES / values)))
-  const session = await Session.create(planInference(watched, { batch }))
+  const observed = watched.map((n) => opOf(n.op)?.int8?.observed?.(n) ?? n)
+  const measured = new Set(observed.filter((n) => opOf(n.op)?.int8?.measured))
+  const values = observed.reduce((sum, n) => sum + size(n.shape), 0)
+  const planned = (most: number) =>
+    planInference(observed, { batch: Math.max(1, Math.min(most, Math.floor(VALUES / values))), observed: measured })
+  let plan = planned(BATCH)
+  // Where states are kept from run to run the samples are one sequence.
+  if (plan.state.length) plan = planned(1)
+  const session = await Session.create(plan)
+  const { batch } = plan.inputs[0]
   const ranges = watched.map(() => ({ low: 0, high: 0 }))
+  const kept = [...(plan.saved ?? []), ...plan.state].map((region) => ({ region, largest: 0 }))
   for (let at = 0; at < count; at += batch) {
     const now = Math.min(batch, count - at)
     session.feed(session.plan.inputs[0], x, at, now)
@@ -115,8 +128,17 @@ async function calibrate(model: Model, x: Values): Promise<Map<Node, Quant>> {
           throw new DunlinError(`quantize: ${where(watched[i])} is ${v} on the calibration set. Check the data and the weights.`)
       }
     })
+    for (const k of kept) {
+      const values = session.view(k.region).subarray(0, (k.region.length / batch) * now)
+      k.largest = Math.max(k.largest, largestOf(values))
+    }
   }
-  return new Map(watched.map((node, i) => [node, asymmetric(ranges[i])]))
+  const attrs = watched.flatMap((node): [Node, unknown][] => {
+    const rule = opOf(node.op)?.int8?.measured
+    const of = (name: string) => kept.find((k) => k.region.name === `${node.name}/${name}`)?.largest ?? 0
+    return rule ? [[node, rule.attrs(node, rule.saved.map(of))]] : []
+  })
+  return { ranges: new Map(watched.map((node, i) => [node, asymmetric(ranges[i])])), attrs: new Map(attrs) }
 }
 
 /** 256 steps over [low, high], which holds 0, with 0 on a step (TFLite). */
@@ -163,6 +185,43 @@ function quantizeTable(node: Node, w: Node): Param {
     clamp(quant.zeroPoint + Math.round(v / quant.scale[0]), -128, 127),
   )
   return integer(w, w.name, 'i8', data, quant, w.shape, w.mask)
+}
+
+/** The weights of each product, as many rows to a scale, and its bias. `value` is the quantization of the node. */
+function quantizeProducts(node: Node, inputs: readonly Node[], products: readonly Int8Product[], value: Quant): Node[] {
+  const made = [...inputs]
+  for (const { weights: at, bias: biasAt, of, scales } of products) {
+    const w = inputs[at]
+    const b = biasAt === undefined ? undefined : inputs[biasAt]
+    if (!isParam(w) || (b && !isParam(b)))
+      throw new DunlinError(`quantize: ${where(node)} computes its weights; only stored weights can be int8.`)
+    const each = w.data.length / scales
+    const rows = w.shape[0] / scales
+    const factor = (of === 'input' ? inputs[0].quant! : value).scale[0]
+    // The bias has to fit 31 bits on its scale, as in quantizeWeights.
+    const scale = Array.from({ length: scales }, (_, g) => {
+      const largest = largestOf(w.data.subarray(g * each, (g + 1) * each))
+      const bias = b ? largestOf(b.data.subarray(g * rows, (g + 1) * rows)) : 0
+      return Math.fround(Math.max(largest / 127, bias / (factor * 2 ** 30))) || 1
+    })
+    const weights = Int8Array.from(w.data as ArrayLike<number>, (v, i) =>
+      clamp(Math.round(v / scale[Math.floor(i / each)]), -127, 127),
+    )
+    made[at] = integer(w, w.name, 'i8', weights, { scale, zeroPoint: 0 }, w.shape, w.mask)
+    if (b === undefined || biasAt === undefined) continue
+    const biasScale = scale.map((s) => s * factor)
+    const bias = Int32Array.from(b.data as ArrayLike<number>, (v, i) =>
+      clamp(Math.round(v / biasScale[Math.floor(i / rows)]), -(2 ** 31), 2 ** 31 - 1),
+    )
+    made[biasAt] = integer(b, b.name, 'i32', bias, { scale: biasScale, zeroPoint: 0 }, b.shape)
+  }
+  return made
+}
+
+const largestOf = (values: TypedArray) => {
+  let largest = 0
+  for (const v of values) largest = Math.max(largest, Math.abs(v))
+  return largest
 }
 
 const clamp = (v: number, lo: number, hi: number) => Math.max(lo, Math.min(hi, v))

@@ -98,7 +98,25 @@ export interface Int8<A> {
   samples?: { dtype: Dtype; quant: Quant }
   /** Which axis of the weights (second input) has a scale of its own for each index; the third input is then an int32 bias. */
   weightAxis?: number
+  /** The products of a layer that has several, in place of `weightAxis`. */
+  products?: readonly Int8Product[]
+  /** The float node whose values make the range of the value's scale, where that is more than the values that the node gives. */
+  observed?(node: Node<A>): Node
+  /**
+   * Attributes of the int8 node that calibration finds: from the largest magnitudes of what the forward of the observed node saves (or
+   * keeps as state) under these names.
+   */
+  measured?: { saved: readonly string[]; attrs(node: Node<A>, largest: readonly number[]): object }
   forward(e: Emit, node: Node<A>): void
+}
+
+/** A matrix product inside of a layer: which inputs are its weights [rows, k] and its bias [rows], and whose scale its other factor has. */
+export interface Int8Product {
+  weights: number
+  bias?: number
+  of: 'input' | 'value'
+  /** How many scales the weights have, each for as many rows. */
+  scales: number
 }
 
 /** A node before its shape is known. */

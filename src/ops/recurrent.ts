@@ -26,6 +26,7 @@ export interface RecurrentOptions {
  * A recurrent layer. x [steps, channels] -> [units], or [steps, units] with `sequences`.
  * `mask` [steps]: where it is 0 the step is skipped: the state is carried over and is that step's output. It has no gradient.
  * `initial`: the state before the first step, [units] each: h, and c of an lstm; zeros when left out.
+ * int8 layers have neither: they run over all steps, from zeros or, if stateful, from where they ended.
  */
 export interface Recurrent {
   (x: Node, mask?: Node, initial?: readonly Node[]): Node
@@ -96,7 +97,7 @@ const expectSequence = (node: { op: string; name: string }, shape: Shape) => {
 }
 
 /** The inputs of a node by what they are; b and c of an op without them are undefined. */
-function inputsOf({ inputs, attrs }: Unshaped<RecurrentAttrs>, { biases }: Family) {
+export function inputsOf({ inputs, attrs }: Unshaped<RecurrentAttrs>, { biases }: Family) {
   const [x, w, u] = inputs
   const bias = (name: 'b' | 'c') => (biases.includes(name) ? inputs[3 + biases.indexOf(name)] : undefined)
   const extras = 3 + biases.length
@@ -149,7 +150,7 @@ export function recurrentShape(node: Unshaped<RecurrentAttrs>, family: Family): 
 export const recurrentMacs = ({ inputs: [x, w, u] }: Node): number => x.shape[0] * (size(w.shape) + size(u.shape))
 
 /** Sizes and flags as every kernel of the three takes them. */
-function sizesOf(e: Emit, node: Node<RecurrentAttrs>, { gates }: Family) {
+export function sizesOf(e: Emit, node: Node<RecurrentAttrs>, { gates }: Family) {
   const { sequences, reverse } = node.attrs
   const [x, w] = node.inputs
   const [t, channels] = x.shape
@@ -192,7 +193,7 @@ export function forwardLoop(e: Emit, node: Node<RecurrentAttrs>, family: Family,
   const recurrent = packed('u', u, c, units)
   const y = e.value(node)
   const carried = family.states.map((name, i) => {
-    const state = node.attrs.stateful ? e.state(`${node.name}/${name}`, states) : e.scratch(states)
+    const state = node.attrs.stateful ? e.state(`${node.name}/${name}`, states) : e.saved(node, name, states)
     const start = initial[i] && e.value(initial[i])
     // A clamp to everything is a copy.
     if (start) elementwise(e, states, (from, n) => e.call('clamp_f32', e.at(start, from), e.at(state, from), n, ...CLAMPS.none))

@@ -1,7 +1,8 @@
 // simpleRnn: h = act(w x + b + u h), step by step over a sequence. recurrent.ts says how the work is divided.
 
 import { DunlinError } from '../graph/error'
-import { type Op, where } from './op'
+import { CURVED, fixedLoop, fixedRow, GATE } from './fixedRecurrent'
+import { type Op, quantOf, where } from './op'
 import {
   backwardBuffers,
   type Family,
@@ -48,4 +49,15 @@ export const simpleRnnOp: Op<SimpleRnnAttrs> = {
       e.call('simpleRnn_f32_dx', gates, mask, u, dy, dstates[0], ...sizes, +(node.attrs.activation === 'relu'))
     })
   },
+  int8: /* @__PURE__ */ fixedRow(FAMILY, {
+    forward(e, node) {
+      // A relu needs no more of its gate than the value has: 8 bits, and 7 of fraction.
+      const relu = node.attrs.activation === 'relu'
+      const gate = relu ? quantOf(node).scale[0] / 128 : GATE
+      const units = { states: ['h'], gate, hidden: relu ? gate : CURVED }
+      fixedLoop(e, node, FAMILY, units, ({ x, w, b, u, scales, y, states, scratch, numbers }) => {
+        e.call('simpleRnn_i8', x, w, b, u, scales, y, states[0], scratch, ...numbers, +relu)
+      })
+    },
+  }),
 }

@@ -70,10 +70,13 @@ interface Pending {
 
 /**
  * The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session), on up to `threads` threads
- * (default: 1). Results do not depend on their number.
+ * (default: 1). Results do not depend on their number. What the forward of `observed` nodes saves can be read after a run (plan.saved).
  */
-export function planInference(outputs: readonly Node[], options: { batch: number; target?: Target; threads?: number }): Plan {
-  const builder = new Builder(outputs, options.batch, false, options.target, options.threads)
+export function planInference(
+  outputs: readonly Node[],
+  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node> },
+): Plan {
+  const builder = new Builder(outputs, options.batch, false, options.target, options.threads, undefined, options.observed)
   builder.forward()
   return builder.finish()
 }
@@ -130,6 +133,7 @@ class Builder implements Emit {
     readonly target: Target = 'session',
     private readonly threads = 1,
     frozen: Frozen = () => false,
+    private readonly observed: ReadonlySet<Node> = new Set(),
   ) {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
@@ -244,7 +248,7 @@ class Builder implements Emit {
   }
 
   learns(node: Node): boolean {
-    return this.learning.has(this.root(node))
+    return this.learning.has(this.root(node)) || this.observed.has(node)
   }
 
   scratch(length: number, dtype: Dtype = 'f32'): Planned {
@@ -381,9 +385,15 @@ class Builder implements Emit {
       init: this.init.map(resolve),
       calls: this.calls.map(resolve),
       ...(this.phases && { phases: this.phases }),
+      ...(this.observed.size && { saved: this.remembered().map(region) }),
       inputs: this.order.filter(isInput).map((n) => this.port(n)),
       outputs: this.outputs.map((n) => this.port(n)),
     }
+  }
+
+  /** What observed nodes saved. */
+  private remembered(): Planned[] {
+    return [...this.observed].flatMap((node) => [...(this.kept.get(node)?.values() ?? [])])
   }
 
   /** First and last call of every arena buffer. Inputs live from before the first call, outputs until after the last. */
@@ -408,6 +418,7 @@ class Builder implements Emit {
       for (const arg of [c.args, ...c.others].flat()) touch(arg, i)
     })
     for (const node of this.outputs) touch(this.value(node), this.calls.length)
+    for (const buffer of this.remembered()) touch(buffer, this.calls.length)
     return lives
   }
 

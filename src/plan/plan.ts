@@ -60,6 +60,8 @@ export interface Plan {
    * to `update` a batch's gradients are added; those from `update` on change the parameters.
    */
   phases?: { gradients: number; update: number }
+  /** What the forward of observed nodes saved, named `<node>/<name>`: there to be read after a run. */
+  saved?: Region[]
   inputs: Port[]
   outputs: Port[]
 }
