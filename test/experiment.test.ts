@@ -78,7 +78,7 @@ describe('a configuration', () => {
       ['checkpoints', 'curves.svg', 'log.csv', 'model-int8.safetensors', 'model.safetensors', 'result.json'].sort(),
     )
     expect(bytes('a/log.csv').toString().trim().split('\n')).toHaveLength(5)
-    expect(bytes('a/curves.svg').toString()).toMatch(/^<svg[^]*validation accuracy[^]*<\/svg>$/)
+    expect(bytes('a/curves.svg').toString()).toMatch(/^<svg[\s\S]*validation accuracy[\s\S]*<\/svg>$/)
     const model = readModel(join(dir, 'a/model.safetensors'))
     expect(model.labels).toEqual(CLASSES)
     expect(model.inputs[0].attrs.normalize).toBeDefined()
