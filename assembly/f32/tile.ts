@@ -102,8 +102,8 @@ export function tile4x8(
         let p3 = a3 + at
         // A phase of a strided convolution's gradient may see no tap.
         let q = rows > 0 && cols > 0 ? chunk : 0
-        // Two steps at once are fewer instructions, which counts where another thread shares the core. Engines old enough to lack relaxed
-        // SIMD spill here (npm run bench).
+        // Two steps at once are fewer instructions, which counts where another thread shares the core. The simd build does one: it
+        // has to suit older engines, which spill here.
         if (ASC_FEATURE_RELAXED_SIMD && !beside && step == 4) {
           for (; q > 1; q -= 2) {
             const b0 = v128.load(p)

@@ -56,8 +56,8 @@ export async function train(path: string, options: TrainOptions): Promise<void> 
   )
   say(`${model.summary()}\n`)
 
-  const folders = { checkpoints: join(out, 'checkpoints') }
-  if (options.fresh) for (const made of ['checkpoints', 'log.csv']) rmSync(join(out, made), { recursive: true, force: true })
+  const kept = join(out, 'checkpoints')
+  if (options.fresh) for (const made of [kept, join(out, 'log.csv')]) rmSync(made, { recursive: true, force: true })
   makeFolder(out)
   const { mixup, batch, accumulate, checkpointSeconds = 60 } = experiment
   const trainer = new Trainer(model, {
@@ -68,7 +68,7 @@ export async function train(path: string, options: TrainOptions): Promise<void> 
     ...(mixup !== undefined && { mixup }),
     ...(threads !== undefined && { threads }),
   })
-  const from = resumeFrom(trainer, folders.checkpoints)
+  const from = resumeFrom(trainer, kept)
   if (from) say(`goes on from ${from}`)
   const clock = stopwatch()
   const history = await trainer.fit(learned, {
@@ -78,7 +78,7 @@ export async function train(path: string, options: TrainOptions): Promise<void> 
       clock,
       csvLog(join(out, 'log.csv')),
       ...(json ? [] : [progressBar({ stream: process.stdout })]),
-      checkpoints(folders.checkpoints, { seconds: checkpointSeconds }),
+      checkpoints(kept, { seconds: checkpointSeconds }),
     ],
   })
 
