@@ -62,16 +62,6 @@ if (existsSync(archive)) {
   await training()
 } else console.log(`skipped: CIFAR-10 is not in ${CIFAR} (name its folder: node bench/data.mjs folder)`)
 
-/** Mirrors every other image, left to right. */
-function flip(sample, [, width, channels], random) {
-  if (random.integer(2)) return
-  for (let row = 0; row < sample.length; row += width * channels) {
-    for (let a = row, b = row + (width - 1) * channels; a < b; a += channels, b -= channels) {
-      for (let c = 0; c < channels; c++) [sample[a + c], sample[b + c]] = [sample[b + c], sample[a + c]]
-    }
-  }
-}
-
 /** Epochs of a small CNN on some images, augmented, from memory and from streams. */
 async function training() {
   const { data: all, files } = await loadImageFolder(archive)
@@ -105,9 +95,11 @@ async function training() {
     }
     const streamed = (samples) =>
       d.stream({ shape: data.shape, classes: 10, count: SAMPLES, dtype: 'u8', shuffle: 1000, samples })
+    const flip = d.flip()
     const ways = {
       'in memory, mirrored': [data, flip],
       'in memory, shifted by up to 2 pixels': [data, d.shift(2)],
+      'in memory, padded and cropped, mirrored': [data, d.padCrop(4, { fill: 'reflect' }), flip],
       'from a file of pixels, mixed in a buffer of 1,000, mirrored': [streamed(fromDisk), flip],
       'from JPEGs, decoded as they are used, mirrored': [streamed(fromJpegs), flip],
     }
@@ -123,8 +115,8 @@ async function training() {
     const model = new d.Model(network(d.input(data.shape, { normalize: d.channelStatistics(data) })), { seed: 1 })
     console.log(`\nA CNN of ${(model.macs / 1e6).toFixed(1)} million MACs, batches of ${BATCH}:`)
     for (let round = 0; round <= ROUNDS; round++) {
-      for (const [way, [source, augmentation]] of Object.entries(ways)) {
-        const trainer = new d.Trainer(model, { batch: BATCH, seed: round, augment: [augmentation] })
+      for (const [way, [source, ...augment]] of Object.entries(ways)) {
+        const trainer = new d.Trainer(model, { batch: BATCH, seed: round, augment })
         let last
         await trainer.fit(source, { epochs: 1, callbacks: [{ epochEnd: (_, progress) => void (last = progress) }] })
         if (!Number.isFinite(last.loss)) throw new Error(`${way}: the loss is ${last.loss}`)

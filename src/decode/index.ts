@@ -1,7 +1,6 @@
 // dunlin/data: what makes datasets of the bytes of files, in Node and browsers. The decoders and the libraries in them are here and not in
 // `dunlin`, which it shares its classes with; functions that need none of them are there, and here again.
 
-export { type Augmentation, shift } from '../data/augment'
 export { csvDataset, parseCsv, readCsv } from '../data/csv'
 export {
   channelStatistics,

@@ -1,7 +1,7 @@
 // Augmentations that move whole pixels of an image, or cover them: flip, padCrop, cutout; and shift, which may also move by fractions.
 
 import { DunlinError } from '../../graph/error'
-import type { Random } from '../../graph/random'
+import type { Shape } from '../../graph/node'
 import { type Augmentation, copier, expectFill, expectImage, expectPixels, type Fill, move } from './augmentation'
 
 /**
@@ -45,7 +45,7 @@ export function padCrop(pixels: number, options: { fill?: Fill | 'reflect' } = {
   const copy = copier()
   return (sample, shape, random) => {
     expectImage('padCrop', sample, shape)
-    const [height, width, channels] = shape
+    const [height, width] = shape
     if (fill === 'reflect' && pixels >= Math.min(height, width)) {
       throw new DunlinError(
         `padCrop: an image [${shape}] has no ${pixels} pixels beside its outermost ones to mirror. Use fewer, or fill "edge".`,
@@ -54,25 +54,40 @@ export function padCrop(pixels: number, options: { fill?: Fill | 'reflect' } = {
     const top = random.integer(2 * pixels + 1) - pixels
     const left = random.integer(2 * pixels + 1) - pixels
     const source = typeof fill === 'number' ? undefined : copy(sample)
-    move(sample, (top * width + left) * channels)
-    // The move is right for rows and columns that are in the image; what it left in the others is replaced.
-    const from = Math.min(width, Math.max(0, -left))
-    const to = Math.max(from, Math.min(width, width - left))
-    for (let y = 0; y < height; y++) {
-      const inside = top + y >= 0 && top + y < height
-      const at = y * width * channels
-      if (!source) {
-        sample.fill(fill as number, at, at + (inside ? from : width) * channels)
-        sample.fill(fill as number, at + to * channels, at + width * channels)
-        continue
-      }
-      const row = nearest(top + y, height, fill === 'edge') * width
-      for (let x = 0; x < width; x++) {
-        if (inside && x === from) x = to
-        if (x === width) break
-        const column = row + nearest(left + x, width, fill === 'edge')
-        for (let c = 0; c < channels; c++) sample[at + x * channels + c] = source[column * channels + c]
-      }
+    cut(sample, shape, top, left, fill, source)
+  }
+}
+
+/**
+ * What the window of an image's own size shows whose corner is `top` rows down and `left` columns to the right of the image's.
+ * `source` is a copy of the image; only a `fill` by a number does without.
+ */
+function cut(
+  sample: Float32Array,
+  [height, width, channels]: Shape,
+  top: number,
+  left: number,
+  fill: Fill | 'reflect',
+  source?: Float32Array,
+): void {
+  move(sample, (top * width + left) * channels)
+  // The move is right for rows and columns that are in the image; what it left in the others is replaced.
+  const from = Math.min(width, Math.max(0, -left))
+  const to = Math.max(from, Math.min(width, width - left))
+  for (let y = 0; y < height; y++) {
+    const inside = top + y >= 0 && top + y < height
+    const at = y * width * channels
+    if (!source) {
+      sample.fill(fill as number, at, at + (inside ? from : width) * channels)
+      sample.fill(fill as number, at + to * channels, at + width * channels)
+      continue
+    }
+    const row = nearest(top + y, height, fill === 'edge') * width
+    for (let x = 0; x < width; x++) {
+      if (inside && x === from) x = to
+      if (x === width) break
+      const column = row + nearest(left + x, width, fill === 'edge')
+      for (let c = 0; c < channels; c++) sample[at + x * channels + c] = source[column * channels + c]
     }
   }
 }
@@ -118,16 +133,18 @@ export function shift(pixels: number, options: { subpixel?: boolean; fill?: numb
       `shift: got ${pixels} pixels, wanted ${wanted}. Use a number such as 2, or subpixel: true for fractions.`,
     )
   }
-  const draw = subpixel
-    ? (random: Random) => random.uniform(-pixels, pixels)
-    : (random: Random) => random.integer(2 * pixels + 1) - pixels
   const copy = copier()
   return (sample, shape, random) => {
     expectImage('shift', sample, shape)
+    if (!subpixel) {
+      const top = pixels - random.integer(2 * pixels + 1)
+      cut(sample, shape, top, pixels - random.integer(2 * pixels + 1), fill)
+      return
+    }
     const source = copy(sample)
     const [height, width, channels] = shape
-    const down = draw(random)
-    const right = draw(random)
+    const down = random.uniform(-pixels, pixels)
+    const right = random.uniform(-pixels, pixels)
     // Output pixel (y, x) reads the source at (y - down, x - right), between four pixels.
     const top = Math.floor(-down)
     const left = Math.floor(-right)
