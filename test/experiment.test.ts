@@ -1,7 +1,7 @@
 // `dunlin train`, `eval --config` and `predict` as a person meets them: the built program in a process of its own, its files, its words.
 
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { encode } from 'fast-png'
@@ -118,6 +118,43 @@ describe('a configuration', () => {
     expect(result).toMatchObject({ name: 'module', seed: 3, weights: 650, quantized: false, tested: 899 })
     expect(result.samples).toEqual({ train: 808, test: 899 })
     expect(existsSync(join(dir, 'out/module/model-int8.safetensors'))).toBe(false)
+  })
+
+  describe('in TypeScript', () => {
+    const project = (name: string, packages: Record<string, string>) => {
+      mkdirSync(join(dir, name, 'node_modules'), { recursive: true })
+      for (const [what, where] of Object.entries(packages)) symlinkSync(resolve(where), join(dir, name, 'node_modules', what))
+      write(
+        `${name}/network.ts`,
+        `import { input, dense, flatten, sequential, Model, type Dataset, type Normalize } from 'dunlin'
+         export const network = ({ shape, classes }: Dataset, normalize: Normalize | undefined, seed: number): Model =>
+           new Model(sequential(flatten(), dense({ units: classes as number }))(input(shape, { normalize })), { seed })`,
+      )
+      return write(
+        `${name}/digits.ts`,
+        `import { basename } from 'node:path'
+         import { network } from './network.ts'
+         export default { name: basename('a/typed') as string, data: { digits: {} }, network, epochs: 1, quantize: false }`,
+      )
+    }
+
+    it('is run where Node, or an esbuild beside it, knows the language', async () => {
+      const config = project('typed', { dunlin: '.', esbuild: 'node_modules/esbuild' })
+      const { code, stdout, stderr } = await dunlin('train', config, '--json')
+      expect([code, stderr.replace(/^.*(ExperimentalWarning|--trace-warnings).*\n/gm, '')]).toEqual([0, ''])
+      expect(JSON.parse(stdout)).toMatchObject({ name: 'typed', parameters: 650 })
+    }, 30_000)
+
+    it.skipIf((process.features as { typescript?: unknown }).typescript)(
+      'says what is missing where neither is there',
+      async () => {
+        const { code, stderr } = await dunlin('train', project('bare', { dunlin: '.' }))
+        expect([code, stderr]).toEqual([
+          1,
+          expect.stringMatching(/does not run TypeScript: use Node 22.18 or later, npm install esbuild/),
+        ])
+      },
+    )
   })
 
   const GOOD = { data: { digits: {} }, network: 'tinyCnn', epochs: 1 }

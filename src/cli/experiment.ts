@@ -38,6 +38,7 @@ import { adagrad, adam, adamW, nadam, type Optimizer, radam, rmsprop, sgd } from
 import { constant, cosine, oneCycle, reduceOnPlateau, type Schedule, step, warmUp } from '../train/schedules'
 import * as zoo from '../zoo'
 import { type DataSpec, loadSets, type Sets, type Split } from './sets'
+import { importTypeScript } from './typescript'
 
 /** The name of a function, or an object with it as the only key and its argument as the value. */
 type Named = string | Record<string, unknown>
@@ -118,14 +119,17 @@ function parseJson(path: string): unknown {
 }
 
 async function importModule(path: string, whole: string): Promise<unknown> {
+  const fail = (error: unknown, remedy: string): never => {
+    throw new DunlinError(`${path}: cannot be loaded (${(error as Error).message}). ${remedy}.`, { cause: error })
+  }
   try {
     const { default: content } = await import(pathToFileURL(whole).href)
     return content
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const typescript = code === 'ERR_UNKNOWN_FILE_EXTENSION'
-    const remedy = typescript ? 'This Node does not run TypeScript: use Node 22.18 or later, or write it as .mjs' : 'Correct it'
-    throw new DunlinError(`${path}: cannot be loaded (${message}). ${remedy}.`, { cause: error })
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_UNKNOWN_FILE_EXTENSION') fail(error, 'Correct it')
+    const module = await importTypeScript(whole).catch((e) => fail(e, 'Correct it'))
+    if (module) return module.default
+    return fail(error, 'This Node does not run TypeScript: use Node 22.18 or later, npm install esbuild, or write it as .mjs')
   }
 }
 
