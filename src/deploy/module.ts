@@ -17,6 +17,8 @@ export interface ModuleOptions {
   name: string
   /** Bytes of the prebuilt kernel binary, scalar or simd. */
   build: Uint8Array
+  /** Another binary, whose kernels are taken where it has them. */
+  instead?: Uint8Array
   /** Memory [16, plan.persistent) after the constants were written and `plan.init` ran. */
   contents: Uint8Array
   /** What the plan keeps in flash; left out: nothing. */
@@ -73,14 +75,19 @@ export function writeModule(
 ): { wasm: Uint8Array<ArrayBuffer>; header: string; report: ModuleReport } {
   const { name, contents, flash = new Uint8Array(0), overread = 0, labels = [] } = options
   const [input, output] = checkPlan(plan, options)
-  const build = parseBuild(options.build)
-  if (build.data.length) {
-    throw new DunlinError(
-      `kernel build: it has ${build.data.length} data segment(s), which no copied kernel could find. Build it without static data.`,
-    )
+  const builds = [...(options.instead ? [options.instead] : []), options.build].map(parseBuild)
+  for (const { data } of builds) {
+    if (data.length) {
+      throw new DunlinError(
+        `kernel build: it has ${data.length} data segment(s), which no copied kernel could find. Build it without static data.`,
+      )
+    }
   }
   const names = kernelsOf(plan.calls)
-  const kernels = names.map((kernel) => kernelOf(build, kernel))
+  const kernels = names.map((kernel) => {
+    const build = builds.find(({ exports }) => exports.some(({ name }) => name === kernel)) ?? builds[builds.length - 1]
+    return kernelOf(build, kernel)
+  })
   const written = writeRun(
     plan.calls,
     plan.map?.layers ?? [],

@@ -55,8 +55,8 @@ export function storeChannels(bias: Int32Array, fixed: readonly FixedPoint[], x:
     return { kind: 'plain', bias, multiplier: of('multiplier'), shift: of('shift') }
   }
   const coded = code(fixed, x, w, y)
-  if (coded) return { kind: 'coded', words: bias.map((b, c) => (b << 8) | coded.codes[c]), grid: coded.grid }
-  const words = fixed.flatMap(({ multiplier, shift }, c) => [(bias[c] << 8) | (shift & 0xff), multiplier])
+  if (coded) return { kind: 'coded', words: bias.map((b, c) => (b & 0xffffff) | (coded.codes[c] << 24)), grid: coded.grid }
+  const words = fixed.flatMap(({ multiplier, shift }, c) => [(bias[c] & 0xffffff) | (shift << 24), multiplier])
   return { kind: 'records', words: Int32Array.from(words) }
 }
 
