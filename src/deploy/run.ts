@@ -177,12 +177,17 @@ function share(pieces: readonly Piece[]) {
       const apply = (value: number, opcode: number) => (w: Writer) => get(p)(w.byte(OPCODE.i32Const).i32(value)).byte(opcode)
       if (all((i) => base[i] + more)) return apply(more, OPCODE.add)
       if (Number.isInteger(times) && all((i) => base[i] * times)) return apply(times, OPCODE.multiply)
-      for (const [q, second] of params.slice(0, p + 1).entries()) {
+      for (const [q, second] of params.entries()) {
         if (pieces[0].numbers[second].type !== 'i32') continue
         const other = of(second)
-        const both = (opcode: number) => (w: Writer) => get(q)(get(p)(w)).byte(opcode)
-        if (all((i) => base[i] * other[i])) return both(OPCODE.multiply)
-        if (all((i) => base[i] + other[i])) return both(OPCODE.add)
+        if (all((i) => base[i] * other[i])) return (w) => get(q)(get(p)(w)).byte(OPCODE.multiply)
+        const each = (values[0] - base[0]) / other[0]
+        if (!Number.isInteger(each) || Math.abs(each) >= 2 ** 31 || !all((i) => base[i] + each * other[i])) continue
+        return (w) => {
+          get(q)(get(p)(w))
+          if (each !== 1) w.byte(OPCODE.i32Const).i32(each).byte(OPCODE.multiply)
+          w.byte(OPCODE.add)
+        }
       }
     }
     params.push(column)

@@ -22,11 +22,16 @@ export function gridScales(wanted: ArrayLike<number>): number[] {
   const largest = Math.ceil(fraction * 2 ** BITS) * 2 ** (exponent - BITS)
   return Array.from(wanted, (scale) => {
     if (scale === 0) return largest
-    const { fraction: part, exponent: halvings } = split(scale / largest)
-    const e = Math.min(EXPONENTS - 1, -halvings)
-    const m = e === -halvings ? Math.max(LEAST_STEP, Math.ceil(part * STEPS)) : LEAST_STEP
-    return Math.fround((largest * m) / STEPS / 2 ** e)
+    const { steps, e } = onGrid(scale / largest)
+    const m = e < EXPONENTS ? Math.max(LEAST_STEP, Math.ceil(steps)) : LEAST_STEP
+    return Math.fround((largest * m) / STEPS / 2 ** Math.min(e, EXPONENTS - 1))
   })
+}
+
+/** part = steps / 32 / 2^e, with steps in (16, 32]; part is in (0, 1]. */
+function onGrid(part: number): { steps: number; e: number } {
+  const { fraction, exponent } = split(part)
+  return fraction === 0.5 ? { steps: STEPS, e: 1 - exponent } : { steps: fraction * STEPS, e: -exponent }
 }
 
 /** The numbers of a layer with scales of the grid: base / 2^57 * 2^exponent is scale(x) * largest / scale(y). */
@@ -67,9 +72,7 @@ function code(fixed: readonly FixedPoint[], x: Quant, w: Quant, y: Quant): { cod
   const base = BigInt(fraction * 2 ** BASE_BITS)
   const codes: number[] = []
   for (const [c, { multiplier, shift }] of fixed.entries()) {
-    const { fraction: part, exponent: halvings } = split(w.scale[c % w.scale.length] / largest)
-    // A power of two has the fraction 1/2: it is 32 steps of the next finer range.
-    const [m, e] = part === 0.5 ? [STEPS, 1 - halvings] : [part * STEPS, -halvings]
+    const { steps: m, e } = onGrid(w.scale[c % w.scale.length] / largest)
     if (!Number.isInteger(m) || e >= EXPONENTS) return undefined
     const product = base * BigInt(m)
     const below = product < 1n << 61n ? 1n : 0n

@@ -76,7 +76,8 @@ function channelsOf(e: Emit, node: Node, fixed: readonly FixedPoint[], first: nu
   return {
     tables: [table('channels', stored.words, stored.kind === 'coded' ? 1 : 2)],
     unpack(count, [words]) {
-      const made = [e.scratch(count, 'i32'), e.scratch(count, 'i32'), e.scratch(count, 'i32')] as const
+      const all = e.scratch(3 * count, 'i32')
+      const made = [all, e.at(all, count), e.at(all, 2 * count)] as const
       if (stored.kind === 'coded') {
         const { high, low, exponent } = stored.grid
         e.call('codedChannels_i8', words, ...made, count, high, low, exponent)
