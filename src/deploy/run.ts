@@ -93,9 +93,10 @@ export function kernelsOf(calls: readonly (Call | Loop)[]): string[] {
   return [...new Set(all.map(({ kernel }) => kernel))].filter((kernel) => kernel !== LOAD)
 }
 
+/** `value` undefined: any will do, nobody looks at it. */
 interface Numeral {
   type: ValueType
-  value: number
+  value: number | undefined
 }
 
 /** Some calls, as what is alike in all calls of their kind, and the numbers. */
@@ -121,31 +122,31 @@ function cut(count: number, layers: readonly { first: number; end: number }[]): 
 /** Numbers in the order in which Body reads them: of a loop how often, then each argument, and its step where it has one. */
 function numbersOf(calls: readonly (Call | Loop)[], typeOf: (kernel: string) => FunctionType): Piece {
   const numbers: Numeral[] = []
-  const call = ({ kernel, args }: Call, steps?: number[]) => {
+  const call = ({ kernel, args }: Call, steps?: number[], times = 1) => {
     const { params } = typeOf(kernel)
     args.forEach((value, i) => {
       numbers.push({ type: params[i], value })
-      if (steps?.[i]) numbers.push({ type: 'i32', value: steps[i] })
+      if (steps?.[i]) numbers.push({ type: 'i32', value: times > 1 ? steps[i] : undefined })
     })
     return `${kernel}${steps ? steps.map((s) => (s ? '+' : '.')).join('') : ''}`
   }
   const kind = calls.map((c) => {
     if (!('body' in c)) return call(c)
     numbers.push({ type: 'i32', value: c.times })
-    return `[${c.body.map((b, i) => call(b, c.steps[i]))}]`
+    return `[${c.body.map((b, i) => call(b, c.steps[i], c.times))}]`
   })
   return { kind: kind.join(), calls, numbers }
 }
 
-/** How code gets a number. */
-type Column = (w: Writer) => void
+/** How code gets a number; `once`: it is 1, always. */
+interface Column {
+  write(w: Writer): void
+  once?: boolean
+}
 
-const constant =
-  ({ type, value }: Numeral): Column =>
-  (w) =>
-    writeConstant(w, type, value)
+const constant = ({ type, value }: Numeral): Column => ({ write: (w) => writeConstant(w, type, value), once: value === 1 })
 
-function writeConstant(w: Writer, type: ValueType, value: number): void {
+function writeConstant(w: Writer, type: ValueType, value = 0): void {
   if (type === 'f32') w.byte(OPCODE.f32Const).f32(value)
   else w.byte(OPCODE.i32Const).i32(value)
 }
@@ -158,50 +159,53 @@ function sizeOf(numbers: readonly Numeral[]): number {
 
 /** What pieces of one kind have in common: columns of numbers that are constant, that follow from others, and that are parameters. */
 function share(pieces: readonly Piece[]) {
-  const width = pieces[0].numbers.length
+  const typeOf = (column: number) => pieces[0].numbers[column].type
+  const valuesOf = (column: number) => pieces.map((p) => p.numbers[column].value)
   const params: number[] = [] // the columns that are passed
-  const of = (column: number) => pieces.map((p) => p.numbers[column].value)
   const get = (param: number) => (w: Writer) => w.byte(OPCODE.localGet).u32(param)
+
   const columnOf = (column: number): Column => {
-    const values = of(column)
-    const { type } = pieces[0].numbers[column]
-    const all = (of: (i: number) => number) => values.every((v, i) => Object.is(v, of(i)))
-    if (all(() => values[0])) return constant(pieces[0].numbers[column])
+    const values = valuesOf(column)
+    const all = (f: (i: number) => number | undefined) => values.every((v, i) => v === undefined || Object.is(v, f(i)))
+    const known = values.findIndex((v) => v !== undefined)
+    const value = values[known]
+    if (value === undefined || all(() => value)) return constant({ type: typeOf(column), value })
     for (const [p, from] of params.entries()) {
-      if (pieces[0].numbers[from].type !== type) continue
-      const base = of(from)
-      if (all((i) => base[i])) return get(p)
-      if (type !== 'i32') continue
-      const more = values[0] - base[0]
-      const times = values[0] / base[0]
-      const apply = (value: number, opcode: number) => (w: Writer) => get(p)(w.byte(OPCODE.i32Const).i32(value)).byte(opcode)
+      if (typeOf(from) !== typeOf(column)) continue
+      const base = valuesOf(from).map((v) => v ?? 0)
+      if (all((i) => base[i])) return { write: get(p) }
+      if (typeOf(column) !== 'i32') continue
+      const apply = (operand: number, opcode: number) => ({
+        write: (w: Writer) => get(p)(w.byte(OPCODE.i32Const).i32(operand)).byte(opcode),
+      })
+      const more = value - base[known]
       if (all((i) => base[i] + more)) return apply(more, OPCODE.add)
+      const times = value / base[known]
       if (Number.isInteger(times) && all((i) => base[i] * times)) return apply(times, OPCODE.multiply)
       for (const [q, second] of params.entries()) {
-        if (pieces[0].numbers[second].type !== 'i32') continue
-        const other = of(second)
-        if (all((i) => base[i] * other[i])) return (w) => get(q)(get(p)(w)).byte(OPCODE.multiply)
-        const each = (values[0] - base[0]) / other[0]
+        if (typeOf(second) !== 'i32') continue
+        const other = valuesOf(second).map((v) => v ?? 0)
+        if (all((i) => base[i] * other[i])) return { write: (w) => get(q)(get(p)(w)).byte(OPCODE.multiply) }
+        const each = (value - base[known]) / other[known]
         if (!Number.isInteger(each) || Math.abs(each) >= 2 ** 31 || !all((i) => base[i] + each * other[i])) continue
-        return (w) => {
-          get(q)(get(p)(w))
-          if (each !== 1) w.byte(OPCODE.i32Const).i32(each).byte(OPCODE.multiply)
-          w.byte(OPCODE.add)
+        return {
+          write(w) {
+            get(q)(get(p)(w))
+            if (each !== 1) w.byte(OPCODE.i32Const).i32(each).byte(OPCODE.multiply)
+            w.byte(OPCODE.add)
+          },
         }
       }
     }
     params.push(column)
-    return get(params.length - 1)
+    return { write: get(params.length - 1) }
   }
+
   // Small numbers first: large ones are often sums and products of them.
-  const sizes = Array.from({ length: width }, (_, column) => sizeOf(pieces.map((p) => p.numbers[column])))
+  const sizes = pieces[0].numbers.map((_, column) => sizeOf(pieces.map((p) => p.numbers[column])))
   const columns: Column[] = []
   for (const column of sizes.map((_, i) => i).sort((a, b) => sizes[a] - sizes[b])) columns[column] = columnOf(column)
-  return {
-    columns,
-    params: params.map((column) => pieces[0].numbers[column].type),
-    argsOf: (piece: Piece) => params.map((column) => piece.numbers[column]),
-  }
+  return { columns, params: params.map(typeOf), argsOf: (piece: Piece) => params.map((column) => piece.numbers[column]) }
 }
 
 /** Declares the counter of loops, where there is one. */
@@ -226,13 +230,18 @@ class Body {
   append(w: Writer, piece: Piece, columns: readonly Column[], counter: number, used: boolean): number {
     let at = 0
     let loops = 0
-    const call = ({ kernel, args }: Call, steps?: number[]) => {
+    const call = ({ kernel, args }: Call, steps?: number[], once = false) => {
       args.forEach((_, i) => {
-        columns[at++](w)
+        columns[at++].write(w)
         if (!steps?.[i]) return
+        const step = columns[at++]
+        if (once) return
         w.byte(OPCODE.localGet).u32(counter)
-        columns[at++](w)
-        w.byte(OPCODE.multiply).byte(OPCODE.add)
+        if (!step.once) {
+          step.write(w)
+          w.byte(OPCODE.multiply)
+        }
+        w.byte(OPCODE.add)
       })
       if (kernel === LOAD) w.raw(MEMORY_INIT).u32(0).byte(0)
       else w.byte(OPCODE.call).u32(this.indexOf(kernel) as number)
@@ -243,15 +252,21 @@ class Body {
         call(c)
         continue
       }
+      const times = columns[at++]
+      if (times.once) {
+        c.body.forEach((b, i) => {
+          call(b, c.steps[i], true)
+        })
+        continue
+      }
       if (used || loops) w.byte(OPCODE.i32Const).i32(0).byte(OPCODE.localSet).u32(counter)
       loops++
-      const times = columns[at++]
       w.byte(OPCODE.loop).byte(EMPTY)
       c.body.forEach((b, i) => {
         call(b, c.steps[i])
       })
       w.byte(OPCODE.localGet).u32(counter).byte(OPCODE.i32Const).i32(1).byte(OPCODE.add).byte(OPCODE.localTee).u32(counter)
-      times(w)
+      times.write(w)
       w.byte(OPCODE.ltUnsigned).byte(OPCODE.brIf).u32(0).byte(OPCODE.end)
     }
     return loops

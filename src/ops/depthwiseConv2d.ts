@@ -138,8 +138,8 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
     forward(e, node) {
       const g = imagesOf(e, node)
       if (e.target === 'module') {
-        const { of, after } = allChannels(e, node)
-        e.call('depthwiseConv2d_i8', e.value(node.inputs[0]), ...of, e.value(node), ...convSizes(g), ...after)
+        const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+        allChannels(e, node, (of, after) => e.call('depthwiseConv2d_i8', x, ...of, y, ...convSizes(g), ...after))
         return
       }
       const operands = operandsOf(e, node)

@@ -111,13 +111,13 @@ export function channelwise(
   )
 }
 
-/** The same for weights that are not channel by channel: all channels at once. */
-export function allChannels(e: Emit, node: Node<{ activation?: Activation }>): { of: Tile; after: After } {
+/** The same for weights that do not lie channel by channel: one call for all. */
+export function allChannels(e: Emit, node: Node<{ activation?: Activation }>, all: (of: Tile, after: After) => void): void {
   const { channels, fixed, after } = numbersOf(node)
+  const { name, data } = weightsOf(node)
   const { tables, unpack } = channelsOf(e, node, fixed, 0)
-  const w = e.value(weightsOf(node))
-  const stored = tables.map(({ name, data }) => e.constant(name, data))
-  return { of: [w, ...unpack(channels, stored)], after }
+  const whole = [{ name, data }, ...tables].map((t) => ({ name: t.name, data: t.data, each: t.data.length }))
+  e.tiles(1, whole, (_from, _count, w, ...stored) => all([w, ...unpack(channels, stored)], after))
 }
 
 function weightsOf(node: Node) {

@@ -336,26 +336,15 @@ class Builder implements Emit {
     const { count, times, rest } = piecesOf(total, this.most[this.sites.length] ?? 0)
     const before = this.buffers.length
     const site = { total, tile: count, call: this.calls.length, bytes: 0 }
-    const write = (from: number, n: number) =>
-      this.aside(() => {
-        const of = tables.map(({ name, data, each }) => {
-          const dtype = dtypeOf(data)
-          const address = this.store(name, dtype, data.length, data) + from * each * BYTES[dtype]
-          return this.load(name, dtype, n * each, address)
-        })
-        part(from, n, ...of)
-      })
-    if (times === 1) this.into.push(...write(0, count))
-    else {
-      // What grows from tile to tile is seen by writing two.
-      const made: Planned[] = []
-      this.tileBuffers = { made, next: 0 }
-      const body = write(0, count)
-      this.tileBuffers.next = 0
-      const second = write(count, count)
-      this.tileBuffers = undefined
-      this.into.push({ times, body, steps: body.map(({ args }, i) => args.map((a, j) => growth(a, second[i].args[j]))) })
-    }
+    const stretch = this.storeTiles(total, count, tables)
+    const write = (from: number, n: number) => this.aside(() => part(from, n, ...stretch(from, n)))
+    // What grows from tile to tile is seen by writing two (of a single one the second is not there, and nothing grows).
+    this.tileBuffers = { made: [], next: 0 }
+    const body = write(0, count)
+    this.tileBuffers.next = 0
+    const second = write(count, count)
+    this.tileBuffers = undefined
+    this.into.push({ times, body, steps: body.map(({ args }, i) => args.map((a, j) => growth(a, second[i].args[j]))) })
     for (const b of this.buffers.slice(before)) site.bytes += align(b.length * BYTES[b.dtype])
     this.sites.push(site)
     if (rest) this.into.push(...write(times * count, rest))
@@ -428,6 +417,37 @@ class Builder implements Emit {
     this.stored.push({ name, dtype, length, address, of })
     if (!('role' in of)) this.places.set(of, address)
     return address
+  }
+
+  /**
+   * Puts tables into flash tile by tile, so that all that a tile has of them is one load. Returns what loads the `n` channels from `from`
+   * on, and gives the stretch of each table. Words come first: those of the first tile, and of any of a multiple of 4 channels, are aligned.
+   */
+  private storeTiles(total: number, count: number, tables: readonly Table[]): (from: number, n: number) => Within[] {
+    const parts = tables.map(({ name, data, each }, at) => ({ at, name, data, each, dtype: dtypeOf(data) }))
+    parts.sort((a, b) => BYTES[b.dtype] - BYTES[a.dtype])
+    const bytesOf = ({ each, dtype }: (typeof parts)[number]) => each * BYTES[dtype]
+    const channel = parts.reduce((sum, p) => sum + bytesOf(p), 0)
+    const all = new Uint8Array(total * channel)
+    for (let from = 0, to = 0; from < total; from += count) {
+      for (const { data, each } of parts) {
+        const of = data.subarray(from * each, Math.min(total, from + count) * each)
+        all.set(new Uint8Array(of.buffer, of.byteOffset, of.byteLength), to)
+        to += of.byteLength
+      }
+    }
+    const names = tables.map(({ name }) => name).join(', ')
+    const address = this.store(names, 'u8', all.length, all)
+    return (from, n) => {
+      const of = this.load(names, 'u8', n * channel, address + from * channel)
+      let bytes = 0
+      const stretches: Within[] = []
+      for (const p of parts) {
+        stretches[p.at] = { name: p.name, dtype: p.dtype, length: n * p.each, of, bytes }
+        bytes += n * bytesOf(p)
+      }
+      return stretches
+    }
   }
 
   /** A buffer that is filled from flash before the next call. */

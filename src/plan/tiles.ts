@@ -25,7 +25,7 @@ export interface Pieces {
 
 /** Pieces of at most `most` channels (and at least four): as few as can be, but rather twice as many than a rest. */
 export function piecesOf(total: number, most: number): Pieces {
-  if (most >= total) return { count: total, times: 1, rest: 0 }
+  if (Math.max(most, LEAST) >= total) return { count: total, times: 1, rest: 0 }
   const four = Math.max(LEAST, Math.floor(most / LEAST) * LEAST)
   const fewest = Math.ceil(total / four)
   for (let times = fewest; times <= 2 * fewest; times++) {
