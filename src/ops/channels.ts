@@ -49,9 +49,7 @@ export type StoredChannels =
 
 /** Multipliers and shifts of a layer's channels, by TensorFlow Lite's arithmetic. */
 export const fixedPoints = (channels: number, x: Quant, w: Quant, y: Quant): FixedPoint[] =>
-  Array.from({ length: channels }, (_, c) =>
-    quantizeMultiplier((x.scale[0] * w.scale[c % w.scale.length]) / y.scale[0]),
-  )
+  Array.from({ length: channels }, (_, c) => quantizeMultiplier((x.scale[0] * w.scale[c % w.scale.length]) / y.scale[0]))
 
 /** The shortest form that gives exactly these biases, multipliers and shifts. */
 export function storeChannels(bias: Int32Array, fixed: readonly FixedPoint[], x: Quant, w: Quant, y: Quant): StoredChannels {

@@ -19,7 +19,19 @@ import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
 import { align, arrange, type Lifetime, lowerBound } from './arena'
-import { type Call, type Constant, type Flash, type LayerCalls, LOAD, type Loop, OVERREAD, type Plan, type Port, type Region } from './plan'
+import {
+  type Call,
+  type Constant,
+  type Flash,
+  type LayerCalls,
+  LOAD,
+  type Loop,
+  OVERREAD,
+  type Part,
+  type Plan,
+  type Port,
+  type Region,
+} from './plan'
 import { chooseTiles, piecesOf, type Site } from './tiles'
 
 /** Addresses below this are never used: 0 means "no such buffer". */
@@ -82,6 +94,7 @@ interface Stored {
   length: number
   address: number
   of: TypedArray | Planned
+  parts?: readonly Part[]
 }
 
 /**
@@ -200,10 +213,15 @@ class Builder implements Emit {
       const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
       if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
       const first = this.calls.length
+      const stored = this.storedBytes()
       forward.call(row, this, node)
       this.loaded.clear()
-      const macs = (row.macs?.(node) ?? 0) * (node.batched ? this.batch : 1)
-      this.layers.push({ name: node.name, op: node.op, macs, first, end: this.calls.length })
+      const samples = node.batched ? this.batch : 1
+      this.layers.push({
+        ...{ name: node.name, op: node.op, first, end: this.calls.length },
+        ...{ macs: samples * (row.macs?.(node) ?? 0), elements: samples * size(node.shape) },
+        storedBytes: this.storedBytes() - stored,
+      })
     }
   }
 
@@ -401,6 +419,14 @@ class Builder implements Emit {
     return this.weights === 'flash' && this.into !== this.init
   }
 
+  /** Bytes of constants and of what `init` makes, so far. */
+  private storedBytes(): number {
+    const last = this.stored.at(-1)
+    if (this.weights === 'flash') return last ? last.address + last.length * BYTES[last.dtype] : 0
+    const kept = this.buffers.filter((b) => b.role === 'constant' || b.role === 'prepared')
+    return kept.reduce((sum, b) => sum + align(b.length * BYTES[b.dtype]), 0)
+  }
+
   /** The calls that `write` writes, in a list of their own. */
   private aside(write: () => void): Pending[] {
     const before = { into: this.into, loaded: this.loaded }
@@ -413,12 +439,11 @@ class Builder implements Emit {
   }
 
   /** Where these numbers are in flash. */
-  private store(name: string, dtype: Dtype, length: number, of: TypedArray | Planned): number {
+  private store(name: string, dtype: Dtype, length: number, of: TypedArray | Planned, parts?: readonly Part[]): number {
     const found = 'role' in of ? undefined : this.places.get(of)
     if (found !== undefined) return found
-    const last = this.stored.at(-1)
-    const address = last ? last.address + last.length * BYTES[last.dtype] : 0
-    this.stored.push({ name, dtype, length, address, of })
+    const address = this.storedBytes()
+    this.stored.push({ name, dtype, length, address, of, ...(parts && { parts }) })
     if (!('role' in of)) this.places.set(of, address)
     return address
   }
@@ -441,7 +466,8 @@ class Builder implements Emit {
       }
     }
     const names = tables.map(({ name }) => name).join(', ')
-    const address = this.store(names, 'u8', all.length, all)
+    const contents = parts.map((p) => ({ name: p.name, bytes: total * bytesOf(p) }))
+    const address = this.store(names, 'u8', all.length, all, contents)
     return (from, n) => {
       const of = this.load(names, 'u8', n * channel, address + from * channel)
       let bytes = 0
@@ -546,7 +572,12 @@ class Builder implements Emit {
       ...(flash && { flash }),
       map: {
         layers: this.layers,
-        buffers: arena.map((b) => ({ name: b.name, address: b.address, ...(lifetimes.get(b) as Omit<Lifetime, 'bytes'>), bytes: bytesOf(b) })),
+        buffers: arena.map((b) => ({
+          name: b.name,
+          address: b.address,
+          ...(lifetimes.get(b) as Omit<Lifetime, 'bytes'>),
+          bytes: bytesOf(b),
+        })),
       },
       ...(this.phases && { phases: this.phases }),
       ...(this.observed.size && { saved: this.remembered().map(region) }),
@@ -562,9 +593,11 @@ class Builder implements Emit {
       this.buffers.filter((b) => b.role === 'constant' || b.role === 'prepared' || passing(b)),
       BASE,
     )
-    const regions = this.stored.map(({ of, ...region }) => ({ ...region, ...('role' in of ? { made: of.address } : { data: of }) }))
-    const last = this.stored.at(-1)
-    return { bytes: last ? last.address + last.length * BYTES[last.dtype] : 0, regions, workspace }
+    const regions = this.stored.map(({ of, ...region }) => ({
+      ...region,
+      ...('role' in of ? { made: of.address } : { data: of }),
+    }))
+    return { bytes: this.storedBytes(), regions, workspace }
   }
 
   /** What observed nodes saved. */
