@@ -124,6 +124,8 @@ export class Fenced implements Emit {
     return { name, dtype, length: length - elements, address: address + elements * BYTES[dtype] } as Buffer as B
   }
 
+  over(): void {}
+
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
     const run = this.build.kernels[kernel]
     if (run?.length !== args.length) throw new Error(`${kernel}: called with ${args.length} arguments, has ${run?.length}.`)

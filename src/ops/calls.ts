@@ -14,6 +14,16 @@ export function elementwise(e: Emit, n: number, part: (from: number, count: numb
   e.split(n, n * each, part, 16)
 }
 
+/** The first input and the value of a node whose kernel goes through both in step: y may lie over x. */
+export function inStep(e: Emit, node: Node): [x: Buffer, y: Buffer] {
+  const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+  e.over(y, x)
+  return [x, y]
+}
+
+/** What an op that works element by element reads of an image (`Int8.reach`). */
+export const sameRows = (_node: unknown, from: number, to: number): readonly [number, number] => [from, to]
+
 /** One call over rows of `n` elements that know nothing of each other. */
 export function rowwise(e: Emit, rows: number, n: number, part: (from: number, count: number) => void, each = ELEMENT): void {
   e.split(rows, rows * n * each, part)

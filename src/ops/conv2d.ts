@@ -20,7 +20,19 @@ import {
   type Unshaped,
   where,
 } from './op'
-import { convSizes, type Images, imagesOf, type Padding, type Pair, pair, splitRows, type WindowAttrs, windowOf } from './window'
+import {
+  convSizes,
+  distanceOf,
+  type Images,
+  imagesOf,
+  type Padding,
+  type Pair,
+  pair,
+  reachOf,
+  splitRows,
+  type WindowAttrs,
+  windowOf,
+} from './window'
 
 export interface Conv2dAttrs extends WindowAttrs {
   activation?: Activation
@@ -163,6 +175,7 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   int8: {
     quant: 'calibrated',
     weightAxis: 0,
+    reach: (node, from, to) => ((node.attrs.groups ?? 1) === 1 ? reachOf(windowOf(node), from, to) : undefined),
     forward(e, node) {
       const whole = operandsOf(e, node)
       const { groups = 1 } = node.attrs
@@ -183,11 +196,18 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   },
 }
 
+/** The most output positions that conv2d_i8 computes at a time. */
+const POSITIONS = 4
+
 /** The int8 convolution of these operands, with the kernel of the target. */
 function convolveInt8(e: Emit, g: Images, operands: Operands): void {
   const { x, y, after } = operands
   if (e.target === 'module') {
-    e.call('conv2d_i8', ...plainArgs(operands), ...convSizes(g), ...after)
+    splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
+      const part = { ...operands, x: e.at(x, xAt), y: e.at(y, yAt) }
+      e.over(part.y, part.x, distanceOf(share, POSITIONS))
+      e.call('conv2d_i8', ...plainArgs(part), ...convSizes(share), ...after)
+    })
     return
   }
   const { ic, kh, kw, dw } = g

@@ -8,11 +8,13 @@ import { operandsOf, packed, plainArgs } from './int8'
 import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, where } from './op'
 import {
   convSizes,
+  distanceOf,
   type Images,
   imagesOf,
   type Padding,
   type Pair,
   pair,
+  reachOf,
   splitImages,
   splitRows,
   type WindowAttrs,
@@ -135,12 +137,17 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
   int8: {
     quant: 'calibrated',
     weightAxis: 2,
+    reach: (node, from, to) => reachOf(windowOf(node), from, to),
     forward(e, node) {
       const operands = operandsOf(e, node)
       const { x, y, after } = operands
       const g = imagesOf(e, node)
       if (e.target === 'module') {
-        e.call('depthwiseConv2d_i8', ...plainArgs(operands), ...convSizes(g), ...after)
+        splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
+          const part = { ...operands, x: e.at(x, xAt), y: e.at(y, yAt) }
+          e.over(part.y, part.x, distanceOf(share, share.oc === share.ic ? 0 : 1))
+          e.call('depthwiseConv2d_i8', ...plainArgs(part), ...convSizes(share), ...after)
+        })
         return
       }
       const { ow, oc, kh, kw, sw, dh, dw } = g

@@ -54,6 +54,12 @@ export interface Emit {
   constant(name: string, data: TypedArray): Buffer
   /** `length` words of 4 bytes made from parameters by `fill`: once per session when the parameters stand still, else in every run. */
   prepared(name: string, length: number, fill: (to: Buffer) => void): Buffer
+  /**
+   * Says of the next call that `y` may lie over `x`, which holds elements of the same width, where nothing reads x any more: y may begin
+   * anywhere up to `distance` elements (default 0) before x begins, because at every time what the kernel has written of y ends no
+   * further behind y's beginning than what it has yet to read of x, and `distance`. A planner that has no use for it does nothing.
+   */
+  over(y: Buffer, x: Buffer, distance?: number): void
   call<K extends KernelName>(kernel: K, ...args: Args<K>): void
   /**
    * Has `part` write the call that computes the outputs [from, from + count), once for each thread, with ranges that follow each other
@@ -107,6 +113,11 @@ export interface Int8<A> {
    * keeps as state) under these names.
    */
   measured?: { saved: readonly string[]; attrs(node: Node<A>, largest: readonly number[]): object }
+  /**
+   * Which rows [top, end) of the images that it reads the rows [from, to) of its value, an image, are computed from. Rows that have it
+   * compute any rows alone, through one `e.split`, when planned for a module; undefined: this node does not.
+   */
+  reach?(node: Node<A>, from: number, to: number): readonly [top: number, end: number] | undefined
   forward(e: Emit, node: Node<A>): void
 }
 

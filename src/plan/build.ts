@@ -18,7 +18,8 @@ import {
 import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Target, where } from '../ops/op'
-import { align, arrange, lowerBound } from './arena'
+import { align, arrange, type Lifetime, lowerBound, type Over } from './arena'
+import { type Banded, bandDistance, bandsOf, type Rows, rowOf, sourcesOf } from './bands'
 import type { Call, Constant, Plan, Port, Region } from './plan'
 
 /** Addresses below this are never used: 0 means "no such buffer". */
@@ -47,6 +48,7 @@ export type Update = (e: Emit, params: readonly Updated[], hyper: Buffer) => voi
 export type Frozen = (name: string) => boolean
 
 interface Planned extends Buffer {
+  length: number
   address: number
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
@@ -68,15 +70,45 @@ interface Pending {
   others: Argument[][]
 }
 
+/** What a row, or the bands, know of all calls [from, to) that touch both: y may lie over x (Emit.over), here in bytes. */
+interface Claim {
+  y: Planned
+  x: Planned
+  distance: number
+  from: number
+  to: number
+}
+
+/** The band of rows that is being written down. */
+interface Band {
+  rows: Rows
+  /** Values that live for a band only. */
+  values: Map<Node, Planned>
+  /** Scratch and constants in the order in which a band asks for them: all bands have the same. */
+  asked: Planned[]
+  next: number
+  /** Which node is written down. */
+  node: Node
+}
+
+/** Calls of bands: each begins at one of `starts`. */
+interface Span {
+  starts: number[]
+  end: number
+  /** Buffers that hold something during one band only. */
+  own: Set<Planned>
+}
+
 /**
  * The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session), on up to `threads` threads
  * (default: 1). Results do not depend on their number. What the forward of `observed` nodes saves can be read after a run (plan.saved).
  */
 export function planInference(
   outputs: readonly Node[],
-  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node> },
+  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node>; banded?: readonly Banded[] },
 ): Plan {
-  const builder = new Builder(outputs, options.batch, false, options.target, options.threads, undefined, options.observed)
+  const { batch, target, threads, observed, banded } = options
+  const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, banded)
   builder.forward()
   return builder.finish()
 }
@@ -125,6 +157,9 @@ class Builder implements Emit {
   /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
   private clear?: Pending[]
   private phases?: Plan['phases']
+  private readonly claims: Claim[] = []
+  private readonly spans: Span[] = []
+  private band?: Band
 
   constructor(
     private readonly outputs: readonly Node[],
@@ -134,6 +169,7 @@ class Builder implements Emit {
     private readonly threads = 1,
     frozen: Frozen = () => false,
     private readonly observed: ReadonlySet<Node> = new Set(),
+    private readonly banded: readonly Banded[] = [],
   ) {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
@@ -149,15 +185,53 @@ class Builder implements Emit {
 
   forward(): void {
     for (const node of this.order) {
-      if (isInput(node) || isParam(node)) continue
-      const row = opOf(node.op)
-      if (!row) throw new DunlinError(`${where(node)}: there is no such op.`)
-      if (this.isAlias(node)) continue
-      const why = node.dtype !== 'f32' && row.int8?.unsupported?.(node)
-      if (why) throw new DunlinError(`${where(node)}: ${why}`)
-      const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
-      if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
-      forward.call(row, this, node)
+      const banded = this.banded.find((b) => b.nodes.includes(node))
+      if (!banded) this.compute(node)
+      else if (node === banded.nodes.at(-1)) this.computeBands(banded)
+    }
+  }
+
+  private compute(node: Node): void {
+    if (isInput(node) || isParam(node)) return
+    const row = opOf(node.op)
+    if (!row) throw new DunlinError(`${where(node)}: there is no such op.`)
+    if (this.isAlias(node)) return
+    const why = node.dtype !== 'f32' && row.int8?.unsupported?.(node)
+    if (why) throw new DunlinError(`${where(node)}: ${why}`)
+    const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
+    if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
+    forward.call(row, this, node)
+  }
+
+  private computeBands(banded: Banded): void {
+    const root = (node: Node) => this.root(node)
+    const bands = bandsOf(banded, root)
+    if (!bands) throw new DunlinError(`${where(banded.nodes[0])}: cannot be computed by bands of rows.`)
+    const last = banded.nodes[banded.nodes.length - 1]
+    const values = new Map<Node, Planned>()
+    for (const node of banded.nodes) {
+      if (node === last) continue
+      const height = Math.max(...bands.map((rows) => rows.get(node)![1] - rows.get(node)![0]))
+      values.set(node, this.add(node.name || node.op, node.dtype, height * rowOf(node), 'arena'))
+    }
+    const asked: Planned[] = []
+    const starts = bands.map((rows) => {
+      const start = this.calls.length
+      this.band = { rows, values, asked, next: 0, node: last }
+      for (const node of banded.nodes) {
+        this.band.node = node
+        this.compute(node)
+      }
+      return start
+    })
+    this.band = undefined
+    const end = this.calls.length
+    this.spans.push({ starts, end, own: new Set([...values.values(), ...asked]) })
+    const y = this.value(last) as Planned
+    for (const source of sourcesOf(banded, root)) {
+      const distance = bandDistance(banded, bands, source, root) * BYTES[last.dtype]
+      if (source.dtype === last.dtype)
+        this.claims.push({ y, x: this.value(source) as Planned, distance, from: starts[0], to: end })
     }
   }
 
@@ -203,8 +277,17 @@ class Builder implements Emit {
 
   // Emit
 
-  value(node: Node): Planned {
+  value(node: Node): Planned | Within {
     const of = this.root(node)
+    const part = this.band?.values.get(of)
+    // Where the whole value would begin, if the rows of the band were part of it.
+    if (!part) return this.whole(of)
+    const { name, dtype } = part
+    const before = this.band!.rows.get(of)![0] * rowOf(of) * BYTES[dtype]
+    return { name, dtype, length: size(of.shape), of: part, bytes: -before }
+  }
+
+  private whole(of: Node): Planned {
     let buffer = this.values.get(of)
     if (!buffer) {
       const length = size(of.shape) * (of.batched ? this.batch : 1)
@@ -252,7 +335,7 @@ class Builder implements Emit {
   }
 
   scratch(length: number, dtype: Dtype = 'f32'): Planned {
-    return this.add('scratch', dtype, length, 'arena')
+    return this.ask('scratch', dtype, length, 'arena')
   }
 
   saved(node: Node, name: string, length: number): Planned {
@@ -274,11 +357,11 @@ class Builder implements Emit {
 
   constant(name: string, data: TypedArray): Planned {
     const dtype = (Object.keys(ARRAYS) as Dtype[]).find((d) => data instanceof ARRAYS[d]) as Dtype
-    return this.add(name, dtype, data.length, 'constant', data)
+    return this.ask(name, dtype, data.length, 'constant', data)
   }
 
   prepared(name: string, length: number, fill: (to: Buffer) => void): Planned {
-    const buffer = this.add(name, 'f32', length, this.training ? 'arena' : 'prepared')
+    const buffer = this.ask(name, 'f32', length, this.training ? 'arena' : 'prepared')
     const before = this.into
     this.into = this.training ? this.calls : this.init
     fill(buffer)
@@ -286,11 +369,27 @@ class Builder implements Emit {
     return buffer
   }
 
+  over(y: Buffer, x: Buffer, distance = 0): void {
+    // Sessions have memory enough, and their kernels and threads another order.
+    if (this.target !== 'module' || this.into !== this.calls) return
+    const place = (b: Buffer): [Planned, number] => ('of' in b ? [(b as Within).of, (b as Within).bytes] : [b as Planned, 0])
+    const [[yOf, yBytes], [xOf, xBytes]] = [place(y), place(x)]
+    const from = this.calls.length
+    this.claims.push({ y: yOf, x: xOf, distance: distance * BYTES[y.dtype] + yBytes - xBytes, from, to: from + 1 })
+  }
+
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
     this.into.push({ kernel, args: args as Argument[], others: [] })
   }
 
   split(total: number, work: number, part: (from: number, count: number) => void, grain = 1): void {
+    if (this.band) {
+      const { node, rows } = this.band
+      const [top, end] = rows.get(node)!
+      const each = total / node.shape[0]
+      part(top * each, (end - top) * each)
+      return
+    }
     const grains = Math.ceil(total / grain)
     // What runs once is not worth a thread.
     const parts = this.into === this.init ? 1 : Math.min(this.threads, grains, Math.floor(work / WORTH))
@@ -342,6 +441,19 @@ class Builder implements Emit {
     return buffer
   }
 
+  /** As `add`; but what one band has been given the others are given, too. */
+  private ask(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
+    const { band } = this
+    const again = band?.asked[band.next++]
+    if (again) {
+      again.length = Math.max(again.length, length)
+      return again
+    }
+    const buffer = this.add(name, dtype, length, role, data)
+    band?.asked.push(buffer)
+    return buffer
+  }
+
   finish(): Plan {
     const lifetimes = this.lifetimes()
     // Constants first: a module stores them as one segment, which ends where they end.
@@ -359,7 +471,8 @@ class Builder implements Emit {
       bytes: b.length * BYTES[b.dtype],
       ...(lifetimes.get(b) as { first: number; last: number }),
     }))
-    const { addresses, end } = arrange(bytes, at)
+    const overs = this.overs(arena, bytes)
+    const { addresses, end } = arrange(bytes, at, overs)
     arena.forEach((buffer, i) => {
       buffer.address = addresses[i]
     })
@@ -379,7 +492,7 @@ class Builder implements Emit {
     return {
       memory,
       persistent: at,
-      arena: { bytes: end - at, lowerBound: lowerBound(bytes) },
+      arena: { bytes: end - at, lowerBound: lowerBound(bytes, overs) },
       constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...region(b), data: b.data as TypedArray })),
       state: this.buffers.filter((b) => b.role === 'state').map(region),
       init: this.init.map(resolve),
@@ -403,6 +516,14 @@ class Builder implements Emit {
       if (typeof arg === 'number') return
       const buffer = 'of' in arg ? arg.of : arg
       if (!['arena', 'input', 'output'].includes(buffer.role)) return
+      const span = this.spanOf(call)
+      if (span && !span.own.has(buffer)) {
+        // Every band reads it, or adds to it.
+        extend(buffer, span.starts[0])
+        extend(buffer, span.starts[0] + longest(span) - 1)
+      } else extend(buffer, this.timeOf(call))
+    }
+    const extend = (buffer: Planned, call: number) => {
       const life = lives.get(buffer)
       if (life) {
         life.first = Math.min(life.first, call)
@@ -422,8 +543,46 @@ class Builder implements Emit {
     return lives
   }
 
+  private spanOf(call: number): Span | undefined {
+    return this.spans.find(({ starts, end }) => call >= starts[0] && call < end)
+  }
+
+  /** When a call runs, as far as lifetimes go: the calls of all bands run at the times of the first, for each begins with nothing. */
+  private timeOf(call: number): number {
+    const span = this.spanOf(call)
+    if (!span) return call
+    const start = Math.max(...span.starts.filter((from) => from <= call))
+    return span.starts[0] + call - start
+  }
+
+  /** The claims that hold: all that runs while both buffers live is a call of which it was said. */
+  private overs(arena: readonly Planned[], lives: readonly Lifetime[]): Over[] {
+    const index = new Map(arena.map((buffer, i) => [buffer, i]))
+    const calls = new Map<number, number[]>()
+    this.calls.forEach((_, call) => {
+      const time = this.timeOf(call)
+      calls.set(time, [...(calls.get(time) ?? []), call])
+    })
+    const pairs = new Map<number, Claim[]>()
+    for (const claim of this.claims) {
+      const [y, x] = [index.get(claim.y), index.get(claim.x)]
+      if (y === undefined || x === undefined || x === y) continue
+      const key = y * arena.length + x
+      pairs.set(key, [...(pairs.get(key) ?? []), claim])
+    }
+    return [...pairs].flatMap(([key, claims]): Over[] => {
+      const [y, x] = [Math.floor(key / arena.length), key % arena.length]
+      const [first, last] = [Math.max(lives[y].first, lives[x].first), Math.min(lives[y].last, lives[x].last)]
+      for (let time = first; time <= last; time++) {
+        const said = calls.get(time)?.every((call) => claims.some(({ from, to }) => from <= call && call < to))
+        if (!said) return []
+      }
+      return [{ y, x, distance: Math.max(...claims.map((c) => c.distance)) }]
+    })
+  }
+
   private port(node: Node): Port {
-    const { address, dtype, length } = this.value(node)
+    const { address, dtype, length } = this.whole(this.root(node))
     const normalize = isInput(node) ? node.attrs.normalize : undefined
     return {
       name: node.name || node.op,
@@ -437,6 +596,9 @@ class Builder implements Emit {
     }
   }
 }
+
+/** Calls of the longest band. */
+const longest = ({ starts, end }: Span): number => Math.max(...starts.map((from, i) => (starts[i + 1] ?? end) - from))
 
 function dataOf(param: Param): TypedArray {
   if (param.data.length !== size(param.shape)) {
