@@ -94,7 +94,10 @@ function place(buffers: readonly Lifetime[], base: number, order: readonly numbe
 }
 
 /** The most bytes that are alive at once, less what of them may lie over others: no arrangement takes less. */
-export function lowerBound(buffers: readonly Lifetime[], overs: readonly Over[] = []): number {
+export const lowerBound = (buffers: readonly Lifetime[], overs: readonly Over[] = []): number => peakOf(buffers, overs).bytes
+
+/** The same, and the first call during which it is so. */
+export function peakOf(buffers: readonly Lifetime[], overs: readonly Over[] = []): { bytes: number; call: number } {
   const at = new Map<number, number>()
   const change = (call: number, bytes: number) => at.set(call, (at.get(call) ?? 0) + bytes)
   for (const { bytes, first, last } of buffers) {
@@ -115,10 +118,10 @@ export function lowerBound(buffers: readonly Lifetime[], overs: readonly Over[] 
     change(last + 1, saved)
   }
   let live = 0
-  let most = 0
+  const peak = { bytes: 0, call: 0 }
   for (const call of [...at.keys()].sort((a, b) => a - b)) {
     live += at.get(call) as number
-    most = Math.max(most, live)
+    if (live > peak.bytes) Object.assign(peak, { bytes: live, call })
   }
-  return most
+  return peak
 }

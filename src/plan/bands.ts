@@ -2,13 +2,13 @@
 // rows. Values between are then only as high as a band, but rows at the seams are computed twice. (Lin et al., "MCUNetV2: Memory-Efficient
 // Patch-based Inference for Tiny Deep Learning", 2021, with patches as wide as the image.)
 
-import { isInput, isParam, type Node, size } from '../graph/node'
+import { isParam, type Node, size } from '../graph/node'
 import { opOf } from '../ops'
 
-/** Nodes in order of computation, of which only the last is read by others, computed by `count` bands of rows of that last one. */
+/** Nodes in order of computation, of which only the last is read by others, computed for `rows` rows of that last one at a time. */
 export interface Banded {
   nodes: readonly Node[]
-  count: number
+  rows: number
 }
 
 /** Rows [top, end) of each value that a band computes or reads. */
@@ -18,13 +18,12 @@ export type Rows = Map<Node, readonly [top: number, end: number]>
 export const rowOf = (node: Node): number => size(node.shape.slice(1))
 
 /** What each band needs; undefined where a node cannot be computed by rows. `rootOf`: the node whose memory a value is in. */
-export function bandsOf({ nodes, count }: Banded, rootOf: (node: Node) => Node): Rows[] | undefined {
+export function bandsOf({ nodes, rows: each }: Banded, rootOf: (node: Node) => Node): Rows[] | undefined {
   const last = nodes[nodes.length - 1]
   const height = last.shape[0]
   const bands: Rows[] = []
-  for (let band = 0; band < count; band++) {
-    const edge = (i: number) => Math.floor((height * i) / count)
-    const rows: Rows = new Map([[last, [edge(band), edge(band + 1)]]])
+  for (let top = 0; top < height; top += each) {
+    const rows: Rows = new Map([[last, [top, Math.min(top + each, height)]]])
     for (const node of [...nodes].reverse()) {
       const wanted = rows.get(node)
       const reach = wanted && opOf(node.op)?.int8?.reach?.(node, ...wanted)
@@ -75,5 +74,3 @@ export function macsOf({ nodes }: Banded, bands: readonly Rows[]): number {
     return sum + ((opOf(node.op)?.macs?.(node) ?? 0) * rows) / node.shape[0]
   }, 0)
 }
-
-export const isComputed = (node: Node): boolean => !isInput(node) && !isParam(node)

@@ -20,6 +20,7 @@ import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Target, where } from '../ops/op'
 import { align, arrange, type Lifetime, lowerBound, type Over } from './arena'
 import { type Banded, bandDistance, bandsOf, type Rows, rowOf, sourcesOf } from './bands'
+import { choosePatches, type Trial } from './patches'
 import type { Call, Constant, Plan, Port, Region } from './plan'
 
 /** Addresses below this are never used: 0 means "no such buffer". */
@@ -30,6 +31,9 @@ const OVERREAD = 16
 const MAX_MEMORY = 2 ** 32 - 65536
 /** Multiply-adds that a part is worth being handed to another thread for: some microseconds, a few times what that takes. */
 const WORTH = 2 ** 16
+
+/** What may be done twice by default, of all multiply-accumulates of a network. */
+const RECOMPUTE = 0.25
 
 /** A parameter that a training step updates: its `n` values, their gradients, and arrays that the optimizer keeps beside them. */
 export interface Updated {
@@ -105,12 +109,26 @@ interface Span {
  */
 export function planInference(
   outputs: readonly Node[],
-  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node>; banded?: readonly Banded[] },
+  options: {
+    batch: number
+    target?: Target
+    threads?: number
+    observed?: ReadonlySet<Node>
+    /**
+     * Of a module: how many times the multiply-accumulates of the network may be done besides, where that saves memory, because neighbouring
+     * bands of rows both need them; default 0.25.
+     */
+    recompute?: number
+  },
 ): Plan {
-  const { batch, target, threads, observed, banded } = options
-  const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, banded)
-  builder.forward()
-  return builder.finish()
+  const { batch, target, threads, observed, recompute = RECOMPUTE } = options
+  const planned = (banded: readonly Banded[]) => {
+    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, banded)
+    builder.forward()
+    return builder
+  }
+  if (target !== 'module' || batch > 1) return planned([]).finish()
+  return planned(planned([]).patches(recompute, (banded) => planned(banded).trial())).finish()
 }
 
 /**
@@ -157,6 +175,8 @@ class Builder implements Emit {
   /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
   private clear?: Pending[]
   private phases?: Plan['phases']
+  /** Which node a call computes. */
+  private readonly nodeOf: Node[] = []
   private readonly claims: Claim[] = []
   private readonly spans: Span[] = []
   private band?: Band
@@ -201,6 +221,7 @@ class Builder implements Emit {
     const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
     if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
     forward.call(row, this, node)
+    while (this.nodeOf.length < this.calls.length) this.nodeOf.push(node)
   }
 
   private computeBands(banded: Banded): void {
@@ -454,8 +475,32 @@ class Builder implements Emit {
     return buffer
   }
 
-  finish(): Plan {
+  /** The parts of the network to compute by bands. */
+  patches(recompute: number, plan: (banded: readonly Banded[]) => Trial): readonly Banded[] {
+    return choosePatches(this.order, this.outputs, (node) => this.root(node), recompute, plan)
+  }
+
+  /** What the plan would take. */
+  trial(): Trial {
+    const { arena, lives, overs } = this.measure()
+    const values = new Set(this.values.values())
+    const scratch = new Map<Node, number>()
+    arena.forEach((buffer, i) => {
+      const node = this.nodeOf[lives[i].first]
+      if (node && !values.has(buffer)) scratch.set(node, (scratch.get(node) ?? 0) + align(lives[i].bytes))
+    })
+    return { bytes: arrange(lives, 0, overs).end, scratch }
+  }
+
+  /** Buffers of the arena, how long they live, and which may lie over which. */
+  private measure() {
     const lifetimes = this.lifetimes()
+    const arena = this.buffers.filter((b) => lifetimes.has(b))
+    const lives = arena.map((b) => ({ bytes: b.length * BYTES[b.dtype], ...lifetimes.get(b)! }))
+    return { arena, lives, overs: this.overs(arena, lives) }
+  }
+
+  finish(): Plan {
     // Constants first: a module stores them as one segment, which ends where they end.
     const kinds: Planned['role'][] = ['constant', 'prepared', 'state', 'gradient']
     let at = BASE
@@ -466,13 +511,8 @@ class Builder implements Emit {
         at = align(at + buffer.length * BYTES[buffer.dtype])
       }
     }
-    const arena = this.buffers.filter((b) => lifetimes.has(b))
-    const bytes = arena.map((b) => ({
-      bytes: b.length * BYTES[b.dtype],
-      ...(lifetimes.get(b) as { first: number; last: number }),
-    }))
-    const overs = this.overs(arena, bytes)
-    const { addresses, end } = arrange(bytes, at, overs)
+    const { arena, lives, overs } = this.measure()
+    const { addresses, end } = arrange(lives, at, overs)
     arena.forEach((buffer, i) => {
       buffer.address = addresses[i]
     })
@@ -492,7 +532,7 @@ class Builder implements Emit {
     return {
       memory,
       persistent: at,
-      arena: { bytes: end - at, lowerBound: lowerBound(bytes, overs) },
+      arena: { bytes: end - at, lowerBound: lowerBound(lives, overs) },
       constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...region(b), data: b.data as TypedArray })),
       state: this.buffers.filter((b) => b.role === 'state').map(region),
       init: this.init.map(resolve),
