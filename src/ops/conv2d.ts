@@ -199,14 +199,20 @@ export const conv2dOp: Op<Conv2dAttrs> = {
 /** The most output positions that conv2d_i8 computes at a time. */
 const POSITIONS = 4
 
+/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8. */
+export const convScratch = (ic: number, kh: number, kw: number): number => (8 * kh + 3) * kw * ic + 64
+
 /** The int8 convolution of these operands, with the kernel of the target. */
 function convolveInt8(e: Emit, g: Images, operands: Operands): void {
   const { x, y, after } = operands
   if (e.target === 'module') {
     splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
       const part = { ...operands, x: e.at(x, xAt), y: e.at(y, yAt) }
+      const { batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl } = share
+      const scratch = e.scratch(convScratch(ic, kh, kw), 'i8')
+      const sizes = [batch, ih, iw, ic, oh, ow, oc, oc, kh, kw, sh, sw, dh, dw, pt, pl] as const
       e.over(part.y, part.x, distanceOf(share, POSITIONS))
-      e.call('conv2d_i8', ...plainArgs(part), ...convSizes(share), ...after)
+      e.call('conv2d_i8', ...plainArgs(part), scratch, ...sizes, ...after)
     })
     return
   }
