@@ -175,7 +175,7 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   int8: {
     quant: 'calibrated',
     weightAxis: 0,
-    reach: (node, from, to) => ((node.attrs.groups ?? 1) === 1 ? reachOf(windowOf(node), from, to) : undefined),
+    reach: (node) => ((node.attrs.groups ?? 1) === 1 ? reachOf(windowOf(node)) : undefined),
     forward(e, node) {
       const whole = operandsOf(e, node)
       const { groups = 1 } = node.attrs

@@ -137,7 +137,7 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
   int8: {
     quant: 'calibrated',
     weightAxis: 2,
-    reach: (node, from, to) => reachOf(windowOf(node), from, to),
+    reach: (node) => reachOf(windowOf(node)),
     forward(e, node) {
       const operands = operandsOf(e, node)
       const { x, y, after } = operands

@@ -114,12 +114,15 @@ export interface Int8<A> {
    */
   measured?: { saved: readonly string[]; attrs(node: Node<A>, largest: readonly number[]): object }
   /**
-   * Which rows [top, end) of the images that it reads the rows [from, to) of its value, an image, are computed from. Rows that have it
-   * compute any rows alone, through one `e.split`, when planned for a module; undefined: this node does not.
+   * From which rows of the images that it reads the rows of its value, an image, are computed. Rows of the table that have it compute any
+   * rows alone, through one `e.split`, when planned for a module; undefined: this node does not.
    */
-  reach?(node: Node<A>, from: number, to: number): readonly [top: number, end: number] | undefined
+  reach?(node: Node<A>): Reach | undefined
   forward(e: Emit, node: Node<A>): void
 }
+
+/** The rows [top, end) that the rows [from, to) are computed from. */
+export type Reach = (from: number, to: number) => readonly [top: number, end: number]
 
 /** A matrix product inside of a layer: which inputs are its weights [rows, k] and its bias [rows], and whose scale its other factor has. */
 export interface Int8Product {

@@ -107,7 +107,7 @@ export const maxPool2dOp: Op<WindowAttrs> = {
   },
   int8: {
     quant: 'input',
-    reach: (node, from, to) => reachOf(windowOf(node), from, to),
+    reach: (node) => reachOf(windowOf(node)),
     forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('maxPool2d_i8', x, y, ...sizes, ...sameQuant(node))),
   },
 }
@@ -144,7 +144,7 @@ export const avgPool2dOp: Op<AvgPoolAttrs> = {
       node.attrs.countPadding === true &&
       isPadded(node) &&
       'counts padding in its mean, int8 (as TFLite) does not. Leave countPadding out, or train with padding "valid".',
-    reach: (node, from, to) => reachOf(windowOf(node), from, to),
+    reach: (node) => reachOf(windowOf(node)),
     forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('avgPool2d_i8', x, y, ...sizes, ...sameQuant(node))),
   },
 }

@@ -4,7 +4,7 @@
 
 import { DunlinError } from '../graph/error'
 import type { Node, Shape } from '../graph/node'
-import { type Emit, rows, type Unshaped, where } from './op'
+import { type Emit, type Reach, rows, type Unshaped, where } from './op'
 
 /** One number for both axes, or [vertical, horizontal]. */
 export type Pair = number | readonly [number, number]
@@ -139,10 +139,10 @@ export function splitImages(e: Emit, g: Images, work: number, part: ImagePart): 
   e.split(g.batch, work, share)
 }
 
-/** The rows [top, end) of x that the rows [from, to) of y are computed from; they begin inside of x, or in the padding above it. */
-export function reachOf({ ih, kh, sh, dh, pt }: Window, from: number, to: number): readonly [top: number, end: number] {
-  return [Math.max(0, from * sh - pt), Math.min(ih, (to - 1) * sh - pt + (kh - 1) * dh + 1)]
-}
+/** The rows of x that rows of y are computed from; windows that begin in the padding reach from the first row on. */
+export const reachOf =
+  ({ ih, kh, sh, dh, pt }: Window): Reach =>
+  (from, to) => [Math.max(0, from * sh - pt), Math.min(ih, (to - 1) * sh - pt + (kh - 1) * dh + 1)]
 
 /**
  * Splits a call that computes y from x: by images, or where there is only one by the rows of y, `grain` together. The rows of x that a
@@ -156,7 +156,7 @@ export function splitRows(e: Emit, g: Images, work: number, part: ImagePart, gra
   const { iw, ic, oh, ow, oc, sh, pt } = g
   const share = (from: number, rows: number) => {
     if (rows === oh) return part(g, 0, 0)
-    const [top, end] = reachOf(g, from, from + rows)
+    const [top, end] = reachOf(g)(from, from + rows)
     part({ ...g, ih: end - top, oh: rows, pt: top - (from * sh - pt) }, top * iw * ic, from * ow * oc)
   }
   e.split(oh, work, share, grain)

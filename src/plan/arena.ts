@@ -34,63 +34,79 @@ export function arrange(
   base: number,
   overs: readonly Over[] = [],
 ): { addresses: number[]; end: number } {
-  const least = base + lowerBound(buffers, overs)
+  const least = lowerBound(buffers, overs)
+  const sizes = buffers.map((b) => align(b.bytes))
   const inOrder = (before: (a: Lifetime, b: Lifetime) => number) =>
     buffers.map((_, i) => i).sort((a, b) => before(buffers[a], buffers[b]) || a - b)
-  const bySize = inOrder((a, b) => b.bytes - a.bytes || a.first - b.first)
-  const byTime = inOrder((a, b) => a.first - b.first || b.bytes - a.bytes)
-  // What lies over another is below it: the last of a chain goes first.
-  const backwards = overs.length ? [inOrder((a, b) => b.last - a.last || b.bytes - a.bytes)] : []
-  const under = distances(buffers, overs)
-  let best = place(buffers, base, bySize, under)
-  for (const first of [bySize, byTime, ...backwards]) {
-    let order = first
-    for (let round = 0; round <= ROUNDS && best.end > least; round++) {
-      const found = place(buffers, base, order, under)
-      if (found.end < best.end) best = found
-      order = [found.top, ...order.filter((i) => i !== found.top)]
+  const orders = [
+    inOrder((a, b) => b.bytes - a.bytes || a.first - b.first),
+    inOrder((a, b) => a.first - b.first || b.bytes - a.bytes),
+  ]
+  // What lies over another begins before it: a chain of such is placed from its end on, or from its beginning on and from the top.
+  if (overs.length) orders.push(inOrder((a, b) => b.last - a.last || b.bytes - a.bytes))
+  const upwards = distancesOf(buffers, sizes, overs)
+  const sides = overs.length ? [upwards, mirrored(upwards, sizes)] : [upwards]
+  let best = { addresses: [] as number[], end: Number.POSITIVE_INFINITY }
+  for (const [side, distances] of sides.entries()) {
+    for (const first of orders) {
+      let order = first
+      for (let round = 0; round <= ROUNDS && best.end > least; round++) {
+        const { addresses, end, top } = place(sizes, order, distances)
+        if (end < best.end) best = { addresses: side ? addresses.map((a, i) => end - a - sizes[i]) : addresses, end }
+        order = [top, ...order.filter((i) => i !== top)]
+      }
     }
   }
-  return { addresses: best.addresses, end: best.end }
+  return { addresses: best.addresses.map((a) => base + a), end: base + best.end }
 }
 
-/** How far buffer i must begin behind buffer j: all of j, or less where i may have j over it. */
-type Distances = (i: number, j: number) => number
+/** Of a buffer: which others live while it does, how far it must begin behind such a one, or that one behind it. */
+type Distances = { other: number; behind: number; before: number }[][]
 
-function distances(buffers: readonly Lifetime[], overs: readonly Over[]): Distances {
-  const known = new Map(overs.map(({ y, x, distance }) => [x * buffers.length + y, distance]))
-  return (i, j) => Math.min(buffers[j].bytes, known.get(i * buffers.length + j) ?? Number.POSITIVE_INFINITY)
+function distancesOf(buffers: readonly Lifetime[], sizes: readonly number[], overs: readonly Over[]): Distances {
+  const known = new Map(overs.map(({ y, x, distance }) => [x * buffers.length + y, align(distance)]))
+  const behind = (i: number, j: number) => Math.min(sizes[j], known.get(i * buffers.length + j) ?? Number.POSITIVE_INFINITY)
+  return buffers.map((a, i) =>
+    buffers.flatMap((b, j) =>
+      i === j || a.first > b.last || b.first > a.last ? [] : [{ other: j, behind: behind(i, j), before: behind(j, i) }],
+    ),
+  )
 }
+
+/** The same for addresses counted from the top down, from where a buffer ends. */
+const mirrored = (distances: Distances, sizes: readonly number[]): Distances =>
+  distances.map((list, i) =>
+    list.map(({ other, behind, before }) => {
+      const longer = sizes[i] - sizes[other]
+      return { other, behind: before - longer, before: behind + longer }
+    }),
+  )
 
 /** Places the buffers in this order. `top` is one that nothing lies above. */
-function place(buffers: readonly Lifetime[], base: number, order: readonly number[], behind: Distances) {
-  const addresses = new Array<number>(buffers.length).fill(base)
-  const placed: number[] = []
-  let end = base
+function place(sizes: readonly number[], order: readonly number[], distances: Distances) {
+  const addresses = new Array<number>(sizes.length).fill(-1)
+  let end = 0
   let top = 0
   for (const i of order) {
-    const { bytes, first, last } = buffers[i]
     // Addresses between `low` and `high` collide.
     const taken: { low: number; high: number }[] = []
-    for (const j of placed) {
-      const other = buffers[j]
-      if (other.first > last || other.last < first) continue
-      taken.push({ low: addresses[j] - behind(j, i), high: addresses[j] + behind(i, j) })
+    for (const { other, behind, before } of distances[i]) {
+      const address = addresses[other]
+      if (address >= 0) taken.push({ low: address - before, high: address + behind })
     }
     taken.sort((a, b) => a.low - b.low)
-    let at = base
+    let at = 0
     for (const { low, high } of taken) {
       if (at <= low) break
-      if (at < high) at = align(high)
+      if (at < high) at = high
     }
     addresses[i] = at
-    placed.push(i)
-    if (at + bytes > end) {
-      end = at + bytes
+    if (at + sizes[i] > end) {
+      end = at + sizes[i]
       top = i
     }
   }
-  return { addresses, end: align(end), top }
+  return { addresses, end, top }
 }
 
 /** The most bytes that are alive at once, less what of them may lie over others: no arrangement takes less. */

@@ -19,7 +19,7 @@ import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Target, where } from '../ops/op'
 import { align, arrange, type Lifetime, lowerBound, type Over } from './arena'
-import { type Banded, bandDistance, bandsOf, type Rows, rowOf, sourcesOf } from './bands'
+import { type Banded, bandDistance, bandsOf, geometryOf, type Rows, rowOf, sourcesOf } from './bands'
 import { choosePatches, type Trial } from './patches'
 import type { Call, Constant, Plan, Port, Region } from './plan'
 
@@ -225,8 +225,8 @@ class Builder implements Emit {
   }
 
   private computeBands(banded: Banded): void {
-    const root = (node: Node) => this.root(node)
-    const bands = bandsOf(banded, root)
+    const geometry = geometryOf((node) => this.root(node))
+    const bands = bandsOf(banded, geometry)
     if (!bands) throw new DunlinError(`${where(banded.nodes[0])}: cannot be computed by bands of rows.`)
     const last = banded.nodes[banded.nodes.length - 1]
     const values = new Map<Node, Planned>()
@@ -249,8 +249,8 @@ class Builder implements Emit {
     const end = this.calls.length
     this.spans.push({ starts, end, own: new Set([...values.values(), ...asked]) })
     const y = this.value(last) as Planned
-    for (const source of sourcesOf(banded, root)) {
-      const distance = bandDistance(banded, bands, source, root) * BYTES[last.dtype]
+    for (const source of sourcesOf(banded, geometry)) {
+      const distance = bandDistance(banded, bands, source, geometry) * BYTES[last.dtype]
       if (source.dtype === last.dtype)
         this.claims.push({ y, x: this.value(source) as Planned, distance, from: starts[0], to: end })
     }

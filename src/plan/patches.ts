@@ -2,9 +2,18 @@
 // need is estimated from the graph alone, with the planner's own bound; the best few are then planned.
 
 import { BYTES, isInput, isParam, type Node, size } from '../graph/node'
-import { opOf } from '../ops'
 import { type Lifetime, type Over, peakOf } from './arena'
-import { type Banded, bandDistance, bandsOf, macsOf, type Rows, rowOf, sourcesOf } from './bands'
+import {
+  type Banded,
+  bandDistance,
+  bandsOf,
+  type Geometry,
+  geometryOf,
+  repeatedMacs,
+  type Rows,
+  rowOf,
+  sourcesOf,
+} from './bands'
 
 /** Values of more than this many nodes after one another are not computed by bands: what is computed twice adds up. */
 const LONGEST = 16
@@ -61,7 +70,7 @@ interface Network {
   /** Every value, with the first and the last of these nodes that touch it. */
   values: ReadonlyMap<Node, { first: number; last: number }>
   macs: number
-  rootOf: (node: Node) => Node
+  geometry: Geometry
 }
 
 /** Nodes [from, to] by bands. */
@@ -82,17 +91,18 @@ function networkOf(order: readonly Node[], outputs: readonly Node[], rootOf: (no
   const nodes = order.filter((n) => !isInput(n) && !isParam(n) && rootOf(n) === n)
   const values = new Map<Node, { first: number; last: number }>()
   for (const node of order) if (isInput(node)) values.set(node, { first: -1, last: -1 })
+  const geometry = geometryOf(rootOf)
   nodes.forEach((node, at) => {
-    for (const x of node.inputs) if (!isParam(x)) values.get(rootOf(x))!.last = at
+    for (const x of geometry.readsOf(node)) values.get(x)!.last = at
     values.set(node, { first: at, last: at })
   })
   for (const node of outputs) values.get(rootOf(node))!.last = nodes.length
-  const macs = nodes.reduce((sum, node) => sum + (opOf(node.op)?.macs?.(node) ?? 0), 0)
-  return { nodes, values, macs, rootOf }
+  const macs = nodes.reduce((sum, node) => sum + geometry.macsOf(node) * node.shape[0], 0)
+  return { nodes, values, macs, geometry }
 }
 
 /** All parts with node `at` in them that could need less than `bytes`. */
-function partsAround({ nodes, values, rootOf }: Network, at: number, bytes: number): Part[] {
+function partsAround({ nodes, values, geometry }: Network, at: number, bytes: number): Part[] {
   const parts: Part[] = []
   for (let from = Math.min(at, nodes.length - 1); from >= 0; from--) {
     for (let to = Math.max(at, from + 1); to < Math.min(nodes.length, from + LONGEST); to++) {
@@ -101,12 +111,11 @@ function partsAround({ nodes, values, rootOf }: Network, at: number, bytes: numb
       if (inner.some((n) => values.get(n)!.last > to)) continue
       const last = within[within.length - 1]
       if (bytesOf(last) >= bytes) continue
-      const whole = bandsOf({ nodes: within, rows: last.shape[0] }, rootOf)
-      if (!whole) break
+      if (!within.every(geometry.reachOf)) break
       for (const rows of heights(last.shape[0])) {
         const banded = { nodes: within, rows }
-        const bands = bandsOf(banded, rootOf)!
-        parts.push({ banded, bands, from, to, cost: macsOf(banded, bands) - macsOf(banded, whole) })
+        const bands = bandsOf(banded, geometry)!
+        parts.push({ banded, bands, from, to, cost: repeatedMacs(banded, bands, geometry) })
       }
     }
   }
@@ -121,7 +130,7 @@ function heights(height: number): number[] {
 }
 
 /** About how many bytes the network takes, and the node at which it takes them. */
-function estimate({ nodes, values, rootOf }: Network, parts: readonly Part[], scratch: ReadonlyMap<Node, number>) {
+function estimate({ nodes, values, geometry }: Network, parts: readonly Part[], scratch: ReadonlyMap<Node, number>) {
   const partOf = (at: number) => parts.find((p) => p.from <= at && at <= p.to)
   const lives: Lifetime[] = []
   const index = new Map<Node, number>()
@@ -146,20 +155,19 @@ function estimate({ nodes, values, rootOf }: Network, parts: readonly Part[], sc
   }
   for (const { banded, bands } of parts) {
     const last = banded.nodes[banded.nodes.length - 1]
-    for (const source of sourcesOf(banded, rootOf)) {
-      if (values.get(source)!.last <= values.get(last)!.first) lies(last, source, bandDistance(banded, bands, source, rootOf))
+    for (const source of sourcesOf(banded, geometry)) {
+      if (values.get(source)!.last <= values.get(last)!.first) lies(last, source, bandDistance(banded, bands, source, geometry))
     }
   }
   nodes.forEach((node, at) => {
     const part = partOf(at)
     // A band in the middle stands for all.
     const rows = part?.bands[Math.min(1, part.bands.length - 1)]
-    for (const input of node.inputs) {
-      const x = rootOf(input)
-      if (isParam(x) || values.get(x)!.last !== at) continue
+    for (const x of geometry.readsOf(node)) {
+      if (values.get(x)!.last !== at) continue
       const inner = part && part.from <= values.get(x)!.first && at < part.to
       if (part && !inner) continue
-      const distance = distanceOver(node, x, rows)
+      const distance = distanceOver(node, x, geometry, rows)
       if (distance !== undefined) lies(node, x, distance)
     }
   })
@@ -168,16 +176,16 @@ function estimate({ nodes, values, rootOf }: Network, parts: readonly Part[], sc
 }
 
 /** About how far the rows of a node's value begin before those of its input x, to lie over it; all rows, or those of a band. */
-function distanceOver(node: Node, x: Node, rows?: Rows): number | undefined {
-  const reach = opOf(node.op)?.int8?.reach
-  if (!reach || node.shape.length !== 3 || x.shape.length !== 3) return undefined
+function distanceOver(node: Node, x: Node, { reachOf }: Geometry, rows?: Rows): number | undefined {
+  const reach = reachOf(node)
+  if (!reach) return undefined
   const [from, to] = rows?.get(node) ?? [0, node.shape[0]]
   const first = rows?.get(x)?.[0] ?? 0
+  const [wide, read] = [rowOf(node), rowOf(x)]
   let most = Number.NEGATIVE_INFINITY
   for (let row = from; row <= to; row++) {
-    const top = row < to ? reach(node, row, row + 1)?.[0] : reach(node, to - 1, to)?.[1]
-    if (top === undefined) return undefined
-    most = Math.max(most, (row - from) * rowOf(node) - (top - first) * rowOf(x))
+    const top = row < to ? reach(row, row + 1)[0] : reach(to - 1, to)[1]
+    most = Math.max(most, (row - from) * wide - (top - first) * read)
   }
   return most
 }
