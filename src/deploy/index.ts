@@ -1,7 +1,8 @@
 // Deploying: the model becomes the module. Its plan for one sample is written down as a standalone .wasm, with a C header.
 
 import { DunlinError } from '../graph/error'
-import type { Plan } from '../plan/plan'
+import type { Weights } from '../ops/op'
+import { OVERREAD, type Plan } from '../plan/plan'
 import { type Build, kernelBytes } from '../session/kernels'
 import { Session } from '../session/session'
 import { type ModuleReport, writeModule } from './module'
@@ -13,7 +14,7 @@ export type { Metadata, ModuleReport, PortMetadata } from './module'
 interface Deployable {
   name: string
   labels: readonly string[]
-  plan(batch: number, target: 'module'): Plan
+  plan(batch: number, target: 'module', threads: number, weights: Weights): Plan
 }
 
 export interface BuiltModule {
@@ -40,14 +41,25 @@ export const isModuleTarget = (target: string): target is ModuleTarget => Object
  * hosts that compile; 'simd' is faster where those have 128-bit SIMD (browsers, servers); 'interpreter' is faster where each
  * instruction is interpreted (small devices). 'aot' and 'interpreter' run in every WebAssembly runtime. The same model gives the same bytes.
  */
-export async function buildModule(model: Deployable, options: { target?: ModuleTarget } = {}): Promise<BuiltModule> {
-  const { target = 'aot' } = options
+export async function buildModule(
+  model: Deployable,
+  options: { target?: ModuleTarget; weights?: Weights } = {},
+): Promise<BuiltModule> {
+  const { target = 'aot', weights = 'flash' } = options
   if (!isModuleTarget(target))
     throw new DunlinError(`buildModule: target wants ${Object.keys(KERNELS).join(', ')}, got ${JSON.stringify(target)}.`)
   const { build, instead } = KERNELS[target]
-  const plan = model.plan(1, 'module')
+  const plan = model.plan(1, 'module', 1, weights)
   // Weights are packed, if at all, by the plan's own `init`.
-  const contents = (await Session.create(plan, { build })).contents(16)
+  const session = await Session.create(plan, { build })
+  const [contents, flash] = [session.contents(16), session.flash]
   const kernels = { build: kernelBytes(build), ...(instead && { instead: kernelBytes(instead) }) }
-  return writeModule(plan, { name: model.name, ...kernels, contents, labels: model.labels })
+  return writeModule(plan, {
+    name: model.name,
+    ...kernels,
+    contents,
+    flash,
+    overread: target === 'simd' ? OVERREAD : 0,
+    labels: model.labels,
+  })
 }

@@ -4,7 +4,7 @@ import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param } from '../graph/node'
 import { sumRows, undoActivation } from './calls'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { operandsOf, packed, plainArgs } from './int8'
+import { allChannels, operandsOf, packed } from './int8'
 import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, where } from './op'
 import {
   convSizes,
@@ -139,17 +139,20 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
     weightAxis: 2,
     reach: (node) => reachOf(windowOf(node)),
     forward(e, node) {
-      const operands = operandsOf(e, node)
-      const { x, y, after } = operands
       const g = imagesOf(e, node)
       if (e.target === 'module') {
+        const [x, y] = [e.value(node.inputs[0]), e.value(node)]
         splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
-          const part = { ...operands, x: e.at(x, xAt), y: e.at(y, yAt) }
-          e.over(part.y, part.x, distanceOf(share, share.oc === share.ic ? 0 : 1))
-          e.call('depthwiseConv2d_i8', ...plainArgs(part), ...convSizes(share), ...after)
+          const [read, written] = [e.at(x, xAt), e.at(y, yAt)]
+          allChannels(e, node, (of, after) => {
+            e.over(written, read, distanceOf(share, share.oc === share.ic ? 0 : 1))
+            e.call('depthwiseConv2d_i8', read, ...of, written, ...convSizes(share), ...after)
+          })
         })
         return
       }
+      const operands = operandsOf(e, node)
+      const { x, y, after } = operands
       const { ow, oc, kh, kw, sw, dh, dw } = g
       const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc, four: 0 } as const
       const weights = packed(e, operands, layout)

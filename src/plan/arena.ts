@@ -114,6 +114,19 @@ export const lowerBound = (buffers: readonly Lifetime[], overs: readonly Over[] 
 
 /** The same, and the first call during which it is so. */
 export function peakOf(buffers: readonly Lifetime[], overs: readonly Over[] = []): { bytes: number; call: number } {
+  const peak = { bytes: 0, call: 0 }
+  for (const { call, live } of changes(buffers, overs)) if (live > peak.bytes) Object.assign(peak, { bytes: live, call })
+  return peak
+}
+
+/** The bytes that are alive during a call, less what of them may lie over others. */
+export function usage(buffers: readonly Lifetime[], overs: readonly Over[] = []): (call: number) => number {
+  const steps = changes(buffers, overs)
+  return (call) => steps.reduce((live, step) => (step.call <= call ? step.live : live), 0)
+}
+
+/** How many bytes are alive from which call on, in order. */
+function changes(buffers: readonly Lifetime[], overs: readonly Over[]): { call: number; live: number }[] {
   const at = new Map<number, number>()
   const change = (call: number, bytes: number) => at.set(call, (at.get(call) ?? 0) + bytes)
   for (const { bytes, first, last } of buffers) {
@@ -134,10 +147,9 @@ export function peakOf(buffers: readonly Lifetime[], overs: readonly Over[] = []
     change(last + 1, saved)
   }
   let live = 0
-  const peak = { bytes: 0, call: 0 }
-  for (const call of [...at.keys()].sort((a, b) => a - b)) {
+  const calls = [...at.keys()].sort((a, b) => a - b)
+  return calls.map((call) => {
     live += at.get(call) as number
-    if (live > peak.bytes) Object.assign(peak, { bytes: live, call })
-  }
-  return peak
+    return { call, live }
+  })
 }

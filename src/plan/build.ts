@@ -17,16 +17,26 @@ import {
 } from '../graph/node'
 import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
-import { type Buffer, type Emit, type KernelName, type Target, where } from '../ops/op'
-import { align, arrange, type Lifetime, lowerBound, type Over } from './arena'
+import { type Buffer, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
+import { align, arrange, type Lifetime, lowerBound, type Over, usage } from './arena'
 import { type Banded, bandDistance, bandsOf, geometryOf, type Rows, rowOf, sourcesOf } from './bands'
 import { choosePatches, type Trial } from './patches'
-import type { Call, Constant, Plan, Port, Region } from './plan'
+import {
+  type Call,
+  type Constant,
+  type Flash,
+  type LayerCalls,
+  LOAD,
+  type Loop,
+  OVERREAD,
+  type Plan,
+  type Port,
+  type Region,
+} from './plan'
+import { chooseTiles, piecesOf, type Site } from './tiles'
 
 /** Addresses below this are never used: 0 means "no such buffer". */
 const BASE = 16
-/** Kernels may read this far past a buffer's end. */
-const OVERREAD = 16
 /** WebAssembly's limit for a 32-bit memory. */
 const MAX_MEMORY = 2 ** 32 - 65536
 /** Multiply-adds that a part is worth being handed to another thread for: some microseconds, a few times what that takes. */
@@ -68,7 +78,7 @@ interface Within extends Buffer {
 type Argument = number | Planned | Within
 
 interface Pending {
-  kernel: KernelName
+  kernel: KernelName | typeof LOAD
   args: Argument[]
   /** The parts of a split call after the first. */
   others: Argument[][]
@@ -88,11 +98,14 @@ interface Band {
   rows: Rows
   /** Values that live for a band only. */
   values: Map<Node, Planned>
-  /** Scratch and constants in the order in which a band asks for them: all bands have the same. */
-  asked: Planned[]
-  next: number
-  /** Which node is written down. */
-  node: Node
+  /**
+   * Scratch and constants (or where they are in flash) of the bands before, by name, in the order in which each band asks for them; and how
+   * many this one has.
+   */
+  asked: Map<string, (Planned | number)[]>
+  had: Map<string, number>
+  /** How many sites are before what is written next. */
+  site: number
 }
 
 /** Calls of bands: each begins at one of `starts`. */
@@ -103,9 +116,25 @@ interface Span {
   own: Set<Planned>
 }
 
+interface PendingLoop {
+  times: number
+  body: Pending[]
+  steps: number[][]
+}
+
+/** A stretch of flash: numbers known now, or what `init` makes in memory. */
+interface Stored {
+  name: string
+  dtype: Dtype
+  length: number
+  address: number
+  of: TypedArray | Planned
+}
+
 /**
  * The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session), on up to `threads` threads
  * (default: 1). Results do not depend on their number. What the forward of `observed` nodes saves can be read after a run (plan.saved).
+ * `weights` (of a module; default 'ram'): whether they are in memory, or stay in flash, from where calls load what they need.
  */
 export function planInference(
   outputs: readonly Node[],
@@ -114,6 +143,7 @@ export function planInference(
     target?: Target
     threads?: number
     observed?: ReadonlySet<Node>
+    weights?: Weights
     /**
      * Of a module: how many times the multiply-accumulates of the network may be done besides, where that saves memory, because neighbouring
      * bands of rows both need them; default 0.25.
@@ -121,14 +151,34 @@ export function planInference(
     recompute?: number
   },
 ): Plan {
-  const { batch, target, threads, observed, recompute = RECOMPUTE } = options
-  const planned = (banded: readonly Banded[]) => {
-    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, banded)
+  const { batch, target, threads, observed, weights = 'ram', recompute = RECOMPUTE } = options
+  const written = (banded: readonly Banded[], most: readonly number[]) => {
+    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, weights, most, banded)
     builder.forward()
     return builder
   }
-  if (target !== 'module' || batch > 1) return planned([]).finish()
-  return planned(planned([]).patches(recompute, (banded) => planned(banded).trial())).finish()
+  if (target !== 'module') return written([], []).finish()
+  const least = written([], [])
+  const whole = written(
+    [],
+    least.sites.map(() => Infinity),
+  )
+  const saved = whole.savings()
+  // A layer that has all of its weights in memory may write over its input: of use where that saves more than they take.
+  const gains = least.sites.map(({ bytes }, i) => saved(whole.sites[i].call) > whole.sites[i].bytes - bytes)
+  const start = (banded: readonly Banded[]) =>
+    least.sites.map(({ node }, i) => (gains[i] && !banded.some(({ nodes }) => nodes.includes(node)) ? Infinity : 0))
+  const banded = batch > 1 ? [] : least.patches(recompute, (parts) => written(parts, start(parts)).trial())
+  if (weights === 'ram') return written(banded, []).finish()
+  return chooseTiles(
+    (most) => {
+      const builder = written(banded, most)
+      const plan = builder.finish()
+      return { plan, end: plan.memory, base: plan.persistent, alive: builder.alive(), sites: builder.sites }
+    },
+    (most) => written(banded, most).sites,
+    start(banded),
+  ).plan
 }
 
 /**
@@ -170,12 +220,25 @@ class Builder implements Emit {
   private readonly buffers: Planned[] = []
   private counter?: Planned
   private readonly init: Pending[] = []
-  private readonly calls: Pending[] = []
-  private into = this.calls
+  private readonly calls: (Pending | PendingLoop)[] = []
+  private into: (Pending | PendingLoop)[] = this.calls
+  /** Parameters that were brought from flash for the node that is being written. */
+  private loaded = new Map<Node, Planned>()
+  private readonly stored: Stored[] = []
+  /** The same numbers are in flash, or in memory, once. */
+  private readonly places = new Map<TypedArray, number>()
+  private readonly tables = new Map<TypedArray, Planned>()
+  /** Buffers that the writing of a tile made, for the next tile to use in the same order. */
+  private tileBuffers?: { made: Planned[]; next: number }
+  private readonly layers: LayerCalls[] = []
+  readonly sites: Site[] = []
+  /** What is being written is the one call, or loop of one turn, that computes a node. */
+  private single = false
   /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
   private clear?: Pending[]
   private phases?: Plan['phases']
-  /** Which node a call computes. */
+  /** Which node is being written, and which each call computes. */
+  private node!: Node
   private readonly nodeOf: Node[] = []
   private readonly claims: Claim[] = []
   private readonly spans: Span[] = []
@@ -189,6 +252,9 @@ class Builder implements Emit {
     private readonly threads = 1,
     frozen: Frozen = () => false,
     private readonly observed: ReadonlySet<Node> = new Set(),
+    readonly weights: Weights = 'ram',
+    /** The most channels that each of the sites computes at once; by default as few as can be. */
+    private readonly most: readonly number[] = [],
     private readonly banded: readonly Banded[] = [],
   ) {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
@@ -220,7 +286,12 @@ class Builder implements Emit {
     if (why) throw new DunlinError(`${where(node)}: ${why}`)
     const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
     if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
+    const first = this.calls.length
+    this.node = node
     forward.call(row, this, node)
+    this.loaded.clear()
+    const macs = (row.macs?.(node) ?? 0) * (node.batched ? this.batch : 1)
+    this.layers.push({ name: node.name, op: node.op, macs, first, end: this.calls.length })
     while (this.nodeOf.length < this.calls.length) this.nodeOf.push(node)
   }
 
@@ -235,19 +306,21 @@ class Builder implements Emit {
       const height = Math.max(...bands.map((rows) => rows.get(node)![1] - rows.get(node)![0]))
       values.set(node, this.add(node.name || node.op, node.dtype, height * rowOf(node), 'arena'))
     }
-    const asked: Planned[] = []
+    const asked: Band['asked'] = new Map()
+    const sites = this.sites.length
     const starts = bands.map((rows) => {
       const start = this.calls.length
-      this.band = { rows, values, asked, next: 0, node: last }
-      for (const node of banded.nodes) {
-        this.band.node = node
-        this.compute(node)
-      }
+      this.band = { rows, values, asked, had: new Map(), site: sites }
+      for (const node of banded.nodes) this.compute(node)
       return start
     })
     this.band = undefined
     const end = this.calls.length
-    this.spans.push({ starts, end, own: new Set([...values.values(), ...asked]) })
+    this.spans.push({
+      starts,
+      end,
+      own: new Set([...values.values(), ...[...asked.values()].flat().filter((b) => typeof b !== 'number')]),
+    })
     const y = this.value(last) as Planned
     for (const source of sourcesOf(banded, geometry)) {
       const distance = bandDistance(banded, bands, source, geometry) * BYTES[last.dtype]
@@ -300,6 +373,8 @@ class Builder implements Emit {
 
   value(node: Node): Planned | Within {
     const of = this.root(node)
+    if (isParam(of) && this.streams) return this.fetched(of)
+    if (isParam(of) && this.streams) return this.fetched(of)
     const part = this.band?.values.get(of)
     // Where the whole value would begin, if the rows of the band were part of it.
     if (!part) return this.whole(of)
@@ -312,8 +387,8 @@ class Builder implements Emit {
     let buffer = this.values.get(of)
     if (!buffer) {
       const length = size(of.shape) * (of.batched ? this.batch : 1)
-      if (isParam(of)) buffer = this.add(of.name, of.dtype, length, 'constant', dataOf(of))
-      else buffer = this.add(of.name || of.op, of.dtype, length, isInput(of) ? 'input' : 'arena')
+      if (isParam(of)) buffer = this.make(of.name, of.dtype, length, 'constant', dataOf(of))
+      else buffer = this.make(of.name || of.op, of.dtype, length, isInput(of) ? 'input' : 'arena')
       this.values.set(of, buffer)
     }
     return buffer
@@ -356,7 +431,7 @@ class Builder implements Emit {
   }
 
   scratch(length: number, dtype: Dtype = 'f32'): Planned {
-    return this.ask('scratch', dtype, length, 'arena')
+    return this.add('scratch', dtype, length, 'arena')
   }
 
   saved(node: Node, name: string, length: number): Planned {
@@ -377,22 +452,54 @@ class Builder implements Emit {
   }
 
   constant(name: string, data: TypedArray): Planned {
-    const dtype = (Object.keys(ARRAYS) as Dtype[]).find((d) => data instanceof ARRAYS[d]) as Dtype
-    return this.ask(name, dtype, data.length, 'constant', data)
+    const dtype = dtypeOf(data)
+    if (this.streams) return this.load(name, dtype, data.length, this.store(name, dtype, data.length, data))
+    return this.add(name, dtype, data.length, 'constant', data)
+  }
+
+  tiles(total: number, tables: readonly Table[], part: (from: number, count: number, ...of: Buffer[]) => void): void {
+    if (!this.streams) {
+      const whole = ({ name, data }: Table) => {
+        const buffer = this.tables.get(data) ?? this.constant(name, data)
+        this.tables.set(data, buffer)
+        return buffer
+      }
+      part(0, total, ...tables.map(whole))
+      return
+    }
+    const { band } = this
+    const at = band ? band.site++ : this.sites.length
+    const { count, times, rest } = piecesOf(total, this.most[at] ?? 0)
+    const before = this.buffers.length
+    const site: Site = { node: this.node, total, tile: count, call: this.calls.length, bytes: 0 }
+    const stretch = this.storeTiles(total, count, tables)
+    const write = (from: number, n: number) => this.aside(() => part(from, n, ...stretch(from, n)))
+    // What grows from tile to tile is seen by writing two (of a single one the second is not there, and nothing grows).
+    this.tileBuffers = { made: [], next: 0 }
+    this.single = times === 1 && !rest && this.into === this.calls
+    const body = write(0, count)
+    this.single = false
+    this.tileBuffers.next = 0
+    const second = write(count, count)
+    this.tileBuffers = undefined
+    this.into.push({ times, body, steps: body.map(({ args }, i) => args.map((a, j) => growth(a, second[i].args[j]))) })
+    for (const b of this.buffers.slice(before)) site.bytes += align(b.length * BYTES[b.dtype])
+    if (at === this.sites.length) this.sites.push(site)
+    if (rest) this.into.push(...write(times * count, rest))
   }
 
   prepared(name: string, length: number, fill: (to: Buffer) => void): Planned {
-    const buffer = this.ask(name, 'f32', length, this.training ? 'arena' : 'prepared')
+    const buffer = this.add(name, 'f32', length, this.training ? 'arena' : 'prepared')
     const before = this.into
     this.into = this.training ? this.calls : this.init
     fill(buffer)
     this.into = before
-    return buffer
+    return this.streams ? this.load(name, 'f32', length, this.store(name, 'f32', length, buffer)) : buffer
   }
 
   over(y: Buffer, x: Buffer, distance = 0): void {
     // Sessions have memory enough, and their kernels and threads another order.
-    if (this.target !== 'module' || this.into !== this.calls) return
+    if (this.target !== 'module' || (this.into !== this.calls && !this.single)) return
     const place = (b: Buffer): [Planned, number] => ('of' in b ? [(b as Within).of, (b as Within).bytes] : [b as Planned, 0])
     const [[yOf, yBytes], [xOf, xBytes]] = [place(y), place(x)]
     const from = this.calls.length
@@ -405,9 +512,8 @@ class Builder implements Emit {
 
   split(total: number, work: number, part: (from: number, count: number) => void, grain = 1): void {
     if (this.band) {
-      const { node, rows } = this.band
-      const [top, end] = rows.get(node)!
-      const each = total / node.shape[0]
+      const [top, end] = this.band.rows.get(this.node)!
+      const each = total / this.node.shape[0]
       part(top * each, (end - top) * each)
       return
     }
@@ -420,13 +526,8 @@ class Builder implements Emit {
     }
     const begin = (i: number) => Math.min(total, Math.floor((grains * i) / parts) * grain)
     const before = this.into
-    const lists = Array.from({ length: parts }, (_, i) => {
-      this.into = []
-      part(begin(i), begin(i + 1) - begin(i))
-      return this.into
-    })
-    this.into = before
-    // A part is a call; where it is several, these go side by side one after another.
+    const lists = Array.from({ length: parts }, (_, i) => this.aside(() => part(begin(i), begin(i + 1) - begin(i))))
+    // A part is a call; where it is several, these go side by side one after another. (Loops are a module's, which has one thread.)
     const [first, ...rest] = lists
     first.forEach((c, at) => {
       before.push({ ...c, others: rest.map((list) => list[at].args) })
@@ -444,6 +545,92 @@ class Builder implements Emit {
 
   // Planning
 
+  /** Whether what is written now finds its parameters in flash. */
+  private get streams(): boolean {
+    return this.weights === 'flash' && this.into !== this.init
+  }
+
+  /** The calls that `write` writes, in a list of their own. */
+  private aside(write: () => void): Pending[] {
+    const before = { into: this.into, loaded: this.loaded }
+    this.into = []
+    this.loaded = new Map(this.loaded)
+    write()
+    const list = this.into as Pending[]
+    Object.assign(this, before)
+    return list
+  }
+
+  /** Where these numbers are in flash. */
+  private store(name: string, dtype: Dtype, length: number, data: TypedArray | Planned | (() => TypedArray)): number {
+    return this.again<number>(
+      `${name} in flash`,
+      (was) => was ?? this.put(name, dtype, length, typeof data === 'function' ? data() : data),
+    )
+  }
+
+  private put(name: string, dtype: Dtype, length: number, of: TypedArray | Planned): number {
+    const found = 'role' in of ? undefined : this.places.get(of)
+    if (found !== undefined) return found
+    const last = this.stored.at(-1)
+    const address = last ? last.address + last.length * BYTES[last.dtype] : 0
+    this.stored.push({ name, dtype, length, address, of })
+    if (!('role' in of)) this.places.set(of, address)
+    return address
+  }
+
+  /**
+   * Puts tables into flash tile by tile, so that all that a tile has of them is one load. Returns what loads the `n` channels from `from`
+   * on, and gives the stretch of each table. Words come first: those of the first tile, and of any of a multiple of 4 channels, are aligned.
+   */
+  private storeTiles(total: number, count: number, tables: readonly Table[]): (from: number, n: number) => Within[] {
+    const parts = tables.map(({ name, data, each }, at) => ({ at, name, data, each, dtype: dtypeOf(data) }))
+    parts.sort((a, b) => BYTES[b.dtype] - BYTES[a.dtype])
+    const bytesOf = ({ each, dtype }: (typeof parts)[number]) => each * BYTES[dtype]
+    const channel = parts.reduce((sum, p) => sum + bytesOf(p), 0)
+    const inTiles = () => {
+      const all = new Uint8Array(total * channel)
+      for (let from = 0, to = 0; from < total; from += count) {
+        for (const { data, each } of parts) {
+          const of = data.subarray(from * each, Math.min(total, from + count) * each)
+          all.set(new Uint8Array(of.buffer, of.byteOffset, of.byteLength), to)
+          to += of.byteLength
+        }
+      }
+      return all
+    }
+    const names = tables.map(({ name }) => name).join(', ')
+    const address = this.store(names, 'u8', total * channel, inTiles)
+    return (from, n) => {
+      const of = this.load(names, 'u8', n * channel, address + from * channel)
+      let bytes = 0
+      const stretches: Within[] = []
+      for (const p of parts) {
+        stretches[p.at] = { name: p.name, dtype: p.dtype, length: n * p.each, of, bytes }
+        bytes += n * bytesOf(p)
+      }
+      return stretches
+    }
+  }
+
+  /** A buffer that is filled from flash before the next call. */
+  private load(name: string, dtype: Dtype, length: number, from: number): Planned {
+    const buffer = this.add(name, dtype, length, 'arena')
+    this.into.push({ kernel: LOAD, args: [buffer, from, length * BYTES[dtype]], others: [] })
+    return buffer
+  }
+
+  /** A parameter, whole, for the node that is being written. */
+  private fetched(of: Param): Planned {
+    let buffer = this.loaded.get(of)
+    if (!buffer) {
+      const data = dataOf(of)
+      buffer = this.load(of.name, of.dtype, data.length, this.store(of.name, of.dtype, data.length, data))
+      this.loaded.set(of, buffer)
+    }
+    return buffer
+  }
+
   /** A reshape's value and gradient are its input's. */
   private root(node: Node): Node {
     let of = node
@@ -457,27 +644,54 @@ class Builder implements Emit {
   }
 
   private add(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
+    const tile = this.tileBuffers
+    if (tile && tile.next < tile.made.length) return tile.made[tile.next++]
+    const buffer = this.again<Planned>(name, (was) => {
+      if (!was) return this.make(name, dtype, length, role, data)
+      was.length = Math.max(was.length, length)
+      return was
+    })
+    if (tile) {
+      tile.made.push(buffer)
+      tile.next++
+    }
+    return buffer
+  }
+
+  private make(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
     const buffer: Planned = { name, dtype, length, role, address: 0, ...(data && { data }) }
     this.buffers.push(buffer)
     return buffer
   }
 
-  /** As `add`; but what one band has been given the others are given, too. */
-  private ask(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
+  /** `make`, given what it made for the same purpose in an earlier band. */
+  private again<T extends Planned | number>(name: string, make: (was: T | undefined) => T): T {
     const { band } = this
-    const again = band?.asked[band.next++]
-    if (again) {
-      again.length = Math.max(again.length, length)
-      return again
-    }
-    const buffer = this.add(name, dtype, length, role, data)
-    band?.asked.push(buffer)
-    return buffer
+    if (!band) return make(undefined)
+    const list = (band.asked.get(name) ?? []) as T[]
+    const had = band.had.get(name) ?? 0
+    band.had.set(name, had + 1)
+    list[had] = make(list[had])
+    band.asked.set(name, list)
+    return list[had]
   }
 
   /** The parts of the network to compute by bands. */
   patches(recompute: number, plan: (banded: readonly Banded[]) => Trial): readonly Banded[] {
     return choosePatches(this.order, this.outputs, (node) => this.root(node), recompute, plan)
+  }
+
+  /** How many bytes of the arena are in use during a call. */
+  alive(): (call: number) => number {
+    const { lives, overs } = this.measure()
+    return usage(lives, overs)
+  }
+
+  /** How many bytes less that is than the sizes of what lives then. */
+  savings(): (call: number) => number {
+    const { lives, overs } = this.measure()
+    const [all, used] = [usage(lives), usage(lives, overs)]
+    return (call) => all(call) - used(call)
   }
 
   /** What the plan would take. */
@@ -495,39 +709,37 @@ class Builder implements Emit {
   /** Buffers of the arena, how long they live, and which may lie over which. */
   private measure() {
     const lifetimes = this.lifetimes()
-    const arena = this.buffers.filter((b) => lifetimes.has(b))
+    const arena = this.buffers.filter(
+      (b) => (lifetimes.get(b)?.last ?? -2) >= (this.weights === 'flash' ? -1 : Number.NEGATIVE_INFINITY),
+    )
     const lives = arena.map((b) => ({ bytes: b.length * BYTES[b.dtype], ...lifetimes.get(b)! }))
-    return { arena, lives, overs: this.overs(arena, lives) }
+    return { arena, lives, overs: this.overs(arena, lives), lifetimes }
   }
 
   finish(): Plan {
+    const { arena, lives, overs, lifetimes } = this.measure()
+    const flash = this.weights === 'flash' ? this.flash(lifetimes) : undefined
     // Constants first: a module stores them as one segment, which ends where they end.
-    const kinds: Planned['role'][] = ['constant', 'prepared', 'state', 'gradient']
-    let at = BASE
-    for (const role of kinds) {
-      for (const buffer of this.buffers) {
-        if (buffer.role !== role) continue
-        buffer.address = at
-        at = align(at + buffer.length * BYTES[buffer.dtype])
-      }
-    }
-    const { arena, lives, overs } = this.measure()
+    const kinds: Planned['role'][] = flash ? ['state'] : ['constant', 'prepared', 'state', 'gradient']
+    const kept = kinds.flatMap((role) => this.buffers.filter((b) => b.role === role))
+    const at = inOrder(kept, BASE)
     const { addresses, end } = arrange(lives, at, overs)
     arena.forEach((buffer, i) => {
       buffer.address = addresses[i]
     })
-    const memory = end + OVERREAD
+    const memory = end + (this.target === 'session' ? OVERREAD : 0)
     if (memory > MAX_MEMORY) {
       throw new DunlinError(
         `The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`,
       )
     }
     const number = (a: Argument) => (typeof a === 'number' ? a : 'of' in a ? a.of.address + a.bytes : a.address)
-    const resolve = ({ kernel, args, others }: Pending): Call => ({
+    const call = ({ kernel, args, others }: Pending): Call => ({
       kernel,
       args: args.map(number),
       ...(others.length && { others: others.map((o) => o.map(number)) }),
     })
+    const resolve = (c: Pending | PendingLoop): Call | Loop => ('body' in c ? { ...c, body: c.body.map(call) } : call(c))
     const region = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
     return {
       memory,
@@ -535,13 +747,33 @@ class Builder implements Emit {
       arena: { bytes: end - at, lowerBound: lowerBound(lives, overs) },
       constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...region(b), data: b.data as TypedArray })),
       state: this.buffers.filter((b) => b.role === 'state').map(region),
-      init: this.init.map(resolve),
+      init: this.init.map(call),
       calls: this.calls.map(resolve),
+      ...(flash && { flash }),
+      map: {
+        layers: this.layers,
+        buffers: arena.map((b, i) => ({ name: b.name, address: b.address, ...lives[i] })),
+      },
       ...(this.phases && { phases: this.phases }),
       ...(this.observed.size && { saved: this.remembered().map(region) }),
       inputs: this.order.filter(isInput).map((n) => this.port(n)),
       outputs: this.outputs.map((n) => this.port(n)),
     }
+  }
+
+  /** The numbers in flash. What `init` works on lies in memory only until it ran, so that the runs may have that memory. */
+  private flash(lifetimes: ReadonlyMap<Planned, { last: number }>): Flash {
+    const passing = (b: Planned) => b.role === 'arena' && (lifetimes.get(b)?.last ?? 0) < -1
+    const workspace = inOrder(
+      this.buffers.filter((b) => b.role === 'constant' || b.role === 'prepared' || passing(b)),
+      BASE,
+    )
+    const regions = this.stored.map(({ of, ...region }) => ({
+      ...region,
+      ...('role' in of ? { made: of.address } : { data: of }),
+    }))
+    const last = this.stored.at(-1)
+    return { bytes: last ? last.address + last.length * BYTES[last.dtype] : 0, regions, workspace }
   }
 
   /** What observed nodes saved. */
@@ -576,7 +808,7 @@ class Builder implements Emit {
     })
     for (const node of this.order) if (isInput(node)) touch(this.value(node), -1)
     this.calls.forEach((c, i) => {
-      for (const arg of [c.args, ...c.others].flat()) touch(arg, i)
+      for (const { args, others } of 'body' in c ? c.body : [c]) for (const arg of [args, ...others].flat()) touch(arg, i)
     })
     for (const node of this.outputs) touch(this.value(node), this.calls.length)
     for (const buffer of this.remembered()) touch(buffer, this.calls.length)
@@ -639,6 +871,24 @@ class Builder implements Emit {
 
 /** Calls of the longest band. */
 const longest = ({ starts, end }: Span): number => Math.max(...starts.map((from, i) => (starts[i + 1] ?? end) - from))
+
+/** Gives the buffers addresses one after another, from `base` on; returns where they end. */
+function inOrder(buffers: readonly Planned[], base: number): number {
+  let at = base
+  for (const buffer of buffers) {
+    buffer.address = at
+    at = align(at + buffer.length * BYTES[buffer.dtype])
+  }
+  return at
+}
+
+const dtypeOf = (data: TypedArray): Dtype => (Object.keys(ARRAYS) as Dtype[]).find((d) => data instanceof ARRAYS[d]) as Dtype
+
+/** By how much an argument grows from a tile to the next. */
+function growth(a: Argument, b: Argument): number {
+  if (typeof a === 'number' || typeof b === 'number') return (b as number) - (a as number)
+  return ('of' in b ? b.bytes : 0) - ('of' in a ? a.bytes : 0)
+}
 
 function dataOf(param: Param): TypedArray {
   if (param.data.length !== size(param.shape)) {

@@ -3,17 +3,7 @@
 
 import { BYTES, isInput, isParam, type Node, size } from '../graph/node'
 import { type Lifetime, type Over, peakOf } from './arena'
-import {
-  type Banded,
-  bandDistance,
-  bandsOf,
-  type Geometry,
-  geometryOf,
-  repeatedMacs,
-  type Rows,
-  rowOf,
-  sourcesOf,
-} from './bands'
+import { type Banded, bandDistance, bandsOf, type Geometry, geometryOf, type Rows, repeatedMacs, rowOf, sourcesOf } from './bands'
 
 /** Values of more than this many nodes after one another are not computed by bands: what is computed twice adds up. */
 const LONGEST = 16
