@@ -20,7 +20,7 @@ import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
 import { align, arrange, type Lifetime, lowerBound, type Over, usage } from './arena'
 import { type Banded, bandDistance, bandsOf, geometryOf, type Rows, rowOf, sourcesOf } from './bands'
-import { choosePatches, type Trial } from './patches'
+import { choosePatches } from './patches'
 import {
   type Call,
   type Constant,
@@ -677,8 +677,8 @@ class Builder implements Emit {
   }
 
   /** The parts of the network to compute by bands. */
-  patches(recompute: number, plan: (banded: readonly Banded[]) => Trial): readonly Banded[] {
-    return choosePatches(this.order, this.outputs, (node) => this.root(node), recompute, plan)
+  patches(recompute: number, plan: (banded: readonly Banded[]) => { bytes: number }): readonly Banded[] {
+    return choosePatches(this.order, this.outputs, (node) => this.root(node), this.trial().scratch, recompute, plan)
   }
 
   /** How many bytes of the arena are in use during a call. */
@@ -694,8 +694,8 @@ class Builder implements Emit {
     return (call) => all(call) - used(call)
   }
 
-  /** What the plan would take. */
-  trial(): Trial {
+  /** Bytes that the arena would take, and those of scratch of each node. */
+  trial(): { bytes: number; scratch: ReadonlyMap<Node, number> } {
     const { arena, lives, overs } = this.measure()
     const values = new Set(this.values.values())
     const scratch = new Map<Node, number>()
@@ -709,9 +709,9 @@ class Builder implements Emit {
   /** Buffers of the arena, how long they live, and which may lie over which. */
   private measure() {
     const lifetimes = this.lifetimes()
-    const arena = this.buffers.filter(
-      (b) => (lifetimes.get(b)?.last ?? -2) >= (this.weights === 'flash' ? -1 : Number.NEGATIVE_INFINITY),
-    )
+    // What `init` works on is no part of a run, when that begins from what is in flash.
+    const lasts = (b: Planned) => this.weights === 'ram' || lifetimes.get(b)!.last >= -1
+    const arena = this.buffers.filter((b) => lifetimes.has(b) && lasts(b))
     const lives = arena.map((b) => ({ bytes: b.length * BYTES[b.dtype], ...lifetimes.get(b)! }))
     return { arena, lives, overs: this.overs(arena, lives), lifetimes }
   }

@@ -11,28 +11,23 @@ const LONGEST = 16
 const PLANNED = 4
 const ROUNDS = 12
 
-/** A plan's arena, and bytes of scratch for each node. */
-export interface Trial {
-  bytes: number
-  scratch: ReadonlyMap<Node, number>
-}
-
 /**
  * The parts of the network to compute by bands, for the least memory that costs at most `recompute` times the multiply-accumulates of the
- * network besides; of equals those that cost least. `order`: all nodes; `rootOf`: the node whose memory a value is in; `plan` tries.
+ * network besides; of equals those that cost least. `order`: all nodes; `rootOf`: the node whose memory a value is in; `scratch`: bytes that
+ * nodes take besides; `plan` tries.
  */
 export function choosePatches(
   order: readonly Node[],
   outputs: readonly Node[],
   rootOf: (node: Node) => Node,
+  scratch: ReadonlyMap<Node, number>,
   recompute: number,
-  plan: (banded: readonly Banded[]) => Trial,
+  plan: (banded: readonly Banded[]) => { bytes: number },
 ): readonly Banded[] {
   const network = networkOf(order, outputs, rootOf)
   const limit = recompute * network.macs
   let chosen: readonly Part[] = []
   let least = plan([])
-  const { scratch } = least
   for (let round = 0; round < ROUNDS; round++) {
     const now = estimate(network, chosen, scratch)
     const tries = partsAround(network, now.node, now.bytes)
