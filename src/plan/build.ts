@@ -67,6 +67,8 @@ interface Planned extends Buffer {
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
   role: 'arena' | 'constant' | 'state' | 'prepared' | 'gradient' | 'input' | 'output'
+  /** Buffers of one tile lie side by side: then the code that writes down their addresses needs but one. */
+  group?: Planned
 }
 
 /** A buffer from some element on. */
@@ -483,7 +485,11 @@ class Builder implements Emit {
     const second = write(count, count)
     this.tileBuffers = undefined
     this.into.push({ times, body, steps: body.map(({ args }, i) => args.map((a, j) => growth(a, second[i].args[j]))) })
-    for (const b of this.buffers.slice(before)) site.bytes += align(b.length * BYTES[b.dtype])
+    const made = this.buffers.slice(before)
+    for (const b of made) {
+      if (b !== made[0]) b.group = made[0]
+      site.bytes += align(b.length * BYTES[b.dtype])
+    }
     if (at === this.sites.length) this.sites.push(site)
     if (rest) this.into.push(...write(times * count, rest))
   }
@@ -696,10 +702,10 @@ class Builder implements Emit {
 
   /** Bytes that the arena would take, and those of scratch of each node. */
   trial(): { bytes: number; scratch: ReadonlyMap<Node, number> } {
-    const { arena, lives, overs } = this.measure()
+    const { heads, lives, overs } = this.measure()
     const values = new Set(this.values.values())
     const scratch = new Map<Node, number>()
-    arena.forEach((buffer, i) => {
+    heads.forEach((buffer, i) => {
       const node = this.nodeOf[lives[i].first]
       if (node && !values.has(buffer)) scratch.set(node, (scratch.get(node) ?? 0) + align(lives[i].bytes))
     })
@@ -712,20 +718,23 @@ class Builder implements Emit {
     // What `init` works on is no part of a run, when that begins from what is in flash.
     const lasts = (b: Planned) => this.weights === 'ram' || lifetimes.get(b)!.last >= -1
     const arena = this.buffers.filter((b) => lifetimes.has(b) && lasts(b))
-    const lives = arena.map((b) => ({ bytes: b.length * BYTES[b.dtype], ...lifetimes.get(b)! }))
-    return { arena, lives, overs: this.overs(arena, lives), lifetimes }
+    const blocks = new Map<Planned, Planned[]>()
+    for (const b of arena) blocks.set(b.group ?? b, [...(blocks.get(b.group ?? b) ?? []), b])
+    const [heads, members] = [[...blocks.keys()], [...blocks.values()]]
+    const lives = members.map((block) => ({ bytes: block.reduce((end, b) => align(end) + bytesOf(b), 0), ...lifetimes.get(block[0])! }))
+    return { heads, members, lives, overs: this.overs(heads, lives), lifetimes }
   }
 
   finish(): Plan {
-    const { arena, lives, overs, lifetimes } = this.measure()
+    const { members, lives, overs, lifetimes } = this.measure()
     const flash = this.weights === 'flash' ? this.flash(lifetimes) : undefined
     // Constants first: a module stores them as one segment, which ends where they end.
     const kinds: Planned['role'][] = flash ? ['state'] : ['constant', 'prepared', 'state', 'gradient']
     const kept = kinds.flatMap((role) => this.buffers.filter((b) => b.role === role))
     const at = inOrder(kept, BASE)
     const { addresses, end } = arrange(lives, at, overs)
-    arena.forEach((buffer, i) => {
-      buffer.address = addresses[i]
+    members.forEach((block, i) => {
+      inOrder(block, addresses[i])
     })
     const memory = end + (this.target === 'session' ? OVERREAD : 0)
     if (memory > MAX_MEMORY) {
@@ -752,7 +761,7 @@ class Builder implements Emit {
       ...(flash && { flash }),
       map: {
         layers: this.layers,
-        buffers: arena.map((b, i) => ({ name: b.name, address: b.address, ...lives[i] })),
+        buffers: members.flat().map((b) => ({ name: b.name, address: b.address, ...lifetimes.get(b)!, bytes: bytesOf(b) })),
       },
       ...(this.phases && { phases: this.phases }),
       ...(this.observed.size && { saved: this.remembered().map(region) }),
@@ -871,6 +880,8 @@ class Builder implements Emit {
 
 /** Calls of the longest band. */
 const longest = ({ starts, end }: Span): number => Math.max(...starts.map((from, i) => (starts[i + 1] ?? end) - from))
+
+const bytesOf = (b: Buffer) => b.length * BYTES[b.dtype]
 
 /** Gives the buffers addresses one after another, from `base` on; returns where they end. */
 function inOrder(buffers: readonly Planned[], base: number): number {
