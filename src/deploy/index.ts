@@ -14,7 +14,7 @@ export type { Metadata, ModuleReport, PortMetadata } from './module'
 interface Deployable {
   name: string
   labels: readonly string[]
-  plan(batch: number, target: 'module', threads: number, weights: Weights): Plan
+  plan(batch: number, target: 'module' | 'interpreter', threads: number, weights: Weights): Plan
 }
 
 export interface BuiltModule {
@@ -49,7 +49,7 @@ export async function buildModule(
   if (!isModuleTarget(target))
     throw new DunlinError(`buildModule: target wants ${Object.keys(KERNELS).join(', ')}, got ${JSON.stringify(target)}.`)
   const { build, instead } = KERNELS[target]
-  const plan = model.plan(1, 'module', 1, weights)
+  const plan = model.plan(1, target === 'interpreter' ? 'interpreter' : 'module', 1, weights)
   // Weights are packed, if at all, by the plan's own `init`.
   const session = await Session.create(plan, { build })
   const [contents, flash] = [session.contents(16), session.flash]

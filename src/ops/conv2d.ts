@@ -177,7 +177,7 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     weightAxis: 0,
     reach: (node) => ((node.attrs.groups ?? 1) === 1 ? reachOf(windowOf(node)) : undefined),
     forward(e, node) {
-      if (e.target === 'module') {
+      if (e.target !== 'session') {
         convolveStored(e, node)
         return
       }
@@ -201,10 +201,10 @@ export const conv2dOp: Op<Conv2dAttrs> = {
 }
 
 /** The most output positions that conv2d_i8 computes at a time. */
-const POSITIONS = 4
+const POSITIONS = 3
 
-/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8: the values of a window for three positions in words of 8 bytes, and a pixel of padding. */
-export const convScratch = (ic: number, kh: number, kw: number): number => (8 * kh * kw + 1) * ic
+/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8: the values of a window for three positions, in words of 8 bytes which overlap copies. */
+export const convScratch = (ic: number, kh: number, kw: number): number => 10 * kh * kw * ic
 
 /** The int8 convolution in a module, on weights as they are stored. */
 function convolveStored(e: Emit, node: Node<Conv2dAttrs>): void {

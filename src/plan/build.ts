@@ -20,7 +20,7 @@ import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
 import { align, arrange, type Lifetime, lowerBound, type Over, usage } from './arena'
 import { type Banded, bandDistance, bandsOf, geometryOf, type Rows, rowOf, sourcesOf } from './bands'
-import { choosePatches } from './patches'
+import { choosePatches, type Needs } from './patches'
 import {
   type Call,
   type Constant,
@@ -159,18 +159,24 @@ export function planInference(
     builder.forward()
     return builder
   }
-  if (target !== 'module') return written([], []).finish()
+  if (target === undefined || target === 'session') return written([], []).finish()
   const least = written([], [])
   const whole = written(
     [],
     least.sites.map(() => Infinity),
   )
   const saved = whole.savings()
+  const scratch = { least: least.trial().scratch, whole: whole.trial().scratch }
   // A layer that has all of its weights in memory may write over its input: of use where that saves more than they take.
-  const gains = least.sites.map(({ bytes }, i) => saved(whole.sites[i].call) > whole.sites[i].bytes - bytes)
+  const gains = least.sites.filter(({ bytes }, i) => saved(whole.sites[i].call) > whole.sites[i].bytes - bytes)
+  const gaining = new Set(gains.map(({ node }) => node))
   const start = (banded: readonly Banded[]) =>
-    least.sites.map(({ node }, i) => (gains[i] && !banded.some(({ nodes }) => nodes.includes(node)) ? Infinity : 0))
-  const banded = batch > 1 ? [] : least.patches(recompute, (parts) => written(parts, start(parts)).trial())
+    least.sites.map(({ node }) => (gaining.has(node) && !banded.some(({ nodes }) => nodes.includes(node)) ? Infinity : 0))
+  const needs = (node: Node, inBands: boolean) => {
+    const all = gaining.has(node) && !inBands
+    return { scratch: scratch[all ? 'whole' : 'least'].get(node) ?? 0, over: all || least.overlying.has(node) }
+  }
+  const banded = batch > 1 ? [] : least.patches(needs, recompute, (parts) => written(parts, start(parts)).trial())
   if (weights === 'ram') return written(banded, []).finish()
   return chooseTiles(
     (most) => {
@@ -242,6 +248,8 @@ class Builder implements Emit {
   /** Which node is being written, and which each call computes. */
   private node!: Node
   private readonly nodeOf: Node[] = []
+  /** Nodes whose value may lie over one that they read. */
+  readonly overlying = new Set<Node>()
   private readonly claims: Claim[] = []
   private readonly spans: Span[] = []
   private band?: Band
@@ -505,10 +513,11 @@ class Builder implements Emit {
 
   over(y: Buffer, x: Buffer, distance = 0): void {
     // Sessions have memory enough, and their kernels and threads another order.
-    if (this.target !== 'module' || (this.into !== this.calls && !this.single)) return
+    if (this.target === 'session' || (this.into !== this.calls && !this.single)) return
     const place = (b: Buffer): [Planned, number] => ('of' in b ? [(b as Within).of, (b as Within).bytes] : [b as Planned, 0])
     const [[yOf, yBytes], [xOf, xBytes]] = [place(y), place(x)]
     const from = this.calls.length
+    this.overlying.add(this.node)
     this.claims.push({ y: yOf, x: xOf, distance: distance * BYTES[y.dtype] + yBytes - xBytes, from, to: from + 1 })
   }
 
@@ -683,8 +692,8 @@ class Builder implements Emit {
   }
 
   /** The parts of the network to compute by bands. */
-  patches(recompute: number, plan: (banded: readonly Banded[]) => { bytes: number }): readonly Banded[] {
-    return choosePatches(this.order, this.outputs, (node) => this.root(node), this.trial().scratch, recompute, plan)
+  patches(needs: Needs, recompute: number, plan: (banded: readonly Banded[]) => { bytes: number }): readonly Banded[] {
+    return choosePatches(this.order, this.outputs, (node) => this.root(node), needs, recompute, plan)
   }
 
   /** How many bytes of the arena are in use during a call. */

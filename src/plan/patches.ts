@@ -5,6 +5,9 @@ import { BYTES, isInput, isParam, type Node, size } from '../graph/node'
 import { type Lifetime, type Over, peakOf } from './arena'
 import { type Banded, bandDistance, bandsOf, type Geometry, geometryOf, type Rows, repeatedMacs, rowOf, sourcesOf } from './bands'
 
+/** Bytes that a node takes beside its value, and whether its value may lie over one that it reads; alone, or in bands. */
+export type Needs = (node: Node, inBands: boolean) => { scratch: number; over: boolean }
+
 /** Values of more than this many nodes after one another are not computed by bands: what is computed twice adds up. */
 const LONGEST = 16
 /** Tries that are planned in a round. */
@@ -13,14 +16,13 @@ const ROUNDS = 12
 
 /**
  * The parts of the network to compute by bands, for the least memory that costs at most `recompute` times the multiply-accumulates of the
- * network besides; of equals those that cost least. `order`: all nodes; `rootOf`: the node whose memory a value is in; `scratch`: bytes that
- * nodes take besides; `plan` tries.
+ * network besides; of equals those that cost least. `order`: all nodes; `rootOf`: the node whose memory a value is in; `plan` tries.
  */
 export function choosePatches(
   order: readonly Node[],
   outputs: readonly Node[],
   rootOf: (node: Node) => Node,
-  scratch: ReadonlyMap<Node, number>,
+  needs: Needs,
   recompute: number,
   plan: (banded: readonly Banded[]) => { bytes: number },
 ): readonly Banded[] {
@@ -29,11 +31,11 @@ export function choosePatches(
   let chosen: readonly Part[] = []
   let least = plan([])
   for (let round = 0; round < ROUNDS; round++) {
-    const now = estimate(network, chosen, scratch)
+    const now = estimate(network, chosen, needs)
     const tries = partsAround(network, now.node, now.bytes)
       .map((part) => [...chosen.filter((c) => part.to < c.from || c.to < part.from), part])
       .filter((parts) => costOf(parts) <= limit)
-      .map((parts) => ({ parts, bytes: estimate(network, parts, scratch).bytes, cost: costOf(parts), calls: callsOf(parts) }))
+      .map((parts) => ({ parts, bytes: estimate(network, parts, needs).bytes, cost: costOf(parts), calls: callsOf(parts) }))
       .filter(({ bytes }) => bytes < now.bytes)
       .sort((a, b) => a.bytes - b.bytes || a.cost - b.cost || a.calls - b.calls)
     let better: readonly Part[] | undefined
@@ -90,7 +92,7 @@ function networkOf(order: readonly Node[], outputs: readonly Node[], rootOf: (no
 function partsAround({ nodes, values, geometry }: Network, at: number, bytes: number): Part[] {
   const parts: Part[] = []
   for (let from = Math.min(at, nodes.length - 1); from >= 0; from--) {
-    for (let to = Math.max(at, from + 1); to < Math.min(nodes.length, from + LONGEST); to++) {
+    for (let to = at; to < Math.min(nodes.length, from + LONGEST); to++) {
       const within = nodes.slice(from, to + 1)
       const inner = within.slice(0, -1)
       if (inner.some((n) => values.get(n)!.last > to)) continue
@@ -115,7 +117,7 @@ function heights(height: number): number[] {
 }
 
 /** About how many bytes the network takes, and the node at which it takes them. */
-function estimate({ nodes, values, geometry }: Network, parts: readonly Part[], scratch: ReadonlyMap<Node, number>) {
+function estimate({ nodes, values, geometry }: Network, parts: readonly Part[], needs: Needs) {
   const partOf = (at: number) => parts.find((p) => p.from <= at && at <= p.to)
   const lives: Lifetime[] = []
   const index = new Map<Node, number>()
@@ -131,7 +133,7 @@ function estimate({ nodes, values, geometry }: Network, parts: readonly Part[], 
     }
   }
   nodes.forEach((node, at) => {
-    const bytes = scratch.get(node)
+    const bytes = needs(node, partOf(at) !== undefined).scratch
     if (bytes) lives.push({ bytes, first: at, last: at })
   })
   const overs: Over[] = []
@@ -152,7 +154,7 @@ function estimate({ nodes, values, geometry }: Network, parts: readonly Part[], 
       if (values.get(x)!.last !== at) continue
       const inner = part && part.from <= values.get(x)!.first && at < part.to
       if (part && !inner) continue
-      const distance = distanceOver(node, x, geometry, rows)
+      const distance = needs(node, part !== undefined).over ? distanceOver(node, x, geometry, rows) : undefined
       if (distance !== undefined) lies(node, x, distance)
     }
   })
