@@ -66,7 +66,7 @@ export interface Emit {
   /** `length` words of 4 bytes made from parameters by `fill`: once per session when the parameters stand still, else in every run. */
   prepared(name: string, length: number, fill: (to: Buffer) => void): Buffer
   /**
-   * Says of the next call that `y` may lie over `x`, which holds elements of the same width, where nothing reads x any more: y may begin
+   * To be said right before a call: that `y` may lie over `x`, which holds elements of the same width, where nothing reads x any more: y may begin
    * anywhere up to `distance` elements (default 0) before x begins, because at every time what the kernel has written of y ends no
    * further behind y's beginning than what it has yet to read of x, and `distance`. A planner that has no use for it does nothing.
    */

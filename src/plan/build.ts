@@ -713,11 +713,13 @@ class Builder implements Emit {
   trial(): { bytes: number; scratch: ReadonlyMap<Node, number> } {
     const { heads, lives, overs } = this.measure()
     const values = new Set(this.values.values())
+    const passing = lives.filter((_, i) => !values.has(heads[i]))
+    const used = usage(passing)
     const scratch = new Map<Node, number>()
-    heads.forEach((buffer, i) => {
-      const node = this.nodeOf[lives[i].first]
-      if (node && !values.has(buffer)) scratch.set(node, (scratch.get(node) ?? 0) + align(lives[i].bytes))
-    })
+    for (const { first } of passing) {
+      const node = this.nodeOf[first]
+      if (node) scratch.set(node, Math.max(scratch.get(node) ?? 0, used(first)))
+    }
     return { bytes: arrange(lives, 0, overs).end, scratch }
   }
 

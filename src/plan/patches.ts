@@ -1,5 +1,6 @@
 // Which parts of a network are computed by bands of rows (bands.ts), so that it needs the least memory: found by trying. What a try would
-// need is estimated from the graph alone, with the planner's own bound; the best few are then planned.
+// need is estimated from the graph alone, with the planner's own bound; tries are gone on from where they take the most (a beam search), and
+// the best few are planned.
 
 import { BYTES, isInput, isParam, type Node, size } from '../graph/node'
 import { type Lifetime, type Over, peakOf } from './arena'
@@ -10,9 +11,12 @@ export type Needs = (node: Node, inBands: boolean) => { scratch: number; over: b
 
 /** Values of more than this many nodes after one another are not computed by bands: what is computed twice adds up. */
 const LONGEST = 16
-/** Tries that are planned in a round. */
+/** How many tries of a round are gone on from, for how many rounds, and how many of all are planned. */
+const KEPT = 4
+const ROUNDS = 8
 const PLANNED = 4
-const ROUNDS = 12
+/** About how many bytes of code a call takes. */
+const CALL = 16
 
 /**
  * The parts of the network to compute by bands, for the least memory that costs at most `recompute` times the multiply-accumulates of the
@@ -27,29 +31,42 @@ export function choosePatches(
   plan: (banded: readonly Banded[]) => { bytes: number },
 ): readonly Banded[] {
   const network = networkOf(order, outputs, rootOf)
-  const limit = recompute * network.macs
-  let chosen: readonly Part[] = []
-  let least = plan([])
-  for (let round = 0; round < ROUNDS; round++) {
-    const now = estimate(network, chosen, needs)
-    const tries = partsAround(network, now.node, now.bytes)
-      .map((part) => [...chosen.filter((c) => part.to < c.from || c.to < part.from), part])
-      .filter((parts) => costOf(parts) <= limit)
-      .map((parts) => ({ parts, bytes: estimate(network, parts, needs).bytes, cost: costOf(parts), calls: callsOf(parts) }))
-      .filter(({ bytes }) => bytes < now.bytes)
-      .sort((a, b) => a.bytes - b.bytes || a.cost - b.cost || a.calls - b.calls)
-    let better: readonly Part[] | undefined
-    for (const { parts } of tries.slice(0, PLANNED)) {
-      const trial = plan(parts.map((p) => p.banded))
-      if (trial.bytes >= least.bytes) continue
-      least = trial
-      better = parts
-    }
-    if (!better) break
-    chosen = better
+  const stateOf = (parts: readonly Part[]): State => {
+    const { bytes, node } = estimate(network, parts, needs)
+    const cost = parts.reduce((sum, p) => sum + p.cost, 0) / network.macs
+    const calls = parts.reduce((sum, p) => sum + p.bands.length * p.banded.nodes.length, 0)
+    return { parts, bytes, node, cost, calls }
   }
-  return chosen.map((p) => p.banded)
+  const first = stateOf([])
+  const found: State[] = []
+  for (let round = 0, states = [first]; round < ROUNDS && states.length; round++) {
+    const next = states.flatMap((state) =>
+      partsAround(network, state.node, state.bytes)
+        .map((part) => stateOf([...state.parts.filter((p) => part.to < p.from || p.to < part.from), part]))
+        .filter(({ bytes, cost }) => bytes < state.bytes && cost <= recompute),
+    )
+    states = next.sort(better).slice(0, KEPT)
+    found.push(...states)
+  }
+  const tried = [first, ...found.sort(better).slice(0, PLANNED)].map((state) => ({
+    ...state,
+    bytes: plan(state.parts.map((p) => p.banded)).bytes,
+  }))
+  return tried.sort(better)[0].parts.map((p) => p.banded)
 }
+
+/** Parts of a network by bands: the bytes that it takes, the node at which it does, what it repeats of the network, and calls. */
+interface State {
+  parts: readonly Part[]
+  bytes: number
+  node: number
+  cost: number
+  calls: number
+}
+
+/** Memory counts most; but not if it is bought with as large a share of the time, or with more code than that. */
+const weight = ({ bytes, cost, calls }: State) => bytes * (1 + cost) + CALL * calls
+const better = (a: State, b: State) => weight(a) - weight(b)
 
 interface Network {
   /** What is computed, in order. */
@@ -70,8 +87,6 @@ interface Part {
   cost: number
 }
 
-const costOf = (parts: readonly Part[]) => parts.reduce((sum, p) => sum + p.cost, 0)
-const callsOf = (parts: readonly Part[]) => parts.reduce((sum, p) => sum + p.bands.length * p.banded.nodes.length, 0)
 const bytesOf = (node: Node) => size(node.shape) * BYTES[node.dtype]
 
 function networkOf(order: readonly Node[], outputs: readonly Node[], rootOf: (node: Node) => Node): Network {
