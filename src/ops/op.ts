@@ -71,6 +71,8 @@ export interface Emit {
    * further behind y's beginning than what it has yet to read of x, and `distance`. A planner that has no use for it does nothing.
    */
   over(y: Buffer, x: Buffer, distance?: number): void
+  /** What `make` derives from the node alone, `what` by name: made once, however often the node is written down. */
+  once<T>(node: Node, what: string, make: () => T): T
   call<K extends KernelName>(kernel: K, ...args: Args<K>): void
   /**
    * Has `part` write the call that computes the outputs [from, from + count), once for each thread, with ranges that follow each other

@@ -154,8 +154,9 @@ export function planInference(
   },
 ): Plan {
   const { batch, target, threads, observed, weights = 'ram', recompute = RECOMPUTE } = options
+  const derived = new Map<Node, Map<string, unknown>>()
   const written = (banded: readonly Banded[], most: readonly number[]) => {
-    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, weights, most, banded)
+    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, weights, most, banded, derived)
     builder.forward()
     return builder
   }
@@ -266,6 +267,8 @@ class Builder implements Emit {
     /** The most channels that each of the sites computes at once; by default as few as can be. */
     private readonly most: readonly number[] = [],
     private readonly banded: readonly Banded[] = [],
+    /** What was derived from nodes, for all plans that are tried. */
+    private readonly derived = new Map<Node, Map<string, unknown>>(),
   ) {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
@@ -509,6 +512,13 @@ class Builder implements Emit {
     fill(buffer)
     this.into = before
     return this.streams ? this.load(name, 'f32', length, this.store(name, 'f32', length, buffer)) : buffer
+  }
+
+  once<T>(node: Node, what: string, make: () => T): T {
+    const of = this.derived.get(node) ?? new Map<string, unknown>()
+    this.derived.set(node, of)
+    if (!of.has(what)) of.set(what, make())
+    return of.get(what) as T
   }
 
   over(y: Buffer, x: Buffer, distance = 0): void {

@@ -30,18 +30,25 @@ export function choosePatches(
   recompute: number,
   plan: (banded: readonly Banded[]) => { bytes: number },
 ): readonly Banded[] {
-  const network = networkOf(order, outputs, rootOf)
+  const network = networkOf(order, outputs, rootOf, needs)
   const stateOf = (parts: readonly Part[]): State => {
     const { bytes, node } = estimate(network, parts, needs)
     const cost = parts.reduce((sum, p) => sum + p.cost, 0) / network.macs
-    const calls = parts.reduce((sum, p) => sum + p.bands.length * p.banded.nodes.length, 0)
+    const calls = parts.reduce((sum, p) => sum + p.bands * p.banded.nodes.length, 0)
     return { parts, bytes, node, cost, calls }
   }
   const first = stateOf([])
   const found: State[] = []
+  const around = new Map<number, Part[]>()
+  const partsAt = (node: number) => {
+    const parts = around.get(node) ?? partsAround(network, node, needs)
+    around.set(node, parts)
+    return parts
+  }
   for (let round = 0, states = [first]; round < ROUNDS && states.length; round++) {
     const next = states.flatMap((state) =>
-      partsAround(network, state.node, state.bytes)
+      partsAt(state.node)
+        .filter(({ least }) => least < state.bytes)
         .map((part) => stateOf([...state.parts.filter((p) => part.to < p.from || p.to < part.from), part]))
         .filter(({ bytes, cost }) => bytes < state.bytes && cost <= recompute),
     )
@@ -74,22 +81,36 @@ interface Network {
   /** Every value, with the first and the last of these nodes that touch it. */
   values: ReadonlyMap<Node, { first: number; last: number }>
   macs: number
+  /** Of each node, when it is not part of bands: what its value may lie over. */
+  overs: readonly (readonly Overlying[])[]
   geometry: Geometry
+}
+
+/** Value y may begin `distance` bytes before value x. */
+interface Overlying {
+  y: Node
+  x: Node
+  distance: number
 }
 
 /** Nodes [from, to] by bands. */
 interface Part {
   banded: Banded
-  bands: readonly Rows[]
+  bands: number
   from: number
   to: number
+  /** Bytes that it takes at the very least. */
+  least: number
+  /** Bytes of the values that live for a band. */
+  bytes: ReadonlyMap<Node, number>
+  overs: readonly Overlying[]
   /** Multiply-accumulates that are done more than once. */
   cost: number
 }
 
 const bytesOf = (node: Node) => size(node.shape) * BYTES[node.dtype]
 
-function networkOf(order: readonly Node[], outputs: readonly Node[], rootOf: (node: Node) => Node): Network {
+function networkOf(order: readonly Node[], outputs: readonly Node[], rootOf: (node: Node) => Node, needs: Needs): Network {
   const nodes = order.filter((n) => !isInput(n) && !isParam(n) && rootOf(n) === n)
   const values = new Map<Node, { first: number; last: number }>()
   for (const node of order) if (isInput(node)) values.set(node, { first: -1, last: -1 })
@@ -100,81 +121,93 @@ function networkOf(order: readonly Node[], outputs: readonly Node[], rootOf: (no
   })
   for (const node of outputs) values.get(rootOf(node))!.last = nodes.length
   const macs = nodes.reduce((sum, node) => sum + geometry.macsOf(node) * node.shape[0], 0)
-  return { nodes, values, macs, geometry }
+  const overs = nodes.map((node, at) => (needs(node, false).over ? oversOf(node, at, values, geometry) : []))
+  return { nodes, values, macs, overs, geometry }
 }
 
-/** All parts with node `at` in them that could need less than `bytes`. */
-function partsAround({ nodes, values, geometry }: Network, at: number, bytes: number): Part[] {
+/** All parts with node `at` in them. */
+function partsAround({ nodes, values, geometry }: Network, at: number, needs: Needs): Part[] {
   const parts: Part[] = []
   for (let from = Math.min(at, nodes.length - 1); from >= 0; from--) {
     for (let to = at; to < Math.min(nodes.length, from + LONGEST); to++) {
       const within = nodes.slice(from, to + 1)
-      const inner = within.slice(0, -1)
-      if (inner.some((n) => values.get(n)!.last > to)) continue
       const last = within[within.length - 1]
-      if (bytesOf(last) >= bytes) continue
+      const inside = new Set(within.slice(0, -1))
       if (!within.every(geometry.reachOf)) break
+      if ([...inside].some((n) => values.get(n)!.last > to)) continue
+      const sources = sourcesOf({ nodes: within, rows: 1 }, geometry)
+      const least = Math.max(bytesOf(last), ...sources.map(bytesOf))
+      const passing = sources.filter((x) => values.get(x)!.last <= to && x.dtype === last.dtype)
       for (const rows of heights(last.shape[0])) {
         const banded = { nodes: within, rows }
         const bands = bandsOf(banded, geometry)!
-        parts.push({ banded, bands, from, to, cost: repeatedMacs(banded, bands, geometry) })
+        const bytes = new Map<Node, number>()
+        for (const node of inside) {
+          const height = bands.reduce((most, band) => Math.max(most, band.get(node)![1] - band.get(node)![0]), 0)
+          bytes.set(node, height * rowOf(node) * BYTES[node.dtype])
+        }
+        // A band in the middle stands for all.
+        const middle = bands[Math.min(1, bands.length - 1)]
+        const overs = [...inside].flatMap((node, i) =>
+          needs(node, true).over ? oversOf(node, from + i, values, geometry, middle, inside) : [],
+        )
+        for (const x of passing) {
+          overs.push({ y: last, x, distance: bandDistance(banded, bands, x, geometry) * BYTES[last.dtype] })
+        }
+        parts.push({ banded, bands: bands.length, from, to, least, bytes, overs, cost: repeatedMacs(banded, bands, geometry) })
       }
     }
   }
   return parts
 }
 
-/** Heights of bands, of which each makes another number of them. */
+/** Heights of bands: each a third or so less than the one before, and makes more of them. */
 function heights(height: number): number[] {
-  const found = new Map<number, number>()
-  for (let rows = Math.ceil(height / 2); rows >= 1; rows--) found.set(Math.ceil(height / rows), rows)
-  return [...found.values()]
+  const found: number[] = []
+  for (let rows = Math.ceil(height / 2); rows >= 1; rows = Math.min(rows - 1, Math.ceil(rows * 0.7))) {
+    const count = Math.ceil(height / rows)
+    // As few rows as make that many bands.
+    found.push(Math.ceil(height / count))
+  }
+  return [...new Set(found)]
 }
 
 /** About how many bytes the network takes, and the node at which it takes them. */
-function estimate({ nodes, values, geometry }: Network, parts: readonly Part[], needs: Needs) {
-  const partOf = (at: number) => parts.find((p) => p.from <= at && at <= p.to)
+function estimate({ nodes, values, overs: overlying }: Network, parts: readonly Part[], needs: Needs) {
+  const partOf = nodes.map((_, at) => parts.find((p) => p.from <= at && at <= p.to))
   const lives: Lifetime[] = []
   const index = new Map<Node, number>()
   for (const [node, { first, last }] of values) {
-    const made = partOf(first)
+    const made = partOf[first]
+    const bytes = made?.bytes.get(node)
     index.set(node, lives.length)
-    if (made && first < made.to) {
-      const height = Math.max(...made.bands.map((rows) => rows.get(node)![1] - rows.get(node)![0]))
-      lives.push({ bytes: height * rowOf(node) * BYTES[node.dtype], first, last })
-    } else {
-      const read = partOf(last)
+    if (bytes !== undefined) lives.push({ bytes, first, last })
+    else {
+      const read = partOf[last]
       lives.push({ bytes: bytesOf(node), first: made?.from ?? first, last: read && read !== made ? read.to : last })
     }
   }
   nodes.forEach((node, at) => {
-    const bytes = needs(node, partOf(at) !== undefined).scratch
+    const bytes = needs(node, partOf[at] !== undefined).scratch
     if (bytes) lives.push({ bytes, first: at, last: at })
   })
   const overs: Over[] = []
-  const lies = (y: Node, x: Node, distance: number) => {
-    if (x.dtype === y.dtype) overs.push({ y: index.get(y)!, x: index.get(x)!, distance: distance * BYTES[y.dtype] })
-  }
-  for (const { banded, bands } of parts) {
-    const last = banded.nodes[banded.nodes.length - 1]
-    for (const source of sourcesOf(banded, geometry)) {
-      if (values.get(source)!.last <= values.get(last)!.first) lies(last, source, bandDistance(banded, bands, source, geometry))
-    }
-  }
-  nodes.forEach((node, at) => {
-    const part = partOf(at)
-    // A band in the middle stands for all.
-    const rows = part?.bands[Math.min(1, part.bands.length - 1)]
-    for (const x of geometry.readsOf(node)) {
-      if (values.get(x)!.last !== at) continue
-      const inner = part && part.from <= values.get(x)!.first && at < part.to
-      if (part && !inner) continue
-      const distance = needs(node, part !== undefined).over ? distanceOver(node, x, geometry, rows) : undefined
-      if (distance !== undefined) lies(node, x, distance)
-    }
+  const add = ({ y, x, distance }: Overlying) => overs.push({ y: index.get(y)!, x: index.get(x)!, distance })
+  for (const part of parts) part.overs.forEach(add)
+  nodes.forEach((_, at) => {
+    if (!partOf[at]) overlying[at].forEach(add)
   })
   const { bytes, call } = peakOf(lives, overs)
   return { bytes, node: call }
+}
+
+/** Which values of those that a node reads last its own may lie over; `rows`: of a band, in which only values of `inside` are its own. */
+function oversOf(node: Node, at: number, values: Network['values'], geometry: Geometry, rows?: Rows, inside?: ReadonlySet<Node>) {
+  return geometry.readsOf(node).flatMap((x): Overlying[] => {
+    if (values.get(x)!.last !== at || x.dtype !== node.dtype || (inside && !inside.has(x))) return []
+    const distance = distanceOver(node, x, geometry, rows)
+    return distance === undefined ? [] : [{ y: node, x, distance: distance * BYTES[node.dtype] }]
+  })
 }
 
 /** About how far the rows of a node's value begin before those of its input x, to lie over it; all rows, or those of a band. */
