@@ -183,7 +183,9 @@ describe('planInference', () => {
 
   it('keeps a value alive over a residual connection', () => {
     const plan = residual(1)
-    const [a, b] = unrolled(plan.calls).filter((c) => c.kernel === 'conv2d_f32').map((c) => c.args[2])
+    const [a, b] = unrolled(plan.calls)
+      .filter((c) => c.kernel === 'conv2d_f32')
+      .map((c) => c.args[2])
     const sum = unrolled(plan.calls).find((c) => c.kernel === 'add_f32')
     expect(sum?.args.slice(0, 2)).toEqual([a, b])
     expect(overlap(a, b, 4 * 144, 4 * 144)).toBe(false)

@@ -86,17 +86,14 @@ export function twoPositions(
   let residual = r
   do {
     const b = load<i32>(bias)
-    const bits = max(-load<i32>(shift), 0)
-    const up = max(load<i32>(shift), 0)
-    const m = <i64>load<i32>(multiplier)
-    const positive = rounding(bits, false)
-    const negative = rounding(bits, true)
+    const m = load<i32>(multiplier)
+    const sh = load<i32>(shift)
     let to = column
     let from = residual
     let i = n
     do {
       store<i8>(to, withResidual(
-        requantizeBy((a0 + b) << up, m, positive, negative, bits, yZero, lo, hi),
+        requantize(a0 + b, m, sh, yZero, lo, hi),
         yZero, add, from, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
       ))
       to += yStep

@@ -210,7 +210,8 @@ function share(pieces: readonly Piece[]) {
     return numbers.some((n) => n.value === undefined) ? Infinity : sizeOf(numbers)
   })
   const columns: Column[] = []
-  for (const column of sizes.map((_, i) => i).sort((a, b) => (sizes[a] < sizes[b] ? -1 : sizes[a] > sizes[b] ? 1 : a - b))) columns[column] = columnOf(column)
+  for (const column of sizes.map((_, i) => i).sort((a, b) => (sizes[a] < sizes[b] ? -1 : sizes[a] > sizes[b] ? 1 : a - b)))
+    columns[column] = columnOf(column)
   return { columns, params: params.map(typeOf), argsOf: (piece: Piece) => params.map((column) => piece.numbers[column]) }
 }
 

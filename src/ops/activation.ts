@@ -130,7 +130,8 @@ const byTable = <A>(
   quant,
   reach: sameRows,
   forward(e: Emit, node) {
-    const table = e.constant(`${node.name}/table`, tableOf(node, quantOf(node.inputs[0]), quantOf(node)))
+    const values = e.once(node, 'table', () => tableOf(node, quantOf(node.inputs[0]), quantOf(node)))
+    const table = e.constant(`${node.name}/table`, values)
     const [x, y] = inStep(e, node)
     elementwise(e, y.length, (from, n) => e.call('lookup_i8', e.at(x, from), table, e.at(y, from), n))
   },

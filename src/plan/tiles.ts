@@ -2,6 +2,7 @@
 // needs the least memory; then each layer takes as many as that memory has room for, since fewer and longer pieces run faster.
 
 import type { Node } from '../graph/node'
+import type { Tiled } from './flash'
 
 /** A layer whose weights are streamed, in a plan. */
 export interface Site {
@@ -12,6 +13,7 @@ export interface Site {
   /** The call that is its loop (or its first piece), and the bytes of the buffers that are the tile's own. */
   call: number
   bytes: number
+  tiled: Tiled
 }
 
 /** Kernels compute four channels at a time. */
