@@ -13,7 +13,8 @@ import { endTap, firstTap } from '../window'
  * @param bias i32 [oc], scale of x times scale of w[..][o]
  * @param multiplier i32 [oc], Q31
  * @param shift i32 [oc], in [-31, 31], positive to the left
- * @param y i8 [batch][oh][ow][oc]; overlaps nothing
+ * @param y i8 [batch][oh][ow][oc]; may lie where all of x has been read, for a value is stored
+ * when its window was (not so for interpreters)
  * @param sh, sw stride; dh, dw dilation; pt, pl rows of padding above and columns to the left
  * @param xZero, yZero zero points, in [-128, 127], like lo and hi
  */

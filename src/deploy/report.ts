@@ -59,13 +59,12 @@ export function reportOf(plan: Plan, sizes: ModuleSizes, target: ModuleTarget, w
   const { layers = [], buffers = [] } = plan.map ?? {}
   const base = align16(plan.persistent)
   const alive = (call: number) => buffers.filter((b) => b.first <= call && call <= b.last)
-  const sum = (list: readonly Part[]) => list.reduce((all, b) => all + align16(b.bytes), 0)
   let peak = { layer: '', bytes: base, buffers: [] as Part[] }
-  const rows = layers.map(({ name, op, macs, elements, storedBytes, first, end }): LayerReport => {
+  const rows = layers.map(({ name, op, macs, elements, storedBytes, first, end, at }): LayerReport => {
     let ramBytes = base
     for (let call = first; call < end; call++) {
-      const now = alive(call)
-      ramBytes = Math.max(ramBytes, base + sum(now))
+      const now = alive(at + call - first)
+      ramBytes = Math.max(ramBytes, base + covered(now))
       if (ramBytes > peak.bytes)
         peak = { layer: name, bytes: ramBytes, buffers: now.map((b) => ({ name: b.name, bytes: b.bytes })) }
     }
@@ -89,7 +88,7 @@ export function reportOf(plan: Plan, sizes: ModuleSizes, target: ModuleTarget, w
     target,
     weights,
     flash,
-    layers: rows,
+    layers: merged(rows),
     buffers: buffers.map(({ name, address, bytes, first, last }) => ({
       ...{ name, address, bytes },
       first: layerAt(Math.max(first, 0)) ?? '',
@@ -99,6 +98,33 @@ export function reportOf(plan: Plan, sizes: ModuleSizes, target: ModuleTarget, w
     macs: rows.reduce((all, r) => all + r.macs, 0),
     instructions: rows.reduce((all, r) => all + r.instructions, 0),
   }
+}
+
+/** Bytes in which these lie; one may lie over another. */
+function covered(buffers: readonly { address: number; bytes: number }[]): number {
+  let [end, sum] = [0, 0]
+  for (const { address, bytes } of [...buffers].sort((a, b) => a.address - b.address)) {
+    const past = address + align16(bytes)
+    sum += Math.max(0, past - Math.max(end, address))
+    end = Math.max(end, past)
+  }
+  return sum
+}
+
+/** Layers that are computed by bands of rows, each in one line. */
+function merged(rows: readonly LayerReport[]): LayerReport[] {
+  const layers = new Map<string, LayerReport>()
+  for (const row of rows) {
+    const { macs, instructions, flashBytes, ramBytes } = layers.get(row.name) ?? { macs: 0, instructions: 0, flashBytes: 0, ramBytes: 0 }
+    layers.set(row.name, {
+      ...row,
+      macs: macs + row.macs,
+      instructions: instructions + row.instructions,
+      flashBytes: flashBytes + row.flashBytes,
+      ramBytes: Math.max(ramBytes, row.ramBytes),
+    })
+  }
+  return [...layers.values()]
 }
 
 function instructionsOf(calls: readonly Call[], macs: number, elements: number, target: ModuleTarget): number {

@@ -20,7 +20,19 @@ import {
   type Unshaped,
   where,
 } from './op'
-import { convSizes, type Images, imagesOf, type Padding, type Pair, pair, splitRows, type WindowAttrs, windowOf } from './window'
+import {
+  convSizes,
+  distanceOf,
+  type Images,
+  imagesOf,
+  type Padding,
+  type Pair,
+  pair,
+  reachOf,
+  splitRows,
+  type WindowAttrs,
+  windowOf,
+} from './window'
 
 export interface Conv2dAttrs extends WindowAttrs {
   activation?: Activation
@@ -163,8 +175,9 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   int8: {
     quant: 'calibrated',
     weightAxis: 0,
+    reach: (node) => ((node.attrs.groups ?? 1) === 1 ? reachOf(windowOf(node)) : undefined),
     forward(e, node) {
-      if (e.target === 'module') {
+      if (e.target !== 'session') {
         convolveStored(e, node)
         return
       }
@@ -187,6 +200,9 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   },
 }
 
+/** The most output positions that conv2d_i8 computes at a time. */
+const POSITIONS = 3
+
 /** Bytes of scratch of conv2d_i8 and conv2dAdd_i8: the values of a window for three positions, in words of 8 bytes which overlap copies. */
 export const convScratch = (ic: number, kh: number, kw: number): number => 10 * kh * kw * ic
 
@@ -194,16 +210,20 @@ export const convScratch = (ic: number, kh: number, kw: number): number => 10 * 
 function convolveStored(e: Emit, node: Node<Conv2dAttrs>): void {
   const { groups = 1 } = node.attrs
   const { g, xs, ys } = groupsOf(e, node)
-  const { batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl } = g
   for (let i = 0; i < groups; i++) {
     const x = groups === 1 ? e.value(node.inputs[0]) : xs.take(i, e.value(node.inputs[0]))
     const y = groups === 1 ? e.value(node) : e.scratch(ys.length, 'i8')
-    const part: Parameters<typeof channelwise>[2] = (from, count, of, after) => {
-      const scratch = e.scratch(convScratch(ic, kh, kw), 'i8')
-      const sizes = [batch, ih, iw, ic, oh, ow, count, oc, kh, kw, sh, sw, dh, dw, pt, pl] as const
-      e.call('conv2d_i8', x, ...of, e.at(y, from), scratch, ...sizes, ...after)
-    }
-    channelwise(e, node, part, i * oc, oc)
+    splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
+      const { batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl } = share
+      const [read, written] = [e.at(x, xAt), e.at(y, yAt)]
+      const part: Parameters<typeof channelwise>[2] = (from, count, of, after) => {
+        const scratch = e.scratch(convScratch(ic, kh, kw), 'i8')
+        const sizes = [batch, ih, iw, ic, oh, ow, count, oc, kh, kw, sh, sw, dh, dw, pt, pl] as const
+        if (count === oc) e.over(written, read, distanceOf(share, POSITIONS))
+        e.call('conv2d_i8', read, ...of, e.at(written, from), scratch, ...sizes, ...after)
+      }
+      channelwise(e, node, part, i * oc, oc)
+    })
     if (groups > 1) ys.give(i, y, e.value(node), 0)
   }
 }

@@ -8,11 +8,13 @@ import { allChannels, operandsOf, packed } from './int8'
 import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, where } from './op'
 import {
   convSizes,
+  distanceOf,
   type Images,
   imagesOf,
   type Padding,
   type Pair,
   pair,
+  reachOf,
   splitImages,
   splitRows,
   type WindowAttrs,
@@ -135,11 +137,19 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
   int8: {
     quant: 'calibrated',
     weightAxis: 2,
+    reach: (node) => reachOf(windowOf(node)),
     forward(e, node) {
       const g = imagesOf(e, node)
-      if (e.target === 'module') {
+      if (e.target !== 'session') {
         const [x, y] = [e.value(node.inputs[0]), e.value(node)]
-        allChannels(e, node, (of, after) => e.call('depthwiseConv2d_i8', x, ...of, y, ...convSizes(g), ...after))
+        splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
+          const [read, written] = [e.at(x, xAt), e.at(y, yAt)]
+          allChannels(e, node, (of, after) => {
+            // A window is read before its result is stored, channel by channel; interpreters' kernel goes along columns.
+            if (e.target === 'module') e.over(written, read, distanceOf(share, share.oc === share.ic ? 0 : 1))
+            e.call('depthwiseConv2d_i8', read, ...of, written, ...convSizes(share), ...after)
+          })
+        })
         return
       }
       const operands = operandsOf(e, node)

@@ -65,8 +65,10 @@ function channelsOf(e: Emit, node: Node, fixed: readonly FixedPoint[], first: nu
   if (!isParam(b)) throw new DunlinError(`${where(node)}: computes its bias; only a stored one can be in a module.`)
   const { scale, zeroPoint } = quantOf(w)
   const own = { scale: scale.length === 1 ? scale : scale.slice(first, first + fixed.length), zeroPoint }
-  const biases = Int32Array.from(b.data.subarray(first, first + fixed.length))
-  const stored = storeChannels(biases, fixed, quantOf(x), own, quantOf(node))
+  const stored = e.once(node, `channels from ${first}`, () => {
+    const biases = Int32Array.from(b.data.subarray(first, first + fixed.length))
+    return storeChannels(biases, fixed, quantOf(x), own, quantOf(node))
+  })
   const table = (what: string, data: Int32Array, each = 1): Table => ({ name: `${node.name}/${what}`, data, each })
   if (stored.kind === 'plain') {
     const { bias, multiplier, shift } = stored
@@ -101,7 +103,7 @@ export function channelwise(
   first = 0,
   total = node.shape[node.shape.length - 1],
 ): void {
-  const { channels, fixed, after } = numbersOf(node)
+  const { channels, fixed, after } = e.once(node, 'numbers', () => numbersOf(node))
   const w = weightsOf(node)
   const each = w.data.length / channels
   const data = total === channels ? w.data : w.data.subarray(first * each, (first + total) * each)
@@ -113,7 +115,7 @@ export function channelwise(
 
 /** The same for weights that do not lie channel by channel: one call for all. */
 export function allChannels(e: Emit, node: Node<{ activation?: Activation }>, all: (of: Tile, after: After) => void): void {
-  const { channels, fixed, after } = numbersOf(node)
+  const { channels, fixed, after } = e.once(node, 'numbers', () => numbersOf(node))
   const { name, data } = weightsOf(node)
   const { tables, unpack } = channelsOf(e, node, fixed, 0)
   const whole = [{ name, data }, ...tables].map((t) => ({ name: t.name, data: t.data, each: t.data.length }))

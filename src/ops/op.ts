@@ -20,7 +20,8 @@ export interface Buffer {
   readonly length: number
 }
 
-export type Target = 'session' | 'module'
+/** A session; a module in a host that compiles it; a module with the kernels for interpreters, some of which have another order. */
+export type Target = 'session' | 'module' | 'interpreter'
 /** Where weights are while the calls run: in memory, or in a module's flash, from where calls bring what they need to memory. */
 export type Weights = 'ram' | 'flash'
 
@@ -64,6 +65,14 @@ export interface Emit {
   constant(name: string, data: TypedArray): Buffer
   /** `length` words of 4 bytes made from parameters by `fill`: once per session when the parameters stand still, else in every run. */
   prepared(name: string, length: number, fill: (to: Buffer) => void): Buffer
+  /**
+   * To be said right before a call: that `y` may lie over `x`, which holds elements of the same width, where nothing reads x any more: y may begin
+   * anywhere up to `distance` elements (default 0) before x begins, because at every time what the kernel has written of y ends no
+   * further behind y's beginning than what it has yet to read of x, and `distance`. A planner that has no use for it does nothing.
+   */
+  over(y: Buffer, x: Buffer, distance?: number): void
+  /** What `make` derives from the node alone, `what` by name: made once, however often the node is written down. */
+  once<T>(node: Node, what: string, make: () => T): T
   call<K extends KernelName>(kernel: K, ...args: Args<K>): void
   /**
    * Has `part` write the call that computes the outputs [from, from + count), once for each thread, with ranges that follow each other
@@ -123,8 +132,16 @@ export interface Int8<A> {
    * keeps as state) under these names.
    */
   measured?: { saved: readonly string[]; attrs(node: Node<A>, largest: readonly number[]): object }
+  /**
+   * From which rows of the images that it reads the rows of its value, an image, are computed. Rows of the table that have it compute any
+   * rows alone, through one `e.split`, when planned for a module; undefined: this node does not.
+   */
+  reach?(node: Node<A>): Reach | undefined
   forward(e: Emit, node: Node<A>): void
 }
+
+/** The rows [top, end) that the rows [from, to) are computed from. */
+export type Reach = (from: number, to: number) => readonly [top: number, end: number]
 
 /** A matrix product inside of a layer: which inputs are its weights [rows, k] and its bias [rows], and whose scale its other factor has. */
 export interface Int8Product {

@@ -7,7 +7,9 @@ import { BYTES, type Dtype, isInput, isParam, type Node, type Param, size, type 
 import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
-import { align, arrange, type Lifetime, lowerBound } from './arena'
+import { align, arrange, type Lifetime, lowerBound, type Over, usage } from './arena'
+import { type Banded, bandDistance, bandsOf, geometryOf, type Rows, rowOf, sourcesOf } from './bands'
+import { choosePatches, type Needs } from './patches'
 import { dtypeOf, FlashStore, type Tiled } from './flash'
 import {
   type Call,
@@ -30,6 +32,9 @@ const MAX_MEMORY = 2 ** 32 - 65536
 /** Multiply-adds that a part is worth being handed to another thread for: some microseconds, a few times what that takes. */
 const WORTH = 2 ** 16
 
+/** What may be done twice by default, of all multiply-accumulates of a network. */
+const RECOMPUTE = 0.25
+
 /** A parameter that a training step updates: its `n` values, their gradients, and arrays that the optimizer keeps beside them. */
 export interface Updated {
   name: string
@@ -47,6 +52,7 @@ export type Update = (e: Emit, params: readonly Updated[], hyper: Buffer) => voi
 export type Frozen = (name: string) => boolean
 
 interface Planned extends Buffer {
+  length: number
   address: number
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
@@ -70,6 +76,38 @@ interface Pending {
   others: Argument[][]
 }
 
+/** What a row, or the bands, know of all calls [from, to) that touch both: y may lie over x (Emit.over), here in bytes. */
+interface Claim {
+  y: Planned
+  x: Planned
+  distance: number
+  from: number
+  to: number
+}
+
+/** The band of rows that is being written down. */
+interface Band {
+  rows: Rows
+  /** Values that live for a band only. */
+  values: Map<Node, Planned>
+  /** Scratch and constants of the bands before, by name, in the order in which each band asks for them; and how many this one has. */
+  asked: Map<string, Planned[]>
+  had: Map<string, number>
+  /** How many sites are before what is written next. */
+  site: number
+  /** The first call of all bands, and of this one. */
+  begins: number
+  start: number
+}
+
+/** Calls of bands: each begins at one of `starts`. */
+interface Span {
+  starts: number[]
+  end: number
+  /** Buffers that hold something during one band only. */
+  own: Set<Planned>
+}
+
 interface PendingLoop {
   times: number
   body: Pending[]
@@ -83,22 +121,53 @@ interface PendingLoop {
  */
 export function planInference(
   outputs: readonly Node[],
-  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node>; weights?: Weights },
+  options: {
+    batch: number
+    target?: Target
+    threads?: number
+    observed?: ReadonlySet<Node>
+    weights?: Weights
+    /**
+     * Of a module: how many times the multiply-accumulates of the network may be done besides, where that saves memory, because neighbouring
+     * bands of rows both need them; default 0.25.
+     */
+    recompute?: number
+  },
 ): Plan {
-  const { batch, target, threads, observed, weights = 'ram' } = options
-  const written = (most?: readonly number[]) => {
-    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, weights, most)
+  const { batch, target, threads, observed, weights = 'ram', recompute = RECOMPUTE } = options
+  const derived = new Map<Node, Map<string, unknown>>()
+  const written = (banded: readonly Banded[], most: readonly number[]) => {
+    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, weights, most, banded, derived)
     builder.forward()
     return builder
   }
-  if (weights === 'ram') return written().finish()
+  if (target === undefined || target === 'session') return written([], []).finish()
+  const least = written([], [])
+  const whole = written(
+    [],
+    least.sites.map(() => Infinity),
+  )
+  const saved = whole.savings()
+  const scratch = { least: least.trial().scratch, whole: whole.trial().scratch }
+  // A layer that has all of its weights in memory may write over its input: of use where that saves more than they take.
+  const gains = least.sites.filter(({ bytes }, i) => saved(whole.sites[i].call) > whole.sites[i].bytes - bytes)
+  const gaining = new Set(gains.map(({ node }) => node))
+  const start = (banded: readonly Banded[]) =>
+    least.sites.map(({ node }) => (gaining.has(node) && !banded.some(({ nodes }) => nodes.includes(node)) ? Infinity : 0))
+  const needs = (node: Node, inBands: boolean) => {
+    const all = gaining.has(node) && !inBands
+    return { scratch: scratch[all ? 'whole' : 'least'].get(node) ?? 0, over: all || least.overlying.has(node) }
+  }
+  const banded = batch > 1 ? [] : least.patches(needs, recompute, (parts) => written(parts, start(parts)).trial())
+  if (weights === 'ram') return written(banded, []).finish()
   return chooseTiles(
     (most) => {
-      const builder = written(most)
+      const builder = written(banded, most)
       const plan = builder.finish()
-      return { plan, end: plan.memory, base: plan.persistent, buffers: plan.map?.buffers ?? [], sites: builder.sites }
+      return { plan, end: plan.memory, base: plan.persistent, alive: builder.alive(), sites: builder.sites }
     },
-    (most) => written(most).sites,
+    (most) => written(banded, most).sites,
+    start(banded),
   ).plan
 }
 
@@ -155,9 +224,21 @@ class Builder implements Emit {
   private tileBuffers?: { made: Planned[]; next: number }
   private readonly layers: LayerCalls[] = []
   readonly sites: Site[] = []
+  /** What is being written is the one call, or loop of one turn, that computes a node. */
+  private single = false
   /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
   private clear?: Pending[]
   private phases?: Plan['phases']
+  /** Which node is being written, and which each call computes. */
+  private node!: Node
+  private readonly nodeOf: Node[] = []
+  /** Nodes whose value may lie over one that they read. */
+  readonly overlying = new Set<Node>()
+  /** What was said of the next call. */
+  private readonly said: { y: Buffer; x: Buffer; distance: number }[] = []
+  private readonly claims: Claim[] = []
+  private readonly spans: Span[] = []
+  private band?: Band
 
   constructor(
     private readonly outputs: readonly Node[],
@@ -170,6 +251,9 @@ class Builder implements Emit {
     readonly weights: Weights = 'ram',
     /** The most channels that each of the sites computes at once; by default as few as can be. */
     private readonly most: readonly number[] = [],
+    private readonly banded: readonly Banded[] = [],
+    /** What was derived from nodes, for all plans that are tried. */
+    private readonly derived = new Map<Node, Map<string, unknown>>(),
   ) {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
@@ -185,25 +269,69 @@ class Builder implements Emit {
 
   forward(): void {
     for (const node of this.order) {
-      if (isInput(node) || isParam(node)) continue
-      const row = opOf(node.op)
-      if (!row) throw new DunlinError(`${where(node)}: there is no such op.`)
-      if (this.isAlias(node)) continue
-      const why = node.dtype !== 'f32' && row.int8?.unsupported?.(node)
-      if (why) throw new DunlinError(`${where(node)}: ${why}`)
-      const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
-      if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
-      const first = this.calls.length
-      const stored = this.storedBytes()
-      forward.call(row, this, node)
-      this.loaded.clear()
-      this.pending.clear()
-      const samples = node.batched ? this.batch : 1
-      this.layers.push({
-        ...{ name: node.name, op: node.op, first, end: this.calls.length },
-        ...{ macs: samples * (row.macs?.(node) ?? 0), elements: samples * size(node.shape) },
-        storedBytes: this.storedBytes() - stored,
-      })
+      const banded = this.banded.find((b) => b.nodes.includes(node))
+      if (!banded) this.compute(node)
+      else if (node === banded.nodes.at(-1)) this.computeBands(banded)
+    }
+  }
+
+  private compute(node: Node): void {
+    if (isInput(node) || isParam(node)) return
+    const row = opOf(node.op)
+    if (!row) throw new DunlinError(`${where(node)}: there is no such op.`)
+    if (this.isAlias(node)) return
+    const why = node.dtype !== 'f32' && row.int8?.unsupported?.(node)
+    if (why) throw new DunlinError(`${where(node)}: ${why}`)
+    const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
+    if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
+    const first = this.calls.length
+    const stored = this.storedBytes()
+    this.node = node
+    forward.call(row, this, node)
+    this.loaded.clear()
+    this.pending.clear()
+    const [top, end] = this.band?.rows.get(node) ?? [0, 1]
+    const share = (node.batched ? this.batch : 1) * (this.band ? (end - top) / node.shape[0] : 1)
+    this.layers.push({
+      ...{ name: node.name, op: node.op, first, end: this.calls.length, at: this.band ? this.band.begins + first - this.band.start : first },
+      ...{ macs: share * (row.macs?.(node) ?? 0), elements: share * size(node.shape) },
+      storedBytes: this.storedBytes() - stored,
+    })
+    while (this.nodeOf.length < this.calls.length) this.nodeOf.push(node)
+  }
+
+  private computeBands(banded: Banded): void {
+    const geometry = geometryOf((node) => this.root(node))
+    const bands = bandsOf(banded, geometry)
+    if (!bands) throw new DunlinError(`${where(banded.nodes[0])}: cannot be computed by bands of rows.`)
+    const last = banded.nodes[banded.nodes.length - 1]
+    const values = new Map<Node, Planned>()
+    for (const node of banded.nodes) {
+      if (node === last) continue
+      const height = Math.max(...bands.map((rows) => rows.get(node)![1] - rows.get(node)![0]))
+      values.set(node, this.add(node.name || node.op, node.dtype, height * rowOf(node), 'arena'))
+    }
+    const asked: Band['asked'] = new Map()
+    const sites = this.sites.length
+    const begins = this.calls.length
+    const starts = bands.map((rows) => {
+      const start = this.calls.length
+      this.band = { rows, values, asked, had: new Map(), site: sites, begins, start }
+      for (const node of banded.nodes) this.compute(node)
+      return start
+    })
+    this.band = undefined
+    const end = this.calls.length
+    this.spans.push({
+      starts,
+      end,
+      own: new Set([...values.values(), ...[...asked.values()].flat()]),
+    })
+    const y = this.value(last) as Planned
+    for (const source of sourcesOf(banded, geometry)) {
+      const distance = bandDistance(banded, bands, source, geometry) * BYTES[last.dtype]
+      if (source.dtype === last.dtype)
+        this.claims.push({ y, x: this.value(source) as Planned, distance, from: starts[0], to: end })
     }
   }
 
@@ -249,16 +377,25 @@ class Builder implements Emit {
 
   // Emit
 
-  value(node: Node): Planned {
+  value(node: Node): Planned | Within {
     const of = this.root(node)
     if (isParam(of) && this.weights === 'flash') {
       return this.into === this.init ? this.inWorkspace(of.name, dataOf(of)) : this.fetched(of)
     }
+    const part = this.band?.values.get(of)
+    // Where the whole value would begin, if the rows of the band were part of it.
+    if (!part) return this.whole(of)
+    const { name, dtype } = part
+    const before = this.band!.rows.get(of)![0] * rowOf(of) * BYTES[dtype]
+    return { name, dtype, length: size(of.shape), of: part, bytes: -before }
+  }
+
+  private whole(of: Node): Planned {
     let buffer = this.values.get(of)
     if (!buffer) {
       const length = size(of.shape) * (of.batched ? this.batch : 1)
-      if (isParam(of)) buffer = this.add(of.name, of.dtype, length, 'constant', dataOf(of))
-      else buffer = this.add(of.name || of.op, of.dtype, length, isInput(of) ? 'input' : 'arena')
+      if (isParam(of)) buffer = this.make(of.name, of.dtype, length, 'constant', dataOf(of))
+      else buffer = this.make(of.name || of.op, of.dtype, length, isInput(of) ? 'input' : 'arena')
       this.values.set(of, buffer)
     }
     return buffer
@@ -332,22 +469,28 @@ class Builder implements Emit {
       return
     }
     this.settle()
-    const { count, times, rest } = piecesOf(total, this.most[this.sites.length] ?? 0)
+    const { band } = this
+    const at = band ? band.site++ : this.sites.length
+    const { count, times, rest } = piecesOf(total, this.most[at] ?? 0)
     const before = this.buffers.length
-    const site = { total, tile: count, call: this.calls.length, bytes: 0 }
-    const tiled = this.store.putTiles(total, count, tables)
+    const tiled = this.sites[at]?.tiled ?? this.store.putTiles(total, count, tables)
+    const site: Site = { node: this.node, total, tile: count, call: this.calls.length, bytes: 0, tiled }
     const write = (from: number, n: number) => this.aside(() => part(from, n, ...this.stretches(tiled, from, n)))
     // What grows from tile to tile is seen by writing two (of a single one the second is not there, and nothing grows).
     this.tileBuffers = { made: [], next: 0 }
+    this.single = times === 1 && !rest && this.into === this.calls
     const body = write(0, count)
+    this.single = false
     this.tileBuffers.next = 0
     const second = write(count, count)
     this.tileBuffers = undefined
     this.into.push({ times, body, steps: body.map(({ args }, i) => args.map((a, j) => growth(a, second[i].args[j]))) })
-    const [head, ...others] = this.buffers.slice(before)
-    for (const b of others) b.group = head
-    for (const b of [head, ...others]) site.bytes += align(b.length * BYTES[b.dtype])
-    this.sites.push(site)
+    const made = this.buffers.slice(before)
+    for (const b of made) {
+      if (b !== made[0]) b.group = made[0]
+      site.bytes += align(b.length * BYTES[b.dtype])
+    }
+    if (at === this.sites.length) this.sites.push(site)
     if (rest) this.into.push(...write(times * count, rest))
   }
 
@@ -360,12 +503,41 @@ class Builder implements Emit {
     return this.weights === 'flash' ? this.bring(name, buffer) : buffer
   }
 
+  once<T>(node: Node, what: string, make: () => T): T {
+    const of = this.derived.get(node) ?? new Map<string, unknown>()
+    this.derived.set(node, of)
+    if (!of.has(what)) of.set(what, make())
+    return of.get(what) as T
+  }
+
+  over(y: Buffer, x: Buffer, distance = 0): void {
+    // Sessions have memory enough, and their kernels and threads another order.
+    if (this.target === 'session' || (this.into !== this.calls && !this.single)) return
+    this.said.push({ y, x, distance: distance * BYTES[y.dtype] })
+    this.overlying.add(this.node)
+  }
+
+  /** Of the call that is about to be written. */
+  private claim({ y, x, distance }: { y: Buffer; x: Buffer; distance: number }): void {
+    const place = (b: Buffer): [Planned, number] => ('of' in b ? [(b as Within).of, (b as Within).bytes] : [b as Planned, 0])
+    const [[yOf, yBytes], [xOf, xBytes]] = [place(y), place(x)]
+    const from = this.calls.length
+    this.claims.push({ y: yOf, x: xOf, distance: distance + yBytes - xBytes, from, to: from + 1 })
+  }
+
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
     const ready = this.weights === 'flash' ? (args as Argument[]).map((arg) => this.ready(arg)) : (args as Argument[])
+    for (const said of this.said.splice(0)) this.claim(said)
     this.into.push({ kernel, args: ready, others: [] })
   }
 
   split(total: number, work: number, part: (from: number, count: number) => void, grain = 1): void {
+    if (this.band) {
+      const [top, end] = this.band.rows.get(this.node)!
+      const each = total / this.node.shape[0]
+      part(top * each, (end - top) * each)
+      return
+    }
     const grains = Math.ceil(total / grain)
     // What runs once is not worth a thread.
     const parts = this.into === this.init ? 1 : Math.min(this.threads, grains, Math.floor(work / WORTH))
@@ -486,8 +658,11 @@ class Builder implements Emit {
   private add(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
     const tile = this.tileBuffers
     if (tile && tile.next < tile.made.length) return tile.made[tile.next++]
-    const buffer: Planned = { name, dtype, length, role, address: 0, ...(data && { data }) }
-    this.buffers.push(buffer)
+    const buffer = this.again(name, (was) => {
+      if (!was) return this.make(name, dtype, length, role, data)
+      was.length = Math.max(was.length, length)
+      return was
+    })
     if (tile) {
       tile.made.push(buffer)
       tile.next++
@@ -495,30 +670,79 @@ class Builder implements Emit {
     return buffer
   }
 
-  finish(): Plan {
+  private make(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
+    const buffer: Planned = { name, dtype, length, role, address: 0, ...(data && { data }) }
+    this.buffers.push(buffer)
+    return buffer
+  }
+
+  /** What a band asks for by this name, as an earlier band was given it. */
+  private again(name: string, make: (was: Planned | undefined) => Planned): Planned {
+    const { band } = this
+    if (!band) return make(undefined)
+    const list = band.asked.get(name) ?? []
+    const had = band.had.get(name) ?? 0
+    band.had.set(name, had + 1)
+    list[had] = make(list[had])
+    band.asked.set(name, list)
+    return list[had]
+  }
+
+  /** The parts of the network to compute by bands. */
+  patches(needs: Needs, recompute: number, plan: (banded: readonly Banded[]) => { bytes: number }): readonly Banded[] {
+    return choosePatches(this.order, this.outputs, (node) => this.root(node), needs, recompute, plan)
+  }
+
+  /** How many bytes of the arena are in use during a call. */
+  alive(): (call: number) => number {
+    const { lives, overs } = this.measure()
+    return usage(lives, overs)
+  }
+
+  /** How many bytes less that is than the sizes of what lives then. */
+  savings(): (call: number) => number {
+    const { lives, overs } = this.measure()
+    const [all, used] = [usage(lives), usage(lives, overs)]
+    return (call) => all(call) - used(call)
+  }
+
+  /** Bytes that the arena would take, and those of scratch of each node. */
+  trial(): { bytes: number; scratch: ReadonlyMap<Node, number> } {
+    const { heads, lives, overs } = this.measure()
+    const values = new Set(this.values.values())
+    const passing = lives.filter((_, i) => !values.has(heads[i]))
+    const used = usage(passing)
+    const scratch = new Map<Node, number>()
+    for (const { first } of passing) {
+      const node = this.nodeOf[first]
+      if (node) scratch.set(node, Math.max(scratch.get(node) ?? 0, used(first)))
+    }
+    return { bytes: arrange(lives, 0, overs).end, scratch }
+  }
+
+  /** Buffers of the arena, how long they live, and which may lie over which. */
+  private measure() {
     const lifetimes = this.lifetimes()
+    // What `init` works on is no part of a run, when that begins from what is in flash.
+    const lasts = (b: Planned) => this.weights === 'ram' || lifetimes.get(b)!.last >= -1
+    const arena = this.buffers.filter((b) => lifetimes.has(b) && lasts(b))
+    const blocks = new Map<Planned, Planned[]>()
+    for (const b of arena) blocks.set(b.group ?? b, [...(blocks.get(b.group ?? b) ?? []), b])
+    const [heads, members] = [[...blocks.keys()], [...blocks.values()]]
+    const lives = members.map((block) => ({ bytes: block.reduce((end, b) => align(end) + bytesOf(b), 0), ...lifetimes.get(block[0])! }))
+    return { heads, members, lives, overs: this.overs(heads, lives), lifetimes }
+  }
+
+  finish(): Plan {
+    const { members, lives, overs, lifetimes } = this.measure()
     const flash = this.weights === 'flash' ? this.flash(lifetimes) : undefined
     // Constants first: a module stores them as one segment, which ends where they end.
     const kinds: Planned['role'][] = flash ? ['state'] : ['constant', 'prepared', 'state', 'gradient']
     const kept = kinds.flatMap((role) => this.buffers.filter((b) => b.role === role))
     const at = inOrder(kept, BASE)
-    const arena = this.buffers.filter((b) => lifetimes.has(b) && !(flash && (lifetimes.get(b) as { last: number }).last < -1))
-    const bytesOf = (b: Planned) => b.length * BYTES[b.dtype]
-    const groups = new Map<Planned, { members: Planned[]; bytes: number; first: number; last: number }>()
-    for (const b of arena) {
-      const life = lifetimes.get(b) as { first: number; last: number }
-      const head = b.group ?? b
-      const group = groups.get(head)
-      if (!group) groups.set(head, { members: [b], bytes: bytesOf(b), ...life })
-      else {
-        group.members.push(b)
-        group.bytes = align(group.bytes) + bytesOf(b)
-      }
-    }
-    const blocks = [...groups.values()]
-    const { addresses, end } = arrange(blocks, at)
-    blocks.forEach(({ members }, i) => {
-      inOrder(members, addresses[i])
+    const { addresses, end } = arrange(lives, at, overs)
+    members.forEach((block, i) => {
+      inOrder(block, addresses[i])
     })
     const memory = end + (this.target === 'session' ? OVERREAD : 0)
     if (memory > MAX_MEMORY) {
@@ -537,7 +761,7 @@ class Builder implements Emit {
     return {
       memory,
       persistent: at,
-      arena: { bytes: end - at, lowerBound: lowerBound(blocks) },
+      arena: { bytes: end - at, lowerBound: lowerBound(lives, overs) },
       constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...region(b), data: b.data as TypedArray })),
       state: this.buffers.filter((b) => b.role === 'state').map(region),
       init: this.init.map(call),
@@ -545,12 +769,7 @@ class Builder implements Emit {
       ...(flash && { flash }),
       map: {
         layers: this.layers,
-        buffers: arena.map((b) => ({
-          name: b.name,
-          address: b.address,
-          ...(lifetimes.get(b) as Omit<Lifetime, 'bytes'>),
-          bytes: bytesOf(b),
-        })),
+        buffers: members.flat().map((b) => ({ name: b.name, address: b.address, ...lifetimes.get(b)!, bytes: bytesOf(b) })),
       },
       ...(this.phases && { phases: this.phases }),
       ...(this.observed.size && { saved: this.remembered().map(region) }),
@@ -578,6 +797,14 @@ class Builder implements Emit {
       if (typeof arg === 'number') return
       const buffer = 'of' in arg ? arg.of : arg
       if (!['arena', 'input', 'output'].includes(buffer.role)) return
+      const span = this.spanOf(call)
+      if (span && !span.own.has(buffer)) {
+        // Every band reads it, or adds to it.
+        extend(buffer, span.starts[0])
+        extend(buffer, span.starts[0] + longest(span) - 1)
+      } else extend(buffer, this.timeOf(call))
+    }
+    const extend = (buffer: Planned, call: number) => {
       const life = lives.get(buffer)
       if (life) {
         life.first = Math.min(life.first, call)
@@ -597,8 +824,46 @@ class Builder implements Emit {
     return lives
   }
 
+  private spanOf(call: number): Span | undefined {
+    return this.spans.find(({ starts, end }) => call >= starts[0] && call < end)
+  }
+
+  /** When a call runs, as far as lifetimes go: the calls of all bands run at the times of the first, for each begins with nothing. */
+  private timeOf(call: number): number {
+    const span = this.spanOf(call)
+    if (!span) return call
+    const start = Math.max(...span.starts.filter((from) => from <= call))
+    return span.starts[0] + call - start
+  }
+
+  /** The claims that hold: all that runs while both buffers live is a call of which it was said. */
+  private overs(arena: readonly Planned[], lives: readonly Lifetime[]): Over[] {
+    const index = new Map(arena.map((buffer, i) => [buffer, i]))
+    const calls = new Map<number, number[]>()
+    this.calls.forEach((_, call) => {
+      const time = this.timeOf(call)
+      calls.set(time, [...(calls.get(time) ?? []), call])
+    })
+    const pairs = new Map<number, Claim[]>()
+    for (const claim of this.claims) {
+      const [y, x] = [index.get(claim.y), index.get(claim.x)]
+      if (y === undefined || x === undefined || x === y) continue
+      const key = y * arena.length + x
+      pairs.set(key, [...(pairs.get(key) ?? []), claim])
+    }
+    return [...pairs].flatMap(([key, claims]): Over[] => {
+      const [y, x] = [Math.floor(key / arena.length), key % arena.length]
+      const [first, last] = [Math.max(lives[y].first, lives[x].first), Math.min(lives[y].last, lives[x].last)]
+      for (let time = first; time <= last; time++) {
+        const said = calls.get(time)?.every((call) => claims.some(({ from, to }) => from <= call && call < to))
+        if (!said) return []
+      }
+      return [{ y, x, distance: Math.max(...claims.map((c) => c.distance)) }]
+    })
+  }
+
   private port(node: Node): Port {
-    const { address, dtype, length } = this.value(node)
+    const { address, dtype, length } = this.whole(this.root(node))
     const normalize = isInput(node) ? node.attrs.normalize : undefined
     return {
       name: node.name || node.op,
@@ -612,6 +877,11 @@ class Builder implements Emit {
     }
   }
 }
+
+/** Calls of the longest band. */
+const longest = ({ starts, end }: Span): number => Math.max(...starts.map((from, i) => (starts[i + 1] ?? end) - from))
+
+const bytesOf = (b: Buffer) => b.length * BYTES[b.dtype]
 
 /** Gives the buffers addresses one after another, from `base` on; returns where they end. */
 function inOrder(buffers: readonly Planned[], base: number): number {

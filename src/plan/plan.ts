@@ -79,7 +79,7 @@ export interface Part {
   bytes: number
 }
 
-/** What is written for a node: its calls, from the `first` to before the `end`. */
+/** What is written for a node, or for one band of its rows: its calls, from the `first` to before the `end`. */
 export interface LayerCalls {
   name: string
   op: string
@@ -90,9 +90,14 @@ export interface LayerCalls {
   storedBytes: number
   first: number
   end: number
+  /** How the first of them is counted in the lives of buffers. */
+  at: number
 }
 
-/** A buffer of the arena, and the first and last call (inclusive) during which it holds. */
+/**
+ * A buffer of the arena, and the first and last call (inclusive) during which it holds. Where a part of the network is computed by bands of
+ * rows, what a band needs is there anew for each: calls are counted as if the first band were the only one.
+ */
 export interface Lived {
   name: string
   address: number

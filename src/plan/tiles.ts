@@ -1,16 +1,19 @@
 // How many output channels of a layer are in memory at once when its weights are streamed from flash. A plan that takes four at a time
 // needs the least memory; then each layer takes as many as that memory has room for, since fewer and longer pieces run faster.
 
-import type { Lived } from './plan'
+import type { Node } from '../graph/node'
+import type { Tiled } from './flash'
 
 /** A layer whose weights are streamed, in a plan. */
 export interface Site {
+  node: Node
   /** Output channels, and how many are a tile. */
   total: number
   tile: number
   /** The call that is its loop (or its first piece), and the bytes of the buffers that are the tile's own. */
   call: number
   bytes: number
+  tiled: Tiled
 }
 
 /** Kernels compute four channels at a time. */
@@ -41,7 +44,8 @@ export function piecesOf(total: number, most: number): Pieces {
 export interface Tried {
   end: number
   base: number
-  buffers: readonly Lived[]
+  /** Bytes in use during a call. */
+  alive: (call: number) => number
   sites: readonly Site[]
 }
 
@@ -50,19 +54,17 @@ const SHARES = [1, 3 / 4, 1 / 2, 1 / 4]
 
 /**
  * The plan of least memory with the longest pieces. `attempt` makes the plan in which the i-th layer has at most most[i] channels a piece,
- * `measure` only its sites.
+ * `measure` only its sites. `start`: the pieces for which it needs the least.
  */
 export function chooseTiles<P extends Tried>(
   attempt: (most: readonly number[]) => P,
   measure: (most: readonly number[]) => readonly Site[],
+  start: readonly number[],
 ): P {
-  const least = attempt([])
+  const least = attempt(start)
   if (least.sites.every(({ total, tile }) => tile === total)) return least
   const whole = measure(least.sites.map(() => Infinity))
-  const room = least.sites.map(({ call }) => {
-    const alive = least.buffers.filter((b) => b.first <= call && call <= b.last)
-    return least.end - least.base - alive.reduce((sum, b) => sum + Math.ceil(b.bytes / 16) * 16, 0)
-  })
+  const room = least.sites.map(({ call }) => least.end - least.base - least.alive(call))
   for (const share of SHARES) {
     const most = least.sites.map(({ total, tile, bytes }, i) => {
       if (tile === total) return total
