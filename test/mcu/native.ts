@@ -1,12 +1,12 @@
 // A module as C by wasm2c, compiled with its memory cut to exactly `__heap_base` bytes: the strict host. Here for this machine; machines.ts
 // has the emulated ones.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { run } from './tools'
 
-/** The folder of the C sources: that of this file, or where a bundle of it was started. */
-export const SOURCES = [import.meta.dirname, resolve('test/mcu')].find((folder) => existsSync(join(folder ?? '', 'runtime.c'))) as string
+/** The folder of the C sources; tests and benches are started in the repository's root. */
+export const SOURCES = resolve('test/mcu')
 
 /** The header that wasm2c's output includes; a cross compiler does not look where it lies. */
 const RUNTIME_HEADER = '/usr/include/wasm-rt.h'
@@ -28,8 +28,8 @@ export async function toC(wasm: Uint8Array, folder: string): Promise<string[]> {
 }
 
 /** Compiles the module and its host for this machine; the program is `native` in `folder`. */
-export async function compileNative(wasm: Uint8Array, folder: string): Promise<void> {
-  const options = await toC(wasm, folder)
+export async function compileNative(wasm: Uint8Array, folder: string, ...more: string[]): Promise<void> {
+  const options = [...(await toC(wasm, folder)), ...more]
   const sources = ['net.c', ...['runtime.c', 'native.c'].map((f) => join(SOURCES, f))]
   const checks = ['-DWASM_RT_MEMCHECK_SIGNAL_HANDLER=0', '-fno-strict-aliasing']
   await run('gcc', ['-O2', '-march=native', ...options, ...checks, ...sources, '-lm', '-o', 'native'], folder)

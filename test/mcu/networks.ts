@@ -8,6 +8,7 @@ import { ARRAYS, input, size } from '../../src/graph/node'
 import { Random } from '../../src/graph/random'
 import { Model } from '../../src/model/model'
 import { sequential } from '../../src/model/sequential'
+import { opOf } from '../../src/ops'
 import { softmax } from '../../src/ops/activation'
 import { Session } from '../../src/session/session'
 import { adam } from '../../src/train/optimizers'
@@ -73,6 +74,8 @@ export interface Network {
   name: NetworkName
   model: Model
   macs: number
+  /** Its multiply-accumulates by op. */
+  macsOf: Record<string, number>
   /** As they lie in the module's memory, `inputBytes` and `outputBytes` each sample; outputs are the session's. */
   inputs: Uint8Array
   outputs: Uint8Array
@@ -101,5 +104,10 @@ export async function network(name: NetworkName, most = Infinity): Promise<Netwo
     session.run()
     outputs.set(bytesOf(output), i * outputBytes)
   }
-  return { name, model, macs: model.macs, inputs, outputs, inputBytes, outputBytes, samples: count }
+  const macsOf: Record<string, number> = {}
+  for (const node of model.nodes) {
+    const macs = opOf(node.op)?.macs?.(node)
+    if (macs) macsOf[node.op] = (macsOf[node.op] ?? 0) + macs
+  }
+  return { name, model, macs: model.macs, macsOf, inputs, outputs, inputBytes, outputBytes, samples: count }
 }
