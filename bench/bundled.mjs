@@ -6,6 +6,14 @@ import { build } from 'esbuild'
 
 export async function bundled(entry, name) {
   const outfile = resolve('build', `${name}.mjs`)
-  await build({ entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', packages: 'external', logLevel: 'warning' })
+  await build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    logLevel: 'warning',
+  })
   return import(pathToFileURL(outfile).href)
 }

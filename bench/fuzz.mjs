@@ -23,7 +23,8 @@ if (lacking) {
   process.exit(1)
 }
 const [inputs, seed] = [values.inputs, values.seed].map(Number)
-const NAMES = [...Object.keys(mcu.NETWORKS), ...Object.keys(mcu.FLOATS)]
+const QUANTIZED = { ...mcu.NETWORKS, ...mcu.OTHERS }
+const NAMES = [...Object.keys(QUANTIZED), ...Object.keys(mcu.FLOATS)]
 
 async function fuzz(model, target) {
   const folder = mkdtempSync(join(tmpdir(), 'dunlin-fuzz-'))
@@ -38,7 +39,7 @@ let failed = false
 for (const name of values.network ?? NAMES) {
   const began = performance.now()
   try {
-    const model = mcu.FLOATS[name]?.() ?? (await mcu.NETWORKS[name]()).model
+    const model = mcu.FLOATS[name]?.() ?? (await QUANTIZED[name]()).model
     const [a, b] = await Promise.all(['aot', 'interpreter'].map((target) => fuzz(model, target)))
     if (a !== b) throw new Error(`the targets differ: outputs hash to ${a} and ${b}`)
     const seconds = (performance.now() - began) / 1000

@@ -91,7 +91,9 @@ else {
     const bytes = [r.moduleBytes, r.ramBytes, r.flashBytes, r.staticBytes, r.stackBytes].map((b) => cell(b, 9, 0)).join('')
     console.log(`${r.network.padEnd(19)}${r.target.padEnd(12)}${bytes}`)
   }
-  console.log('\nKernels by their op, all networks together: instructions for each MAC, or of a run where it multiplies nothing\n')
+  console.log(
+    '\nKernels by their op, all networks together: instructions for each MAC, or of a run where it multiplies nothing\n',
+  )
   console.log(`${'op or kernel'.padEnd(24)}${'target'.padEnd(12)}        MACs  wasm-interp          M4`)
   const merged = new Map()
   for (const k of kernels) {

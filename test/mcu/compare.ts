@@ -13,7 +13,15 @@ export function naiveBuild(): Uint8Array {
   const [source, binary] = [join(SOURCES, 'naive.ts'), join('build', 'naive.wasm')]
   if (!existsSync(binary) || statSync(binary).mtimeMs < statSync(source).mtimeMs) {
     const options = ['-O3', '--noAssert', '--runtime', 'stub', '--use', 'abort=', '--importMemory']
-    execFileSync(process.execPath, ['node_modules/assemblyscript/bin/asc.js', source, '--config', 'none', ...options, '-o', binary])
+    execFileSync(process.execPath, [
+      'node_modules/assemblyscript/bin/asc.js',
+      source,
+      '--config',
+      'none',
+      ...options,
+      '-o',
+      binary,
+    ])
   }
   return readFileSync(binary)
 }
@@ -23,7 +31,8 @@ export function kernelNames(wasm: Uint8Array): (string | undefined)[] {
   const known = new Map<string, string>()
   for (const build of (['scalar', 'interpreter'] as const).map((name) => parseBuild(kernelBytes(name)))) {
     for (const { name, kind, index } of build.exports) {
-      const body = kind === 'function' ? build.functions[index - build.imports.filter((i) => i.kind === 'function').length]?.body : undefined
+      const body =
+        kind === 'function' ? build.functions[index - build.imports.filter((i) => i.kind === 'function').length]?.body : undefined
       if (body) known.set(Buffer.from(body).toString('latin1'), name)
     }
   }

@@ -21,7 +21,11 @@ function counting(wasm: Uint8Array): Uint8Array<ArrayBuffer> {
   return module.bytes()
 }
 
-function countingBody(body: Uint8Array, { params, results }: { params: string[]; results: string[] }, global: number): Uint8Array {
+function countingBody(
+  body: Uint8Array,
+  { params, results }: { params: string[]; results: string[] },
+  global: number,
+): Uint8Array {
   const declared = new Reader(body, 'function')
   const locals = declared.vector(() => [declared.u32(), declared.byte()] as const)
   const own = locals.reduce((sum, [count]) => sum + count, 0)

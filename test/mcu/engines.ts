@@ -20,12 +20,19 @@ const HEX = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
  */
 function withSamples(wasm: Uint8Array, { inputs, inputBytes }: Samples): Uint8Array<ArrayBuffer> {
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(wasm as BufferSource))
-  const [input, output, outputBytes] = ['input', 'output', 'output_bytes'].map((name) => (exports[name] as WebAssembly.Global).value)
+  const [input, output, outputBytes] = ['input', 'output', 'output_bytes'].map(
+    (name) => (exports[name] as WebAssembly.Global).value,
+  )
   const start = parseBuild(wasm).exports.find(({ name }) => name === 'run')!.index
   const module = new Rewritten(wasm)
   const words = Math.ceil(outputBytes / 8)
   const results = Array.from({ length: words }, () => VALUE_TYPES.i64)
-  const type = module.append(SECTION.type, (t) => t.byte(0x60).u32(0).vector(results, (r) => t.byte(r)))
+  const type = module.append(SECTION.type, (t) =>
+    t
+      .byte(0x60)
+      .u32(0)
+      .vector(results, (r) => t.byte(r)),
+  )
   const segment = module.append(SECTION.data, (d) => d.u32(1).u32(inputs.length).raw(inputs))
   module.drop(SECTION.export)
   for (let i = 0; i * inputBytes < inputs.length; i++) {
@@ -37,7 +44,12 @@ function withSamples(wasm: Uint8Array, { inputs, inputBytes }: Samples): Uint8Ar
         for (const v of [input, i * inputBytes, inputBytes]) f.byte(0x41).i32(v)
         f.byte(0xfc).u32(8).u32(segment).byte(0) // memory.init
         f.byte(0x10).u32(start).byte(0x1a)
-        for (let word = 0; word < words; word++) f.byte(0x41).i32(output + 8 * word).byte(0x29).u32(0).u32(0)
+        for (let word = 0; word < words; word++)
+          f.byte(0x41)
+            .i32(output + 8 * word)
+            .byte(0x29)
+            .u32(0)
+            .u32(0)
         f.byte(0x0b)
       }),
     )
@@ -49,12 +61,15 @@ function withSamples(wasm: Uint8Array, { inputs, inputBytes }: Samples): Uint8Ar
 export async function runInterp(folder: string, wasm: Uint8Array, samples: Samples, outputBytes: number): Promise<Uint8Array> {
   writeFileSync(join(folder, 'samples.wasm'), withSamples(wasm, samples))
   const text = await run('wasm-interp', ['samples.wasm', '--run-all-exports'], folder)
-  const each = text.trim().split('\n').map((line) => {
-    const [, values] = /^sample \d+\(\) => (.*)$/.exec(line) ?? []
-    if (!values) throw new Error(`wasm-interp: ${line}`)
-    const words = BigUint64Array.from(values.split(', '), (v) => BigInt(v.replace('i64:', '')))
-    return new Uint8Array(words.buffer, 0, outputBytes)
-  })
+  const each = text
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [, values] = /^sample \d+\(\) => (.*)$/.exec(line) ?? []
+      if (!values) throw new Error(`wasm-interp: ${line}`)
+      const words = BigUint64Array.from(values.split(', '), (v) => BigInt(v.replace('i64:', '')))
+      return new Uint8Array(words.buffer, 0, outputBytes)
+    })
   return Buffer.concat(each)
 }
 
@@ -69,7 +84,12 @@ export async function traceInterp(folder: string, wasm: Uint8Array, samples: Sam
 }
 
 /** Outputs by a JavaScript shell without Node's or a browser's interfaces. */
-export async function runShell(shell: 'gjs' | 'jsc', folder: string, wasm: Uint8Array, { inputs, inputBytes }: Samples): Promise<Uint8Array> {
+export async function runShell(
+  shell: 'gjs' | 'jsc',
+  folder: string,
+  wasm: Uint8Array,
+  { inputs, inputBytes }: Samples,
+): Promise<Uint8Array> {
   const script = `
 const bytes = (hex) => Uint8Array.from({ length: hex.length / 2 }, (_, i) => parseInt(hex.slice(2 * i, 2 * i + 2), 16))
 const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes('${HEX(wasm)}')))

@@ -67,7 +67,11 @@ export async function compileFirmware(wasm: Uint8Array, folder: string, name: Ma
   const sources = ['net.c', ...['runtime.c', 'mcu.c'].map((f) => join(SOURCES, f))]
   const lean = ['-ffunction-sections', '-fdata-sections', '-fno-unwind-tables', '-fno-asynchronous-unwind-tables', '-w']
   const link = ['-nostartfiles', '-specs=nano.specs', '-Wl,--gc-sections', '-L', SOURCES, '-T', machine.script]
-  await run('arm-none-eabi-gcc', ['-O2', '-mthumb', ...machine.gcc, ...options, ...lean, ...sources, ...link, '-o', 'net.elf'], folder)
+  await run(
+    'arm-none-eabi-gcc',
+    ['-O2', '-mthumb', ...machine.gcc, ...options, ...lean, ...sources, ...link, '-o', 'net.elf'],
+    folder,
+  )
   const sizes = new Map<string, number>()
   const table = await run('arm-none-eabi-size', ['-A', 'net.elf'], folder)
   for (const [, section, bytes] of table.matchAll(/^(\.\w+) +(\d+)/gm)) sizes.set(section, Number(bytes))

@@ -12,13 +12,14 @@ import { countInstructions } from './count'
 import { runInterp, runShell, traceInterp } from './engines'
 import { compileFirmware, emulate, MACHINES, type MachineName } from './machines'
 import { compileNative, fuzzNative, runNative } from './native'
-import { FLOATS, NETWORKS, type Network, type NetworkName, network } from './networks'
+import { FLOATS, NETWORKS, type Network, type NetworkName, network, OTHERS } from './networks'
 import { Rewritten } from './rewrite'
 import { type Tool, without } from './tools'
 
 const TARGETS = ['aot', 'interpreter'] as const
 type Target = (typeof TARGETS)[number]
 const NAMES = Object.keys(NETWORKS) as NetworkName[]
+const ALL = [...NAMES, ...(Object.keys(OTHERS) as NetworkName[])]
 const SAMPLES = { digits: Infinity }
 /** Multiply-accumulates that each network's random inputs may take: many for a small one. */
 const FUZZED = 1e8
@@ -30,8 +31,8 @@ const root = mkdtempSync(join(tmpdir(), 'dunlin-mcu-'))
 const folder = () => mkdtempSync(join(root, 'f'))
 
 beforeAll(async () => {
-  for (const name of NAMES) {
-    const net = await network(name, (SAMPLES as Record<string, number>)[name] ?? 2)
+  for (const name of ALL) {
+    const net = await network(name, (SAMPLES as Record<string, number>)[name] ?? (Object.hasOwn(OTHERS, name) ? 20 : 2))
     networks[name] = net
     modules[name] = { aot: await buildModule(net.model), interpreter: await buildModule(net.model, { target: 'interpreter' }) }
   }
@@ -59,7 +60,9 @@ const same = (got: Uint8Array, { outputs, outputBytes }: Network, what: string) 
 describe('emulated microcontrollers', () => {
   need('wasm2c', 'arm-none-eabi-gcc', 'qemu-system-arm')
   const cases: [NetworkName, Target, MachineName][] = [
-    ...TARGETS.flatMap((target) => (Object.keys(MACHINES) as MachineName[]).map((m) => ['digits', target, m] as [NetworkName, Target, MachineName])),
+    ...TARGETS.flatMap((target) =>
+      (Object.keys(MACHINES) as MachineName[]).map((m) => ['digits', target, m] as [NetworkName, Target, MachineName]),
+    ),
     ...NAMES.filter((name) => name !== 'digits').map((name) => [name, 'aot', 'm4'] as [NetworkName, Target, MachineName]),
   ]
 
@@ -87,13 +90,15 @@ describe('emulated microcontrollers', () => {
     const broken = new Rewritten(wasm)
     const run = parseBuild(wasm).exports.find(({ name }) => name === 'run')?.index
     broken.bodies = broken.bodies.map((body, i) => (i === run ? Uint8Array.of(0, 0, 0x0b) : body))
-    await expect(compileFirmware(broken.bytes(), folder(), 'm4').then((f) => emulate(f, networks.digits.inputs))).rejects.toThrow(/trap: unreachable/)
+    await expect(compileFirmware(broken.bytes(), folder(), 'm4').then((f) => emulate(f, networks.digits.inputs))).rejects.toThrow(
+      /trap: unreachable/,
+    )
   })
 })
 
 describe('the strict host', () => {
   need('wasm2c', 'gcc')
-  it.each(NAMES)('%s: the bytes of the session, and no trap on random inputs', async (name) => {
+  it.each(ALL)('%s: the bytes of the session, and no trap on random inputs', async (name) => {
     const net = networks[name]
     const inputs = Math.ceil(Math.min(5000, FUZZED / net.macs))
     const hashes = await Promise.all(
@@ -123,10 +128,13 @@ describe('the strict host', () => {
 
 describe('wasm-interp', () => {
   need('wasm-interp')
-  it.each(NAMES.filter((name) => name === 'digits' || name === 'GRU' || name === 'words LSTM'))('%s: the bytes of the session', async (name) => {
-    const net = networks[name]
-    for (const target of TARGETS) same(await runInterp(folder(), modules[name][target].wasm, net, net.outputBytes), net, target)
-  })
+  it.each(NAMES.filter((name) => name === 'digits' || name === 'GRU' || name === 'words LSTM'))(
+    '%s: the bytes of the session',
+    async (name) => {
+      const net = networks[name]
+      for (const target of TARGETS) same(await runInterp(folder(), modules[name][target].wasm, net, net.outputBytes), net, target)
+    },
+  )
 
   it.each(TARGETS)('steps through as many instructions as are counted here: %s', async (target) => {
     const net = networks.digits
@@ -140,7 +148,7 @@ describe('wasm-interp', () => {
 
 describe.each(['gjs', 'jsc'] as const)('%s', (shell) => {
   need(shell)
-  it.each(NAMES)('%s: the bytes of the session', async (name) => {
+  it.each(ALL)('%s: the bytes of the session', async (name) => {
     const net = networks[name]
     for (const target of TARGETS) same(await runShell(shell, folder(), modules[name][target].wasm, net), net, target)
   })
@@ -152,7 +160,10 @@ describe('the naive loops that instructions are compared with', () => {
     const { wasm } = modules[name].aot
     const naive = withNaive(wasm, kernelNames(wasm))
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(naive))
-    const { memory, run, input, output } = exports as unknown as Record<string, WebAssembly.Global> & { memory: WebAssembly.Memory; run(): number }
+    const { memory, run, input, output } = exports as unknown as Record<string, WebAssembly.Global> & {
+      memory: WebAssembly.Memory
+      run(): number
+    }
     const bytes = new Uint8Array(memory.buffer)
     const outputs = new Uint8Array(net.outputs.length)
     for (let i = 0; i < net.samples; i++) {

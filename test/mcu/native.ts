@@ -20,7 +20,12 @@ export async function toC(wasm: Uint8Array, folder: string): Promise<string[]> {
   const constant = (name: string) => (exports[name] as WebAssembly.Global).value as number
   const names = Object.keys(exports)
   const ports = (kind: string) => names.filter((name) => new RegExp(`^${kind}(_\\d+)?$`).test(name))
-  const lines = ['input', 'output'].map((kind) => `#define ${kind.toUpperCase()}S(each) ${ports(kind).map((p) => `each(${p})`).join(' ')}`)
+  const lines = ['input', 'output'].map(
+    (kind) =>
+      `#define ${kind.toUpperCase()}S(each) ${ports(kind)
+        .map((p) => `each(${p})`)
+        .join(' ')}`,
+  )
   lines.push(`#define INPUT_BYTES ${ports('input').reduce((sum, port) => sum + constant(`${port}_bytes`), 0)}`)
   if (names.includes('self_test')) lines.push('#define HAS_SELF_TEST')
   writeFileSync(join(folder, 'ports.h'), `${lines.join('\n')}\n`)

@@ -10,6 +10,13 @@ import { Model } from '../../src/model/model'
 import { sequential } from '../../src/model/sequential'
 import { opOf } from '../../src/ops'
 import { softmax } from '../../src/ops/activation'
+import { conv2d } from '../../src/ops/conv2d'
+import { dense } from '../../src/ops/dense'
+import { gru } from '../../src/ops/gru'
+import { logMel } from '../../src/ops/logMel'
+import { avgPool2d } from '../../src/ops/pool2d'
+import { flatten, reshape } from '../../src/ops/reshape'
+import { resize } from '../../src/ops/resize'
 import { Session } from '../../src/session/session'
 import { adam } from '../../src/train/optimizers'
 import { oneCycle } from '../../src/train/schedules'
@@ -54,7 +61,30 @@ export const NETWORKS = {
   /** Word indices in, probabilities out. */
   'words LSTM': () => random(words(50)),
 } satisfies Record<string, () => Promise<Made>>
-export type NetworkName = keyof typeof NETWORKS
+
+/** Small ones with kernels that those do not have. */
+export const OTHERS = {
+  'CNN of series': () => random(zoo.cnn1d({ shape: [60, 2], classes: 3, filters: 10, name: 'cnn1d' })),
+  'MobileNet V2': () => random(zoo.mobileNetV2({ shape: [32, 32, 3], classes: 3, width: 0.25, name: 'mobilenet2' })),
+  'ShuffleNet V1': () => random(zoo.shuffleNetV1({ shape: [32, 32, 3], classes: 3, width: 0.25, groups: 3, name: 'shufflenet' })),
+  /** From 16-bit samples of sound. */
+  sound: () => random(new Model(sound(input([1600], { normalize: { mean: 0, std: 32768 } })), { name: 'sound' })),
+  /** What it answers depends on the samples before. */
+  'stateful GRU': () => random(new Model(memory(input([3, 4])), { name: 'stateful' }), 20),
+} satisfies Record<string, () => Promise<Made>>
+const MAKERS: Record<string, () => Promise<Made>> = { ...NETWORKS, ...OTHERS }
+export type NetworkName = keyof typeof NETWORKS | keyof typeof OTHERS
+
+const sound = sequential(
+  logMel({ sampleRate: 16000, frame: 256, step: 128, bands: 16 }),
+  reshape({ shape: [11, 16, 1] }),
+  conv2d({ filters: 5, kernel: 3, strides: 2, activation: 'relu' }),
+  resize({ size: [7, 9] }),
+  avgPool2d({ kernel: 2 }),
+  flatten(),
+  dense({ units: 3 }),
+)
+const memory = sequential((x) => gru({ units: 7, stateful: true })(x), dense({ units: 3 }))
 
 /** Not quantized: for what a float can be that an integer cannot. */
 export const FLOATS = {
@@ -86,7 +116,7 @@ export interface Network {
 
 /** Makes a network; what a session answers to its samples, at most `most` of them, is what every other host has to answer. */
 export async function network(name: NetworkName, most = Infinity): Promise<Network> {
-  const { model, samples } = await NETWORKS[name]()
+  const { model, samples } = await MAKERS[name]()
   const session = await Session.create(model.plan(1), { threads: 1 })
   const [input] = session.plan.inputs
   const [output] = session.plan.outputs
