@@ -74,8 +74,8 @@ describe('a network of them', () => {
     expect(await Model.load(model.save()).predict(x, { build: 'scalar' })).toEqual(want)
   })
 
-  it.each(['scalar', 'simd'] as const)('has them in a module for %s', async (target) => {
-    const want = await model.predict(x, { build: target })
+  it.each(['aot', 'interpreter', 'simd'] as const)('has them in a module for %s', async (target) => {
+    const want = await model.predict(x, { build: target === 'simd' ? 'simd' : 'scalar' })
     const module = await loadModule((await buildModule(model, { target })).wasm)
     const each = x.length / 3
     for (let i = 0; i < 3; i++)

@@ -1,5 +1,5 @@
-// 2-D convolution in int8: y = clamp(yZero + scale_o * (bias[o] + sum over the window of (x - xZero) * w[o])).
-// The window is clipped at the borders, so that no scratch is needed: a padded value is a real 0 and adds nothing.
+// 2-D convolution in int8: y = clamp(yZero + scale_o * (bias[o] + sum over the window of (x - xZero) * w[o])), as it is or added to a
+// residual. The window is clipped at the borders: a padded value is a real 0 and adds nothing.
 // Arithmetic of TensorFlow Lite's reference kernel (integer_ops/conv.h, ConvPerChannel).
 
 import { fourChannels } from './fourChannels'
@@ -11,14 +11,51 @@ import { endTap, firstTap } from '../window'
  * @param bias i32 [oc], scale of x times scale of w[o]
  * @param multiplier i32 [oc], Q31
  * @param shift i32 [oc], in [-31, 31], positive to the left
- * @param y i8 [batch][oh][ow][oc]; overlaps nothing
+ * @param y i8 [batch][oh][ow][yStep], of which oc channels are written; overlaps nothing
+ * @param scratch as long as convScratch in src/ops/conv2d.ts says, aligned to 16
+ * @param oc output channels that this call computes, of the yStep that a position of y has: w, bias, multiplier, shift and y begin
+ * at the first of them
  * @param sh, sw stride; dh, dw dilation; pt, pl rows of padding above and columns to the left
  * @param xZero, yZero zero points, in [-128, 127], like lo and hi; kh * kw * ic is at most 65536
  */
 export function conv2d_i8(
-  x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, y: usize,
-  batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
-  pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
+  x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, y: usize, scratch: usize,
+  batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, yStep: i32, kh: i32, kw: i32, sh: i32, sw: i32,
+  dh: i32, dw: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
+): void {
+  convolve(
+    x, w, bias, multiplier, shift, y, scratch, batch, ih, iw, ic, oh, ow, oc, yStep, kh, kw, sh, sw, dh, dw, pt, pl,
+    xZero, yZero, lo, hi, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+  )
+}
+
+/**
+ * y = r + conv2d: what conv2d_i8 computes, and add_i8 of it and the residual, bit for bit.
+ * @param r i8, like y; y may be r
+ * @param rZero zero point of r; yZero, lo and hi are those of the convolution's own result
+ * @param rMultiplier, cMultiplier, sMultiplier of r, of the convolution's result and of the sum, as those of add_i8's a, b and y; Q31, with
+ * shifts in [-31, 0]
+ * @param sZero zero point of the sum, in [-128, 127], like sLo and sHi
+ */
+export function conv2dAdd_i8(
+  x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, r: usize, y: usize, scratch: usize,
+  batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, yStep: i32, kh: i32, kw: i32, sh: i32, sw: i32,
+  dh: i32, dw: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, rZero: i32, rMultiplier: i32, rShift: i32,
+  cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
+): void {
+  convolve(
+    x, w, bias, multiplier, shift, y, scratch, batch, ih, iw, ic, oh, ow, oc, yStep, kh, kw, sh, sw, dh, dw, pt, pl,
+    xZero, yZero, lo, hi, true, r, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
+  )
+}
+
+// @ts-ignore: decorator
+@inline
+function convolve(
+  x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, y: usize, scratch: usize,
+  batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, yStep: i32, kh: i32, kw: i32, sh: i32, sw: i32,
+  dh: i32, dw: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, add: bool, r: usize, rZero: i32, rMultiplier: i32,
+  rShift: i32, cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
 ): void {
   const xLine = iw * ic
   const wRow = kw * ic
@@ -40,9 +77,11 @@ export function conv2d_i8(
           fourChannels(
             from, w + (o * wChannel + ky * wRow + kx * ic), bias + at, multiplier + at, shift + at, y + o, oc - o,
             rows, dh * xLine, wRow, whole ? 1 : columns, dw * ic, ic, whole ? columns * ic : ic, wChannel, xZero, yZero, lo, hi,
+            add, r + o, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
           )
         }
-        y += oc
+        y += yStep
+        r += yStep
       }
     }
     x += ih * xLine

@@ -15,6 +15,8 @@ export interface ModuleOptions {
   name: string
   /** Bytes of the prebuilt kernel binary, scalar or simd. */
   build: Uint8Array
+  /** Another binary, whose kernels are taken where it has them. */
+  instead?: Uint8Array
   /** Memory [16, plan.persistent) after the constants were written and `plan.init` ran. */
   contents: Uint8Array
   /** Names of the classes, one for each element of the last dimension of the output. */
@@ -67,14 +69,19 @@ export function writeModule(
 ): { wasm: Uint8Array<ArrayBuffer>; header: string; report: ModuleReport } {
   const { name, contents, labels = [] } = options
   const [input, output] = checkPlan(plan, options)
-  const build = parseBuild(options.build)
-  if (build.data.length) {
-    throw new DunlinError(
-      `kernel build: it has ${build.data.length} data segment(s), which no copied kernel could find. Build it without static data.`,
-    )
+  const builds = [...(options.instead ? [options.instead] : []), options.build].map(parseBuild)
+  for (const { data } of builds) {
+    if (data.length) {
+      throw new DunlinError(
+        `kernel build: it has ${data.length} data segment(s), which no copied kernel could find. Build it without static data.`,
+      )
+    }
   }
   const names = [...new Set(plan.calls.map((call) => call.kernel))]
-  const kernels = names.map((kernel) => kernelOf(build, kernel))
+  const kernels = names.map((kernel) => {
+    const build = builds.find(({ exports }) => exports.some(({ name }) => name === kernel)) ?? builds[builds.length - 1]
+    return kernelOf(build, kernel)
+  })
 
   const types: FunctionType[] = []
   const typeOf = (type: FunctionType) => {

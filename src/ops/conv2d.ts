@@ -183,11 +183,17 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   },
 }
 
+/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8. */
+export const convScratch = (ic: number, kh: number, kw: number): number => (8 * kh + 3) * kw * ic + 64
+
 /** The int8 convolution of these operands, with the kernel of the target. */
 function convolveInt8(e: Emit, g: Images, operands: Operands): void {
   const { x, y, after } = operands
   if (e.target === 'module') {
-    e.call('conv2d_i8', ...plainArgs(operands), ...convSizes(g), ...after)
+    const { batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl } = g
+    const scratch = e.scratch(convScratch(ic, kh, kw), 'i8')
+    const sizes = [batch, ih, iw, ic, oh, ow, oc, oc, kh, kw, sh, sw, dh, dw, pt, pl] as const
+    e.call('conv2d_i8', ...plainArgs(operands), scratch, ...sizes, ...after)
     return
   }
   const { ic, kh, kw, dw } = g

@@ -96,7 +96,7 @@ export const denseOp: Op<DenseAttrs> = {
       const operands = operandsOf(e, node)
       const { x, y, after } = operands
       if (e.target === 'module') {
-        e.call('dense_i8', ...plainArgs(operands), m, n, k, ...after)
+        e.call('dense_i8', ...plainArgs(operands), m, n, k, n, ...after)
         return
       }
       const weights = packed(e, operands, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1, four: 1 })
