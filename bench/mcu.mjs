@@ -64,10 +64,11 @@ for (const name of names) {
     // conv2d_i8 and conv2dAdd_i8 are both kernels of conv2d, whose MACs they share.
     const ops = Object.keys(net.macsOf)
     for (const [i, kernel] of functions.entries()) {
+      const m4 = parts.each[kernel ? i : functions.length]
       const op = ops.find((name) => new RegExp(`^${name}(Add)?_i8$`).test(kernel)) ?? kernel ?? 'run'
       const part = kernels.find((k) => k.network === name && k.target === target && k.kernel === op)
-      if (part) [part.interpreter, part.m4] = [part.interpreter + counts[i], part.m4 + parts.each[i]]
-      else kernels.push({ network: name, target, kernel: op, macs: net.macsOf[op], interpreter: counts[i], m4: parts.each[i] })
+      if (part) [part.interpreter, part.m4] = [part.interpreter + counts[i], part.m4 + m4]
+      else kernels.push({ network: name, target, kernel: op, macs: net.macsOf[op], interpreter: counts[i], m4 })
     }
     if (!values.json) process.stderr.write('.')
   }
