@@ -1,6 +1,5 @@
 // Random inputs for modules, by the thousand: none may trap, memory being exactly `__heap_base` bytes, and both targets must give the same
-// bytes. Run natively, as C by wasm2c. A trap names its run and leaves its inputs
-// (`inputs.trap`) in the folder that it names.
+// bytes. Run natively, as C by wasm2c. A trap names its run and the folder that keeps the module and its inputs (`inputs.trap`).
 //
 //   npm run fuzz:module [-- [--inputs 100000] [--seed 1] [--network NAME]...]
 

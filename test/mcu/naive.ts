@@ -104,8 +104,10 @@ export function dense_i8(
 ): void {
   for (let b = 0; b < batch; b++) {
     for (let j = 0; j < n; j++) {
+      const p = x + b * k
+      const q = w + j * k
       let sum = 0
-      for (let i = 0; i < k; i++) sum += (<i32>load<i8>(x + b * k + i) - xZero) * load<i8>(w + j * k + i)
+      for (let i = 0; i < k; i++) sum += (<i32>load<i8>(p + i) - xZero) * load<i8>(q + i)
       const at = j << 2
       const acc = sum + load<i32>(bias + at)
       const value = requantize(acc, load<i32>(multiplier + at), load<i32>(shift + at), yZero, lo, hi)
