@@ -2,6 +2,7 @@
 // Arithmetic of TensorFlow Lite's reference kernel (integer_ops/fully_connected.h), with a scale for each output.
 
 import { fourChannels } from './fourChannels'
+import { positions } from './positions'
 
 /**
  * @param x i8 [batch][k]
@@ -20,10 +21,17 @@ export function dense_i8(
   for (let b = 0; b < batch; b++) {
     for (let j = 0; j < n; j += 4) {
       const at = j << 2
-      fourChannels(
-        x, w + j * k, bias + at, multiplier + at, shift + at, y + j, n - j,
-        1, 0, 0, 1, 0, 0, k, k, xZero, yZero, lo, hi, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-      )
+      if (ASC_FEATURE_SIMD) {
+        fourChannels(
+          x, w + j * k, bias + at, multiplier + at, shift + at, y + j, n - j,
+          1, 0, 0, 1, 0, 0, k, k, xZero, yZero, lo, hi, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        )
+      } else {
+        positions(
+          false, x, 0, w + j * k, bias + at, multiplier + at, shift + at, y + j, 1, 0, n - j, k, xZero, yZero, lo, hi,
+          false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        )
+      }
     }
     x += k
     y += yStep
