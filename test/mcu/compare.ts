@@ -8,6 +8,9 @@ import { kernelBytes } from '../../src/session/kernels'
 import { SOURCES } from './native'
 import { Rewritten } from './rewrite'
 
+/** The ops whose kernels test/mcu/naive.ts has. */
+export const NAIVE: ReadonlySet<string> = new Set(['conv2d', 'dense', 'depthwiseConv2d'])
+
 /** test/mcu/naive.ts, compiled as the shipped kernels are. */
 export function naiveBuild(): Uint8Array {
   const [source, binary] = [join(SOURCES, 'naive.ts'), join('build', 'naive.wasm')]

@@ -2,8 +2,7 @@
 // arithmetic of TensorFlow Lite. The same names and arguments as the kernels whose place they take, to say how many instructions those save.
 // Nothing of this is shipped.
 
-import { requantize } from '../../assembly/i8/requantize'
-import { residual } from '../../assembly/i8/residual'
+import { mulHigh, requantize, shiftRound } from '../../assembly/i8/requantize'
 
 export function conv2d_i8(
   x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, y: usize, scratch: usize,
@@ -38,8 +37,9 @@ export function conv2dAdd_i8(
           const to = ((b * oh + oy) * ow + ox) * yStep + o
           const acc = load<i32>(bias + at) + window(x, w, b, oy, ox, o, ih, iw, ic, kh, kw, sh, sw, dh, dw, pt, pl, xZero)
           const c = requantize(acc, load<i32>(multiplier + at), load<i32>(shift + at), yZero, lo, hi)
-          const rest = residual(c, yZero, r + to, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi)
-          store<i8>(y + to, rest)
+          const a = shiftRound(mulHigh((<i32>load<i8>(r + to) - rZero) << 20, rMultiplier), -rShift)
+          const sum = a + shiftRound(mulHigh((c - yZero) << 20, cMultiplier), -cShift)
+          store<i8>(y + to, requantize(sum, sMultiplier, sShift, sZero, sLo, sHi))
         }
       }
     }
