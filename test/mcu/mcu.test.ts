@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import { type BuiltModule, buildModule } from '../../src/deploy'
 import { parseBuild } from '../../src/deploy/kernels'
 import { kernelNames, withNaive } from './compare'
@@ -20,23 +20,30 @@ const TARGETS = ['aot', 'interpreter'] as const
 type Target = (typeof TARGETS)[number]
 const NAMES = Object.keys(NETWORKS) as NetworkName[]
 const ALL = [...NAMES, ...(Object.keys(OTHERS) as NetworkName[])]
-const SAMPLES = { digits: Infinity }
 /** Multiply-accumulates that each network's random inputs may take: many for a small one. */
-const FUZZED = 1e8
+const FUZZED = 5e7
 const SEED = 7
 
-const networks = {} as Record<NetworkName, Network>
-const modules = {} as Record<NetworkName, Record<Target, BuiltModule>>
 const root = mkdtempSync(join(tmpdir(), 'dunlin-mcu-'))
 const folder = () => mkdtempSync(join(root, 'f'))
 
-beforeAll(async () => {
-  for (const name of ALL) {
-    const net = await network(name, (SAMPLES as Record<string, number>)[name] ?? (Object.hasOwn(OTHERS, name) ? 20 : 2))
-    networks[name] = net
-    modules[name] = { aot: await buildModule(net.model), interpreter: await buildModule(net.model, { target: 'interpreter' }) }
+interface Built extends Network {
+  modules: Record<Target, BuiltModule>
+}
+const made = new Map<NetworkName, Promise<Built>>()
+
+/** The network, its modules and what they have to answer: made by the first test that asks. */
+function built(name: NetworkName): Promise<Built> {
+  const make = async () => {
+    const net = await network(name, name === 'digits' ? Infinity : Object.hasOwn(OTHERS, name) ? 20 : 2)
+    const [aot, interpreter] = await Promise.all(TARGETS.map((target) => buildModule(net.model, { target })))
+    return { ...net, modules: { aot, interpreter } }
   }
-})
+  const promise = made.get(name) ?? make()
+  made.set(name, promise)
+  return promise
+}
+
 const printed: string[] = []
 afterAll(() => {
   rmSync(root, { recursive: true })
@@ -58,7 +65,7 @@ const same = (got: Uint8Array, { outputs, outputBytes }: Network, what: string) 
 }
 
 /** The network with only the first of its samples. */
-const first = (net: Network, most: number): Network => ({
+const first = (net: Built, most: number): Built => ({
   ...net,
   inputs: net.inputs.subarray(0, most * net.inputBytes),
   outputs: net.outputs.subarray(0, most * net.outputBytes),
@@ -66,16 +73,16 @@ const first = (net: Network, most: number): Network => ({
 
 describe('emulated microcontrollers', () => {
   need('wasm2c', 'arm-none-eabi-gcc', 'qemu-system-arm')
-  const cases: [NetworkName, Target, MachineName][] = [
-    ...TARGETS.flatMap((target) =>
-      (Object.keys(MACHINES) as MachineName[]).map((m) => ['digits', target, m] as [NetworkName, Target, MachineName]),
-    ),
-    ...NAMES.filter((name) => name !== 'digits').map((name) => [name, 'aot', 'm4'] as [NetworkName, Target, MachineName]),
+  const digits = (target: Target, ...machines: MachineName[]) => machines.map((m) => ['digits', target, m] as const)
+  const cases = [
+    ...digits('aot', 'm4', 'm3', 'm0'),
+    ...digits('interpreter', 'm4', 'm0'),
+    ...NAMES.filter((name) => name !== 'digits').map((name) => [name, 'aot', 'm4'] as const),
   ]
 
   it.each(cases)('%s for %s on %s: the bytes of the session, in the memory that was promised', async (name, target, machine) => {
-    const net = networks[name]
-    const { wasm, report } = modules[name][target]
+    const net = await built(name)
+    const { wasm, report } = net.modules[target]
     const firmware = await compileFirmware(wasm, folder(), machine)
     const measured = await emulate(firmware, net.inputs)
     expect(measured.samples).toBe(net.samples)
@@ -83,7 +90,7 @@ describe('emulated microcontrollers', () => {
     // The host of these tests has an instance of wasm2c and its measurements beside the module's memory.
     expect(firmware.ramBytes).toBe(report.ramBytes)
     expect(firmware.staticBytes - report.ramBytes).toBeLessThanOrEqual(256)
-    expect(measured.stackBytes).toBeLessThan(1024)
+    expect(measured.stackBytes).toBeLessThan(2048)
     expect(firmware.flashBytes).toBeGreaterThan(report.dataBytes)
     const { flashBytes, staticBytes } = firmware
     const perMac = (measured.instructions / net.macs).toFixed(2)
@@ -93,11 +100,12 @@ describe('emulated microcontrollers', () => {
   })
 
   it('a trap ends the emulation and says what it was', async () => {
-    const { wasm } = modules.digits.aot
+    const { modules, inputs } = await built('digits')
+    const { wasm } = modules.aot
     const broken = new Rewritten(wasm)
     const run = parseBuild(wasm).exports.find(({ name }) => name === 'run')?.index
     broken.bodies = broken.bodies.map((body, i) => (i === run ? Uint8Array.of(0, 0, 0x0b) : body))
-    await expect(compileFirmware(broken.bytes(), folder(), 'm4').then((f) => emulate(f, networks.digits.inputs))).rejects.toThrow(
+    await expect(compileFirmware(broken.bytes(), folder(), 'm4').then((f) => emulate(f, inputs))).rejects.toThrow(
       /trap: unreachable/,
     )
   })
@@ -106,12 +114,12 @@ describe('emulated microcontrollers', () => {
 describe('the strict host', () => {
   need('wasm2c', 'gcc')
   it.each(ALL)('%s: the bytes of the session, and no trap on random inputs', async (name) => {
-    const net = networks[name]
+    const net = await built(name)
     const inputs = Math.ceil(Math.min(5000, FUZZED / net.macs))
     const hashes = await Promise.all(
       TARGETS.map(async (target) => {
         const at = folder()
-        await compileNative(modules[name][target].wasm, at, '-O1')
+        await compileNative(net.modules[target].wasm, at, '-O1')
         same(await runNative(at, net.inputs), net, target)
         return fuzzNative(at, inputs, SEED)
       }),
@@ -127,9 +135,10 @@ describe('the strict host', () => {
 
   it('traps where memory is shorter than the module says', async () => {
     const at = folder()
-    const { wasm, report } = modules.digits.aot
+    const { modules, inputs } = await built('digits')
+    const { wasm, report } = modules.aot
     await compileNative(wasm, at, '-URAM_BYTES', `-DRAM_BYTES=${report.ramBytes - 64}`)
-    await expect(runNative(at, networks.digits.inputs)).rejects.toThrow(/trap 1/)
+    await expect(runNative(at, inputs)).rejects.toThrow(/trap 1/)
   })
 })
 
@@ -138,14 +147,14 @@ describe('wasm-interp', () => {
   it.each(NAMES.filter((name) => name === 'digits' || name === 'GRU' || name === 'words LSTM'))(
     '%s: the bytes of the session',
     async (name) => {
-      const net = first(networks[name], 50)
-      for (const target of TARGETS) same(await runInterp(folder(), modules[name][target].wasm, net, net.outputBytes), net, target)
+      const net = first(await built(name), 50)
+      for (const target of TARGETS) same(await runInterp(folder(), net.modules[target].wasm, net, net.outputBytes), net, target)
     },
   )
 
   it.each(TARGETS)('steps through as many instructions as are counted here: %s', async (target) => {
-    const net = networks.digits
-    const { wasm } = modules.digits[target]
+    const net = await built('digits')
+    const { wasm } = net.modules[target]
     for (const module of [wasm, withNaive(wasm, kernelNames(wasm))]) {
       const counts = countInstructions(module, net.inputs.subarray(0, net.inputBytes))
       expect(counts.reduce((a, b) => a + b)).toBe(await traceInterp(folder(), module, net))
@@ -156,15 +165,15 @@ describe('wasm-interp', () => {
 describe.each(['gjs', 'jsc'] as const)('%s', (shell) => {
   need(shell)
   it.each(ALL)('%s: the bytes of the session', async (name) => {
-    const net = networks[name]
-    for (const target of TARGETS) same(await runShell(shell, folder(), modules[name][target].wasm, net), net, target)
+    const net = await built(name)
+    for (const target of TARGETS) same(await runShell(shell, folder(), net.modules[target].wasm, net), net, target)
   })
 })
 
 describe('the naive loops that instructions are compared with', () => {
   it.each(NAMES)('%s: the bytes of the session', async (name) => {
-    const net = networks[name]
-    const { wasm } = modules[name].aot
+    const net = await built(name)
+    const { wasm } = net.modules.aot
     const naive = withNaive(wasm, kernelNames(wasm))
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(naive))
     const { memory, run, input, output } = exports as unknown as Record<string, WebAssembly.Global> & {
@@ -181,11 +190,11 @@ describe('the naive loops that instructions are compared with', () => {
     same(outputs, net, 'naive')
   })
 
-  it('take more instructions than the kernels do', () => {
-    const net = networks.digits
+  it('take more instructions than the kernels do', async () => {
+    const net = await built('digits')
     const sample = net.inputs.subarray(0, net.inputBytes)
     const count = (wasm: Uint8Array) => countInstructions(wasm, sample).reduce((a, b) => a + b)
-    const { aot, interpreter } = modules.digits
+    const { aot, interpreter } = net.modules
     expect(count(withNaive(aot.wasm, kernelNames(aot.wasm)))).toBeGreaterThan(count(aot.wasm))
     expect(count(interpreter.wasm)).toBeLessThanOrEqual(count(aot.wasm))
   })
