@@ -88,7 +88,7 @@ export interface Measured {
   stackBytes: number
   /** Of one run of the module. */
   instructions: number
-  /** For each counted function, in one run; then of run() itself, with what counting costs. */
+  /** For each counted function, in one run; then of run() itself, with what counting costs. Empty where nothing is counted by itself. */
   each: number[]
 }
 
@@ -123,6 +123,6 @@ export async function emulate(firmware: Firmware, inputs: Uint8Array): Promise<M
   return {
     outputs: readFileSync(join(folder, 'outputs')),
     ...{ samples, stackBytes, instructions: instructions(ticks) },
-    each: each.slice(0, firmware.counted + 1).map(instructions),
+    each: firmware.counted ? each.slice(0, firmware.counted + 1).map(instructions) : [],
   }
 }
