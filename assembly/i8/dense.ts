@@ -2,7 +2,7 @@
 // Arithmetic of TensorFlow Lite's reference kernel (integer_ops/fully_connected.h), with a scale for each output.
 
 import { fourChannels } from './fourChannels'
-import { positions } from './positions'
+import { onePosition } from './positions'
 
 /**
  * @param x i8 [batch][k]
@@ -19,20 +19,23 @@ export function dense_i8(
   batch: i32, n: i32, k: i32, yStep: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   for (let b = 0; b < batch; b++) {
-    for (let j = 0; j < n; j += 4) {
+    let j = 0
+    do {
+      // Four outputs: the last four, if fewer are left; or, of fewer than four, one.
+      if (!ASC_FEATURE_SIMD && n >= 4) j = min(j, n - 4)
       const at = j << 2
+      const q = w + j * k
       if (ASC_FEATURE_SIMD) {
         fourChannels(
-          x, w + j * k, bias + at, multiplier + at, shift + at, y + j, n - j,
+          x, q, bias + at, multiplier + at, shift + at, y + j, n - j,
           1, 0, 0, 1, 0, 0, k, k, xZero, yZero, lo, hi, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         )
+        j += 4
       } else {
-        positions(
-          false, x, 0, w + j * k, bias + at, multiplier + at, shift + at, y + j, 1, 0, n - j, k, xZero, yZero, lo, hi,
-          false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        )
+        onePosition(x, q, n < 4 ? 0 : k, bias + at, multiplier + at, shift + at, y + j, k, xZero, yZero, lo, hi)
+        j += n < 4 ? 1 : 4
       }
-    }
+    } while (j < n)
     x += k
     y += yStep
   }

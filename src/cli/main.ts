@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { buildModule, isModuleTarget } from '../deploy'
+import { buildModule } from '../deploy'
 import { loadIdxFolder, writeFilesAtomic } from '../files'
 import { DunlinError } from '../graph/error'
 import { readModel } from '../node'
@@ -108,8 +108,9 @@ async function main(args: string[]): Promise<void> {
     console.log(`${files[0]}: accuracy ${accuracy.toFixed(4)} on ${data.count} samples`)
   } else {
     const out = values.out ?? files[0].replace(/(\.safetensors)?$/, '.wasm')
-    const target = values.target ?? 'aot'
-    if (!isModuleTarget(target)) throw new DunlinError(`--target wants aot, interpreter or simd, got "${target}".`)
+    const { target: named = 'aot' } = values
+    const target = (['aot', 'interpreter', 'simd'] as const).find((t) => t === named)
+    if (!target) throw new DunlinError(`--target wants aot, interpreter or simd, got "${named}".`)
     const { wasm, header, report } = await buildModule(readModel(files[0]), { target })
     writeFilesAtomic([
       { path: out, bytes: wasm },

@@ -33,8 +33,6 @@ const KERNELS: Record<ModuleTarget, { build: Build; instead?: 'interpreter' }> =
 /** Who runs a module: a compiler (ahead of time, just in time, or wasm2c and a C compiler), one that has 128-bit SIMD, or an interpreter. */
 export type ModuleTarget = 'aot' | 'simd' | 'interpreter'
 
-export const isModuleTarget = (target: string): target is ModuleTarget => Object.hasOwn(KERNELS, target)
-
 /**
  * The model as one .wasm without imports. `target` (default 'aot') chooses the form of its loops; int8 results are the same. 'aot' is for
  * hosts that compile; 'simd' is faster where those have 128-bit SIMD (browsers, servers); 'interpreter' is faster where each
@@ -42,7 +40,7 @@ export const isModuleTarget = (target: string): target is ModuleTarget => Object
  */
 export async function buildModule(model: Deployable, options: { target?: ModuleTarget } = {}): Promise<BuiltModule> {
   const { target = 'aot' } = options
-  if (!isModuleTarget(target))
+  if (!Object.hasOwn(KERNELS, target))
     throw new DunlinError(`buildModule: target wants ${Object.keys(KERNELS).join(', ')}, got ${JSON.stringify(target)}.`)
   const { build, instead } = KERNELS[target]
   const plan = model.plan(1, 'module')

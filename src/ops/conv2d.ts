@@ -183,8 +183,8 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   },
 }
 
-/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8: the values of a window for three positions in words of 8 bytes, and a pixel of padding. */
-export const convScratch = (ic: number, kh: number, kw: number): number => (8 * kh * kw + 1) * ic
+/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8: the values of a window for three positions, in words of 8 bytes which overlap copies. */
+export const convScratch = (ic: number, kh: number, kw: number): number => 10 * kh * kw * ic
 
 /** The int8 convolution of these operands, with the kernel of the target. */
 function convolveInt8(e: Emit, g: Images, operands: Operands): void {
