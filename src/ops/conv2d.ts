@@ -177,7 +177,7 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     weightAxis: 0,
     reach: (node) => ((node.attrs.groups ?? 1) === 1 ? reachOf(windowOf(node)) : undefined),
     forward(e, node) {
-      if (e.target !== 'session') {
+      if (e.target === 'module') {
         convolveStored(e, node)
         return
       }

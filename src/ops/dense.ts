@@ -93,7 +93,7 @@ export const denseOp: Op<DenseAttrs> = {
     forward(e, node) {
       const [n, k] = node.inputs[1].shape
       const m = rows(e, node)
-      if (e.target !== 'session') {
+      if (e.target === 'module') {
         const [x, y] = [e.value(node.inputs[0]), e.value(node)]
         channelwise(e, node, (from, count, of, after) => e.call('dense_i8', x, ...of, e.at(y, from), m, count, k, n, ...after))
         return

@@ -20,8 +20,7 @@ export interface Buffer {
   readonly length: number
 }
 
-/** A session; a module in a host that compiles it; a module with the kernels for interpreters, some of which have another order. */
-export type Target = 'session' | 'module' | 'interpreter'
+export type Target = 'session' | 'module'
 /** Where weights are while the calls run: in memory, or in a module's flash, from where calls bring what they need to memory. */
 export type Weights = 'ram' | 'flash'
 

@@ -9,8 +9,8 @@ import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
 import { align, arrange, type Lifetime, lowerBound, type Over, usage } from './arena'
 import { type Banded, bandDistance, bandsOf, geometryOf, type Rows, rowOf, sourcesOf } from './bands'
-import { choosePatches, type Needs } from './patches'
 import { dtypeOf, FlashStore, type Tiled } from './flash'
+import { choosePatches, type Needs } from './patches'
 import {
   type Call,
   type Constant,
@@ -141,7 +141,7 @@ export function planInference(
     builder.forward()
     return builder
   }
-  if (target === undefined || target === 'session') return written([], []).finish()
+  if (target !== 'module') return written([], []).finish()
   const least = written([], [])
   const whole = written(
     [],
@@ -293,7 +293,13 @@ class Builder implements Emit {
     const [top, end] = this.band?.rows.get(node) ?? [0, 1]
     const share = (node.batched ? this.batch : 1) * (this.band ? (end - top) / node.shape[0] : 1)
     this.layers.push({
-      ...{ name: node.name, op: node.op, first, end: this.calls.length, at: this.band ? this.band.begins + first - this.band.start : first },
+      ...{
+        name: node.name,
+        op: node.op,
+        first,
+        end: this.calls.length,
+        at: this.band ? this.band.begins + first - this.band.start : first,
+      },
       ...{ macs: share * (row.macs?.(node) ?? 0), elements: share * size(node.shape) },
       storedBytes: this.storedBytes() - stored,
     })
@@ -512,7 +518,7 @@ class Builder implements Emit {
 
   over(y: Buffer, x: Buffer, distance = 0): void {
     // Sessions have memory enough, and their kernels and threads another order.
-    if (this.target === 'session' || (this.into !== this.calls && !this.single)) return
+    if (this.target !== 'module' || (this.into !== this.calls && !this.single)) return
     this.said.push({ y, x, distance: distance * BYTES[y.dtype] })
     this.overlying.add(this.node)
   }
@@ -729,7 +735,10 @@ class Builder implements Emit {
     const blocks = new Map<Planned, Planned[]>()
     for (const b of arena) blocks.set(b.group ?? b, [...(blocks.get(b.group ?? b) ?? []), b])
     const [heads, members] = [[...blocks.keys()], [...blocks.values()]]
-    const lives = members.map((block) => ({ bytes: block.reduce((end, b) => align(end) + bytesOf(b), 0), ...lifetimes.get(block[0])! }))
+    const lives = members.map((block) => ({
+      bytes: block.reduce((end, b) => align(end) + bytesOf(b), 0),
+      ...lifetimes.get(block[0])!,
+    }))
     return { heads, members, lives, overs: this.overs(heads, lives), lifetimes }
   }
 
