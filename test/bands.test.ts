@@ -64,41 +64,44 @@ async function quantized(seed: number) {
 
 describe('module plans', () => {
   let banded = 0
-  it.each(Array.from({ length: 24 }, (_, seed) => seed))('seed %i: the bytes of a session, in every build and module', async (seed) => {
-    const { int8, x, wanted } = await quantized(seed)
-    for (const weights of ['ram', 'flash'] as const) {
-      for (const recompute of [0, 0.25, 3]) {
-        for (const target of ['module', 'interpreter'] as const) {
-          const plan = planInference(int8.outputs, { batch: 1, target, weights, recompute })
-          const layers = plan.map?.layers.map((l) => l.name) ?? []
-          if (new Set(layers).size < layers.length) banded++
-          expect(plan.arena.bytes, `seed ${seed}`).toBeGreaterThanOrEqual(plan.arena.lowerBound)
-          for (const build of ['scalar', 'simd'] as const) {
-            const session = await Session.create(plan, { build })
-            const length = plan.memory - plan.persistent
-            session.view({ name: 'arena', address: plan.persistent, dtype: 'u8', length }).fill(POISON)
-            session.view(plan.inputs[0]).set(x)
-            session.run()
-            const y = session.view(plan.outputs[0]).join()
-            expect(y, `seed ${seed}, weights in ${weights}, ${target}, ${build}, recompute ${recompute}`).toBe(wanted)
+  it.each(Array.from({ length: 24 }, (_, seed) => seed))(
+    'seed %i: the bytes of a session, in every build and module',
+    async (seed) => {
+      const { int8, x, wanted } = await quantized(seed)
+      for (const weights of ['ram', 'flash'] as const) {
+        for (const recompute of [0, 0.25, 3]) {
+          {
+            const plan = planInference(int8.outputs, { batch: 1, target: 'module', weights, recompute })
+            const layers = plan.map?.layers.map((l) => l.name) ?? []
+            if (new Set(layers).size < layers.length) banded++
+            expect(plan.arena.bytes, `seed ${seed}`).toBeGreaterThanOrEqual(plan.arena.lowerBound)
+            for (const build of ['scalar', 'simd'] as const) {
+              const session = await Session.create(plan, { build })
+              const length = plan.memory - plan.persistent
+              session.view({ name: 'arena', address: plan.persistent, dtype: 'u8', length }).fill(POISON)
+              session.view(plan.inputs[0]).set(x)
+              session.run()
+              const y = session.view(plan.outputs[0]).join()
+              expect(y, `seed ${seed}, weights in ${weights}, ${build}, recompute ${recompute}`).toBe(wanted)
+            }
           }
         }
+        for (const target of ['interpreter', 'aot', 'simd'] as const) {
+          const { wasm } = await buildModule(int8, { target, weights })
+          const exports = new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports as Record<string, WebAssembly.Global>
+          const memory = new Uint8Array((exports.memory as unknown as WebAssembly.Memory).buffer)
+          memory.fill(POISON, exports.__data_end.value)
+          memory.set(new Uint8Array(x.buffer), exports.input.value)
+          expect((exports.run as unknown as () => number)()).toBe(0)
+          const { value: at } = exports.output
+          const y = new Int8Array(memory.slice(at, at + exports.output_bytes.value).buffer).join()
+          expect(y, `seed ${seed}, weights in ${weights}, module for ${target}`).toBe(wanted)
+          const beyond = memory.subarray(exports.__heap_base.value).findIndex((b) => b !== POISON)
+          expect(beyond, `seed ${seed}, weights in ${weights}, module for ${target}: writes beyond its memory`).toBe(-1)
+        }
       }
-      for (const target of ['interpreter', 'aot', 'simd'] as const) {
-        const { wasm } = await buildModule(int8, { target, weights })
-        const exports = new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports as Record<string, WebAssembly.Global>
-        const memory = new Uint8Array((exports.memory as unknown as WebAssembly.Memory).buffer)
-        memory.fill(POISON, exports.__data_end.value)
-        memory.set(new Uint8Array(x.buffer), exports.input.value)
-        expect((exports.run as unknown as () => number)()).toBe(0)
-        const { value: at } = exports.output
-        const y = new Int8Array(memory.slice(at, at + exports.output_bytes.value).buffer).join()
-        expect(y, `seed ${seed}, weights in ${weights}, module for ${target}`).toBe(wanted)
-        const beyond = memory.subarray(exports.__heap_base.value).findIndex((b) => b !== POISON)
-        expect(beyond, `seed ${seed}, weights in ${weights}, module for ${target}: writes beyond its memory`).toBe(-1)
-      }
-    }
-  })
+    },
+  )
 
   it('had bands among them', () => expect(banded).toBeGreaterThan(20))
 })

@@ -116,7 +116,7 @@ async function main(args: string[]): Promise<void> {
     console.log(`${files[0]}: accuracy ${accuracy.toFixed(4)} on ${data.count} samples`)
   } else {
     const out = values.out ?? files[0].replace(/(\.safetensors)?$/, '.wasm')
-    const target = oneOf('target', values.target ?? 'aot', ['aot', 'simd', 'interpreter'])
+    const target = oneOf('target', values.target ?? 'aot', ['aot', 'interpreter', 'simd'])
     const weights = oneOf('weights', values.weights ?? 'flash', ['flash', 'ram'])
     const budget = (option: 'ram' | 'flash') => (values[option] === undefined ? undefined : integer(option, values[option], 1))
     await build(files[0], out, { target, weights, ramBytes: budget('ram'), flashBytes: budget('flash') }, values.json ?? false)

@@ -15,7 +15,7 @@ export type { BufferReport, LayerReport, ModuleReport, ModuleTarget } from './re
 interface Deployable {
   name: string
   labels: readonly string[]
-  plan(batch: number, target: 'module' | 'interpreter', threads: number, weights: Weights): Plan
+  plan(batch: number, target: 'module', threads: number, options: { weights: Weights; interpreted: boolean }): Plan
 }
 
 export interface BuiltModule {
@@ -57,7 +57,7 @@ export async function buildModule(model: Deployable, options: ModuleBuildOptions
   if (weights !== 'flash' && weights !== 'ram')
     throw new DunlinError(`buildModule: weights wants flash or ram, got ${JSON.stringify(weights)}.`)
   const { build, instead } = KERNELS[target]
-  const plan = model.plan(1, target === 'interpreter' ? 'interpreter' : 'module', 1, weights)
+  const plan = model.plan(1, 'module', 1, { weights, interpreted: target === 'interpreter' })
   // Weights are packed, if at all, by the plan's own `init`.
   const session = await Session.create(plan, { build })
   const [contents, flash] = [session.contents(16), session.flash]

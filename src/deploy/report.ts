@@ -115,7 +115,12 @@ function covered(buffers: readonly { address: number; bytes: number }[]): number
 function merged(rows: readonly LayerReport[]): LayerReport[] {
   const layers = new Map<string, LayerReport>()
   for (const row of rows) {
-    const { macs, instructions, flashBytes, ramBytes } = layers.get(row.name) ?? { macs: 0, instructions: 0, flashBytes: 0, ramBytes: 0 }
+    const { macs, instructions, flashBytes, ramBytes } = layers.get(row.name) ?? {
+      macs: 0,
+      instructions: 0,
+      flashBytes: 0,
+      ramBytes: 0,
+    }
     layers.set(row.name, {
       ...row,
       macs: macs + row.macs,

@@ -30,6 +30,7 @@ import {
   pair,
   reachOf,
   splitRows,
+  type Window,
   type WindowAttrs,
   windowOf,
 } from './window'
@@ -177,7 +178,7 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     weightAxis: 0,
     reach: (node) => ((node.attrs.groups ?? 1) === 1 ? reachOf(windowOf(node)) : undefined),
     forward(e, node) {
-      if (e.target !== 'session') {
+      if (e.target === 'module') {
         convolveStored(e, node)
         return
       }
@@ -203,8 +204,15 @@ export const conv2dOp: Op<Conv2dAttrs> = {
 /** The most output positions that conv2d_i8 computes at a time. */
 const POSITIONS = 3
 
-/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8: the values of a window for three positions, in words of 8 bytes which overlap copies. */
-export const convScratch = (ic: number, kh: number, kw: number): number => 10 * kh * kw * ic
+/**
+ * Bytes of scratch of conv2d_i8 and conv2dAdd_i8. Interpreted: the values of a window for three positions, in words of 8 bytes which overlap
+ * copies; compiled: copies of two windows, where those are not read from the image.
+ */
+export function convScratch(interpreted: boolean, { ih, iw, ic, oh, ow, kh, kw, sh, sw, dw, pt, pl }: Window): number {
+  if (interpreted) return 10 * kh * kw * ic
+  const inside = pt === 0 && pl === 0 && (oh - 1) * sh < ih && (ow - 1) * sw + kw <= iw
+  return kh === 1 && dw === 1 && inside ? 0 : 2 * kh * kw * ic
+}
 
 /** The int8 convolution in a module, on weights as they are stored. */
 function convolveStored(e: Emit, node: Node<Conv2dAttrs>): void {
@@ -217,7 +225,8 @@ function convolveStored(e: Emit, node: Node<Conv2dAttrs>): void {
       const { batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl } = share
       const [read, written] = [e.at(x, xAt), e.at(y, yAt)]
       const part: Parameters<typeof channelwise>[2] = (from, count, of, after) => {
-        const scratch = e.scratch(convScratch(ic, kh, kw), 'i8')
+        const bytes = convScratch(e.interpreted, share)
+        const scratch = bytes && e.scratch(bytes, 'i8')
         const sizes = [batch, ih, iw, ic, oh, ow, count, oc, kh, kw, sh, sw, dh, dw, pt, pl] as const
         if (count === oc) e.over(written, read, distanceOf(share, POSITIONS))
         e.call('conv2d_i8', read, ...of, e.at(written, from), scratch, ...sizes, ...after)

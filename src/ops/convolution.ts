@@ -126,7 +126,7 @@ function padded(e: Emit, { ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl }:
  * direct kernel: less code, a quarter of the weights.
  */
 export function winogradTile(e: Emit, kind: Conv3x3Kind, { kh, kw, sh, sw, dh, dw, oh, ow, ic, oc }: Images): 2 | 4 | undefined {
-  if (e.target !== 'session') return undefined
+  if (e.target === 'module') return undefined
   const fits = kh === 3 && kw === 3 && sh === 1 && sw === 1 && dh === 1 && dw === 1
   return fits ? chooseConv3x3(kind, { oh, ow, ic, oc }).tile : undefined
 }

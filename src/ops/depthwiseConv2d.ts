@@ -140,13 +140,14 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
     reach: (node) => reachOf(windowOf(node)),
     forward(e, node) {
       const g = imagesOf(e, node)
-      if (e.target !== 'session') {
+      if (e.target === 'module') {
         const [x, y] = [e.value(node.inputs[0]), e.value(node)]
         splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
           const [read, written] = [e.at(x, xAt), e.at(y, yAt)]
           allChannels(e, node, (of, after) => {
-            // A window is read before its result is stored, channel by channel; interpreters' kernel goes along columns.
-            if (e.target === 'module') e.over(written, read, distanceOf(share, share.oc === share.ic ? 0 : 1))
+            // A window is read before its result is stored, channel by channel; but small windows are computed column by column.
+            if (share.kh > 3 || share.kw > 3 || share.dh > 1)
+              e.over(written, read, distanceOf(share, share.oc === share.ic ? 0 : 1))
             e.call('depthwiseConv2d_i8', read, ...of, written, ...convSizes(share), ...after)
           })
         })

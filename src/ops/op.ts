@@ -20,8 +20,7 @@ export interface Buffer {
   readonly length: number
 }
 
-/** A session; a module in a host that compiles it; a module with the kernels for interpreters, some of which have another order. */
-export type Target = 'session' | 'module' | 'interpreter'
+export type Target = 'session' | 'module'
 /** Where weights are while the calls run: in memory, or in a module's flash, from where calls bring what they need to memory. */
 export type Weights = 'ram' | 'flash'
 
@@ -38,6 +37,8 @@ export interface Emit {
   /** Who runs the calls: a session has room for packed weights; a module wants little code and memory. int8 results are equal. */
   readonly target: Target
   readonly weights: Weights
+  /** Whether a module's host interprets its kernels: those for that pack what they read. */
+  readonly interpreted: boolean
   /** Whether the run is a training step: then dropout drops, and batch norm measures the batch. */
   readonly training: boolean
   /** The node's value: its shape for each sample, or once if it does not depend on an input. */
@@ -73,6 +74,8 @@ export interface Emit {
   over(y: Buffer, x: Buffer, distance?: number): void
   /** What `make` derives from the node alone, `what` by name: made once, however often the node is written down. */
   once<T>(node: Node, what: string, make: () => T): T
+  /** Whether some call so far is of this kernel: then it takes no more code. */
+  uses(kernel: KernelName): boolean
   call<K extends KernelName>(kernel: K, ...args: Args<K>): void
   /**
    * Has `part` write the call that computes the outputs [from, from + count), once for each thread, with ranges that follow each other

@@ -9,20 +9,22 @@ import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
 import { align, arrange, type Lifetime, lowerBound, type Over, usage } from './arena'
 import { type Banded, bandDistance, bandsOf, geometryOf, type Rows, rowOf, sourcesOf } from './bands'
-import { choosePatches, type Needs } from './patches'
 import { dtypeOf, FlashStore, type Tiled } from './flash'
+import { choosePatches, type Needs } from './patches'
 import {
-  type Call,
-  type Constant,
-  type Flash,
-  type LayerCalls,
-  LOAD,
-  type Loop,
-  OVERREAD,
-  type Plan,
-  type Port,
-  type Region,
-} from './plan'
+  type Argument,
+  callOf,
+  dataOf,
+  growth,
+  inOrder,
+  load,
+  type Pending,
+  type PendingLoop,
+  type Planned,
+  resolved,
+  type Within,
+} from './pending'
+import { type Constant, type Flash, type LayerCalls, OVERREAD, type Plan, type Port, type Region } from './plan'
 import { chooseTiles, piecesOf, type Site } from './tiles'
 
 /** Addresses below this are never used: 0 means "no such buffer". */
@@ -50,31 +52,6 @@ export type Update = (e: Emit, params: readonly Updated[], hyper: Buffer) => voi
 
 /** Says of a parameter, by its name (such as `conv1/w`), that training leaves it as it is. */
 export type Frozen = (name: string) => boolean
-
-interface Planned extends Buffer {
-  length: number
-  address: number
-  data?: TypedArray
-  /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
-  role: 'arena' | 'constant' | 'state' | 'prepared' | 'gradient' | 'input' | 'output'
-  /** Buffers of one tile lie side by side: then the code that writes down their addresses needs but one. */
-  group?: Planned
-}
-
-/** A buffer from some element on. */
-interface Within extends Buffer {
-  of: Planned
-  bytes: number
-}
-
-type Argument = number | Planned | Within
-
-interface Pending {
-  kernel: KernelName | typeof LOAD
-  args: Argument[]
-  /** The parts of a split call after the first. */
-  others: Argument[][]
-}
 
 /** What a row, or the bands, know of all calls [from, to) that touch both: y may lie over x (Emit.over), here in bytes. */
 interface Claim {
@@ -108,40 +85,36 @@ interface Span {
   own: Set<Planned>
 }
 
-interface PendingLoop {
-  times: number
-  body: Pending[]
-  steps: number[][]
+/** How a module is planned. */
+export interface ModulePlan {
+  /** Whether weights are in memory (default), or stay in flash, from where calls load what they need. */
+  weights?: Weights
+  /** Whether its host interprets kernels. Default false. */
+  interpreted?: boolean
+  /**
+   * How many times the multiply-accumulates of the network may be done besides, where that saves memory, because neighbouring bands of rows both
+   * need them. Default 0.25.
+   */
+  recompute?: number
 }
 
 /**
  * The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session), on up to `threads` threads
  * (default: 1). Results do not depend on their number. What the forward of `observed` nodes saves can be read after a run (plan.saved).
- * `weights` (of a module; default 'ram'): whether they are in memory, or stay in flash, from where calls load what they need.
  */
 export function planInference(
   outputs: readonly Node[],
-  options: {
-    batch: number
-    target?: Target
-    threads?: number
-    observed?: ReadonlySet<Node>
-    weights?: Weights
-    /**
-     * Of a module: how many times the multiply-accumulates of the network may be done besides, where that saves memory, because neighbouring
-     * bands of rows both need them; default 0.25.
-     */
-    recompute?: number
-  },
+  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node> } & ModulePlan,
 ): Plan {
-  const { batch, target, threads, observed, weights = 'ram', recompute = RECOMPUTE } = options
+  const { batch, target, threads, observed, weights = 'ram', interpreted, recompute = RECOMPUTE } = options
   const derived = new Map<Node, Map<string, unknown>>()
   const written = (banded: readonly Banded[], most: readonly number[]) => {
-    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, weights, most, banded, derived)
+    const module = [weights, interpreted, most, banded, derived] as const
+    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, ...module)
     builder.forward()
     return builder
   }
-  if (target === undefined || target === 'session') return written([], []).finish()
+  if (target !== 'module') return written([], []).finish()
   const least = written([], [])
   const whole = written(
     [],
@@ -215,6 +188,7 @@ class Builder implements Emit {
   /** Parameters that were brought from flash for the node that is being written. */
   private loaded = new Map<Node, Planned>()
   private readonly store = new FlashStore()
+  private readonly used = new Set<KernelName>()
   /** Buffers that the next call to use them finds filled from flash: the load, and what it brings. */
   private readonly pending = new Map<Planned, () => Pending>()
   private readonly brought = new Map<Planned, TypedArray | Planned>()
@@ -249,6 +223,7 @@ class Builder implements Emit {
     frozen: Frozen = () => false,
     private readonly observed: ReadonlySet<Node> = new Set(),
     readonly weights: Weights = 'ram',
+    readonly interpreted = false,
     /** The most channels that each of the sites computes at once; by default as few as can be. */
     private readonly most: readonly number[] = [],
     private readonly banded: readonly Banded[] = [],
@@ -293,7 +268,13 @@ class Builder implements Emit {
     const [top, end] = this.band?.rows.get(node) ?? [0, 1]
     const share = (node.batched ? this.batch : 1) * (this.band ? (end - top) / node.shape[0] : 1)
     this.layers.push({
-      ...{ name: node.name, op: node.op, first, end: this.calls.length, at: this.band ? this.band.begins + first - this.band.start : first },
+      ...{
+        name: node.name,
+        op: node.op,
+        first,
+        end: this.calls.length,
+        at: this.band ? this.band.begins + first - this.band.start : first,
+      },
       ...{ macs: share * (row.macs?.(node) ?? 0), elements: share * size(node.shape) },
       storedBytes: this.storedBytes() - stored,
     })
@@ -512,7 +493,7 @@ class Builder implements Emit {
 
   over(y: Buffer, x: Buffer, distance = 0): void {
     // Sessions have memory enough, and their kernels and threads another order.
-    if (this.target === 'session' || (this.into !== this.calls && !this.single)) return
+    if (this.target !== 'module' || (this.into !== this.calls && !this.single)) return
     this.said.push({ y, x, distance: distance * BYTES[y.dtype] })
     this.overlying.add(this.node)
   }
@@ -525,10 +506,15 @@ class Builder implements Emit {
     this.claims.push({ y: yOf, x: xOf, distance: distance + yBytes - xBytes, from, to: from + 1 })
   }
 
+  uses(kernel: KernelName): boolean {
+    return this.used.has(kernel)
+  }
+
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
     const ready = this.weights === 'flash' ? (args as Argument[]).map((arg) => this.ready(arg)) : (args as Argument[])
     for (const said of this.said.splice(0)) this.claim(said)
     this.into.push({ kernel, args: ready, others: [] })
+    if (this.into !== this.init) this.used.add(kernel)
   }
 
   split(total: number, work: number, part: (from: number, count: number) => void, grain = 1): void {
@@ -729,7 +715,10 @@ class Builder implements Emit {
     const blocks = new Map<Planned, Planned[]>()
     for (const b of arena) blocks.set(b.group ?? b, [...(blocks.get(b.group ?? b) ?? []), b])
     const [heads, members] = [[...blocks.keys()], [...blocks.values()]]
-    const lives = members.map((block) => ({ bytes: block.reduce((end, b) => align(end) + bytesOf(b), 0), ...lifetimes.get(block[0])! }))
+    const lives = members.map((block) => ({
+      bytes: block.reduce((end, b) => align(end) + bytesOf(b), 0),
+      ...lifetimes.get(block[0])!,
+    }))
     return { heads, members, lives, overs: this.overs(heads, lives), lifetimes }
   }
 
@@ -742,6 +731,8 @@ class Builder implements Emit {
     const at = inOrder(kept, BASE)
     const { addresses, end } = arrange(lives, at, overs)
     members.forEach((block, i) => {
+      // Numbers of channels first: there are a multiple of 16 bytes of them, most often, and what follows needs no gap.
+      block.sort((a, b) => Number(b.dtype === 'i32') - Number(a.dtype === 'i32'))
       inOrder(block, addresses[i])
     })
     const memory = end + (this.target === 'session' ? OVERREAD : 0)
@@ -750,13 +741,6 @@ class Builder implements Emit {
         `The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`,
       )
     }
-    const number = (a: Argument) => (typeof a === 'number' ? a : 'of' in a ? a.of.address + a.bytes : a.address)
-    const call = ({ kernel, args, others }: Pending): Call => ({
-      kernel,
-      args: args.map(number),
-      ...(others.length && { others: others.map((o) => o.map(number)) }),
-    })
-    const resolve = (c: Pending | PendingLoop): Call | Loop => ('body' in c ? { ...c, body: c.body.map(call) } : call(c))
     const region = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
     return {
       memory,
@@ -764,8 +748,8 @@ class Builder implements Emit {
       arena: { bytes: end - at, lowerBound: lowerBound(lives, overs) },
       constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...region(b), data: b.data as TypedArray })),
       state: this.buffers.filter((b) => b.role === 'state').map(region),
-      init: this.init.map(call),
-      calls: this.calls.map(resolve),
+      init: this.init.map(callOf),
+      calls: this.calls.map(resolved),
       ...(flash && { flash }),
       map: {
         layers: this.layers,
@@ -883,30 +867,3 @@ const longest = ({ starts, end }: Span): number => Math.max(...starts.map((from,
 
 const bytesOf = (b: Buffer) => b.length * BYTES[b.dtype]
 
-/** Gives the buffers addresses one after another, from `base` on; returns where they end. */
-function inOrder(buffers: readonly Planned[], base: number): number {
-  let at = base
-  for (const buffer of buffers) {
-    buffer.address = at
-    at = align(at + buffer.length * BYTES[buffer.dtype])
-  }
-  return at
-}
-
-/** The call that fills a buffer from an address in flash. */
-const load = (to: Planned, from: number): Pending => ({ kernel: LOAD, args: [to, from, to.length * BYTES[to.dtype]], others: [] })
-
-/** By how much an argument grows from a tile to the next. */
-function growth(a: Argument, b: Argument): number {
-  if (typeof a === 'number' || typeof b === 'number') return (b as number) - (a as number)
-  return ('of' in b ? b.bytes : 0) - ('of' in a ? a.bytes : 0)
-}
-
-function dataOf(param: Param): TypedArray {
-  if (param.data.length !== size(param.shape)) {
-    throw new DunlinError(
-      `parameter "${param.name}": has no values yet. Make a Model of the graph first: it draws them from its seed.`,
-    )
-  }
-  return param.data
-}

@@ -12,8 +12,8 @@ export type Needs = (node: Node, inBands: boolean) => { scratch: number; over: b
 /** Values of more than this many nodes after one another are not computed by bands: what is computed twice adds up. */
 const LONGEST = 16
 /** How many tries of a round are gone on from, for how many rounds, and how many of all are planned. */
-const KEPT = 4
-const ROUNDS = 8
+const KEPT = 3
+const ROUNDS = 16
 const PLANNED = 4
 /** About how many bytes of code a call takes. */
 const CALL = 16
@@ -50,7 +50,8 @@ export function choosePatches(
       partsAt(state.node)
         .filter(({ least }) => least < state.bytes)
         .map((part) => stateOf([...state.parts.filter((p) => part.to < p.from || p.to < part.from), part]))
-        .filter(({ bytes, cost }) => bytes < state.bytes && cost <= recompute),
+        // Of several nodes that take the most, one is dealt with after the other.
+        .filter(({ bytes, node, cost }) => (bytes < state.bytes || (bytes === state.bytes && node > state.node)) && cost <= recompute),
     )
     states = next.sort(better).slice(0, KEPT)
     found.push(...states)
