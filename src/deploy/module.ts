@@ -9,6 +9,7 @@ import type { Call, Plan, Port } from '../plan/plan'
 import { KINDS, type Kind, MAGIC, SECTION, VALUE_TYPES, Writer } from './binary'
 import { ABI, writeHeader } from './header'
 import { type FunctionType, kernelOf, parseBuild } from './kernels'
+import { describeTraining, TRAIN_STEP, type TrainingMetadata, trainingGlobals, writeTrainStep } from './training'
 
 export interface ModuleOptions {
   /** Names the model in the metadata and, in capitals, the macros of the C header. */
@@ -40,6 +41,7 @@ export interface Metadata {
   inputs: PortMetadata[]
   outputs: PortMetadata[]
   labels: readonly string[]
+  training?: TrainingMetadata
 }
 
 export interface PortMetadata {
@@ -82,7 +84,8 @@ export function writeModule(
     return found >= 0 ? found : types.push(type) - 1
   }
   const run: FunctionType = { params: [], results: ['i32'] }
-  const functionTypes = [...kernels.map((k) => k.type), run].map(typeOf)
+  const { learning } = plan
+  const functionTypes = [...kernels.map((k) => k.type), run, ...(learning ? [TRAIN_STEP] : [])].map(typeOf)
   const ramBytes = align16(plan.memory)
   const globals: [string, number][] = [
     ['input', input.address],
@@ -90,12 +93,14 @@ export function writeModule(
     ['output', output.address],
     ['output_bytes', bytesOf(output)],
     ['abi', ABI],
+    ...(learning ? trainingGlobals(learning) : []),
     ['__heap_base', ramBytes],
     ['__data_end', align16(plan.persistent)],
   ]
   const exports: [string, Kind, number][] = [
     ['memory', 'memory', 0],
     ['run', 'function', names.length],
+    ...(learning ? ([['train_step', 'function', names.length + 1]] as [string, Kind, number][]) : []),
     ...globals.map(([global], i): [string, Kind, number] => [global, 'global', i]),
   ]
   const pages = Math.ceil(ramBytes / PAGE)
@@ -116,14 +121,18 @@ export function writeModule(
   const codeBytes = w.section(SECTION.code, (s) => {
     s.u32(functionTypes.length)
     for (const { body } of kernels) s.u32(body.length).raw(body)
+    const calls = (body: Writer) => (from: number, to: number) => {
+      for (let i = from; i < to; i++) {
+        const target = names.indexOf(plan.calls[i].kernel)
+        writeCall(body, plan.calls[i], i, kernels[target].type, target)
+      }
+    }
     s.sized((body) => {
       body.u32(0) // no locals
-      plan.calls.forEach((call, i) => {
-        const target = names.indexOf(call.kernel)
-        writeCall(body, call, i, kernels[target].type, target)
-      })
+      calls(body)(0, learning?.phases.loss ?? plan.calls.length)
       body.byte(OPCODE.i32Const).i32(0).byte(OPCODE.end)
     })
+    if (learning) s.sized((body) => writeTrainStep(body, learning, names.length, calls(body), plan.calls.length))
   })
   let used = contents.length
   while (used && contents[used - 1] === 0) used--
@@ -132,14 +141,15 @@ export function writeModule(
         s.u32(1).u32(0).byte(OPCODE.i32Const).i32(FIRST).byte(OPCODE.end).u32(used).raw(contents.subarray(0, used)),
       )
     : 0
-  const metadata: Metadata = { abi: ABI, name, inputs: [describe(input)], outputs: [describe(output)], labels }
+  const training = learning && describeTraining(learning)
+  const metadata: Metadata = { abi: ABI, name, inputs: [describe(input)], outputs: [describe(output)], labels, training }
   const metadataBytes = w.section(SECTION.custom, (s) => s.text('dunlin').raw(new TextEncoder().encode(JSON.stringify(metadata))))
 
   const wasm = w.bytes()
   const sizes = Object.fromEntries(kernels.map(({ body }, i) => [names[i], body.length]))
   return {
     wasm,
-    header: writeHeader({ name, input, output, labels, ramBytes }),
+    header: writeHeader({ name, input, output, labels, ramBytes, learning }),
     report: { flashBytes: wasm.length, codeBytes, dataBytes, metadataBytes, ramBytes, kernels: sizes },
   }
 }

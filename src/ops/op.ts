@@ -20,6 +20,13 @@ export interface Buffer {
   readonly length: number
 }
 
+/** A step of gradient descent: w -= lr * v with v = momentum * v + gradient, or the gradient itself where there is no velocity. */
+export interface Descent {
+  velocity: Buffer | 0
+  lr: number
+  momentum: number
+}
+
 export type Target = 'session' | 'module'
 
 export interface Emit {
@@ -54,6 +61,11 @@ export interface Emit {
   constant(name: string, data: TypedArray): Buffer
   /** `length` words of 4 bytes made from parameters by `fill`: once per session when the parameters stand still, else in every run. */
   prepared(name: string, length: number, fill: (to: Buffer) => void): Buffer
+  /**
+   * Where a step is one sample's, and the parameter's gradient but an outer product: what takes the step at once, so that no gradient lies in
+   * memory. It is to be called after the last read of the parameter. Undefined: the gradient is wanted.
+   */
+  descent(param: Node): Descent | undefined
   call<K extends KernelName>(kernel: K, ...args: Args<K>): void
   /**
    * Has `part` write the call that computes the outputs [from, from + count), once for each thread, with ranges that follow each other

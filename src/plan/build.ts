@@ -17,9 +17,9 @@ import {
 } from '../graph/node'
 import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
-import { type Buffer, type Emit, type KernelName, type Target, where } from '../ops/op'
+import { type Buffer, type Descent, type Emit, type KernelName, type Target, where } from '../ops/op'
 import { align, arrange, lowerBound } from './arena'
-import type { Call, Constant, Plan, Port, Region } from './plan'
+import type { Call, Constant, Learning, Plan, Port, Region } from './plan'
 
 /** Addresses below this are never used: 0 means "no such buffer". */
 const BASE = 16
@@ -50,7 +50,7 @@ interface Planned extends Buffer {
   address: number
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
-  role: 'arena' | 'constant' | 'state' | 'prepared' | 'gradient' | 'input' | 'output'
+  role: 'arena' | 'constant' | 'prepared' | 'parameter' | 'velocity' | 'gradient' | 'state' | 'input' | 'output'
 }
 
 /** A buffer from some element on. */
@@ -109,6 +109,31 @@ export function planForward(outputs: readonly Node[], options: { batch: number; 
   return builder.finish()
 }
 
+/** How a module learns. */
+export interface Learner {
+  /** Labels are classes; targets are numbers like the prediction's. */
+  kernel: 'crossEntropy_f32_sample' | 'meanSquaredError_f32_sample'
+  /** What the loss judges. */
+  prediction: Node
+  frozen: Frozen
+  lr: number
+  /** 0: none, and no velocities in memory. */
+  momentum: number
+  /** Samples whose gradients are averaged for an update. */
+  batch: number
+}
+
+/**
+ * The plan of a module that learns: `outputs` for one sample as in inference (no dropout, running statistics), and what follows for a
+ * step of training on that sample (plan.learning). What it learns lies in one stretch of memory.
+ */
+export function planLearning(outputs: readonly Node[], learner: Learner): Plan {
+  const builder = new Builder(outputs, 1, false, 'module', 1, learner.frozen, undefined, learner)
+  builder.forward()
+  builder.learn(learner)
+  return builder.finish()
+}
+
 class Builder implements Emit {
   private readonly order: Node[]
   private readonly values = new Map<Node, Planned>()
@@ -125,6 +150,7 @@ class Builder implements Emit {
   /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
   private clear?: Pending[]
   private phases?: Plan['phases']
+  private learned?: { phases: Learning['phases']; loss: Planned; label?: Planned; target?: Planned; count?: Planned }
 
   constructor(
     private readonly outputs: readonly Node[],
@@ -134,11 +160,12 @@ class Builder implements Emit {
     private readonly threads = 1,
     frozen: Frozen = () => false,
     private readonly observed: ReadonlySet<Node> = new Set(),
+    private readonly learner?: Learner,
   ) {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
     this.order = topological(outputs)
-    if (!training) return
+    if (!training && !learner) return
     for (const node of this.order) {
       const learns = isParam(node)
         ? node.attrs.trainable && node.dtype === 'f32' && !frozen(node.name)
@@ -171,13 +198,7 @@ class Builder implements Emit {
     if (!seed) throw new DunlinError('Nothing to train: the loss depends on no trainable parameter.')
     if (accumulate) this.call('accumulate_f32', this.state('share', 1), seed, 1, 0)
     else fill(this, seed, 1)
-    for (const node of [...this.order].reverse()) {
-      if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
-      const row = opOf(node.op)
-      if (this.isAlias(node)) continue
-      if (!row?.backward) throw new DunlinError(`${where(node)}: has no gradient, so nothing before it can be trained.`)
-      row.backward(this, node)
-    }
+    this.gradients()
     const hyper = this.state('hyper', hyperLength)
     const updated = this.order.filter(isParam).flatMap((node) => {
       const g = this.grads.get(node)
@@ -201,6 +222,50 @@ class Builder implements Emit {
     }
   }
 
+  /** The calls that follow a run in a step of training on its sample. */
+  learn({ kernel, prediction, lr, momentum, batch }: Learner): void {
+    if (batch > 1) this.clear = []
+    const phases = { loss: this.calls.length, gradients: 0, update: 0 }
+    const dx = this.sink(prediction)?.dx
+    if (!dx) throw new DunlinError(`${where(prediction)}: nothing to train, it depends on no parameter that was chosen.`)
+    const loss = this.scratch(1)
+    const classes = kernel === 'crossEntropy_f32_sample'
+    const truth = classes ? this.scratch(1, 'i32') : this.add('target', 'f32', dx.length, 'input')
+    this.call(kernel, this.value(prediction), truth, loss, dx, dx.length, 1 / batch)
+    phases.gradients = this.calls.length
+    this.gradients()
+    phases.update = this.calls.length
+    const changed = this.order.filter(isParam).filter((p) => this.learning.has(p))
+    const hyper = changed.some((p) => this.grads.has(p)) ? this.constant('hyper', Float32Array.of(lr, 1)) : 0
+    for (const p of changed) {
+      const [w, g] = [this.value(p), this.grads.get(p)]
+      if (g) this.call('sgd_f32', w, g, this.velocity(p), hyper, w.length, 1, momentum, 0, 0, 0)
+      if (p.mask) this.call('mask_f32', w, this.constant(`${p.name}/mask`, p.mask), w.length)
+    }
+    this.calls.push(...(this.clear ?? []))
+    const count = batch > 1 ? this.add('count', 'i32', 1, 'gradient') : undefined
+    this.learned = { phases, loss, ...(classes ? { label: truth } : { target: truth }), ...(count && { count }) }
+  }
+
+  /** The backward calls of all nodes whose gradient is there, the last first. */
+  private gradients(): void {
+    for (const node of [...this.order].reverse()) {
+      if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
+      const row = opOf(node.op)
+      if (this.isAlias(node)) continue
+      if (!row?.backward) throw new DunlinError(`${where(node)}: has no gradient, so nothing before it can be trained.`)
+      row.backward(this, node)
+    }
+  }
+
+  private velocity(param: Param): Planned | 0 {
+    if (!this.learner?.momentum) return 0
+    const name = `${param.name}/velocity`
+    return (
+      this.buffers.find((b) => b.role === 'velocity' && b.name === name) ?? this.add(name, 'f32', size(param.shape), 'velocity')
+    )
+  }
+
   // Emit
 
   value(node: Node): Planned {
@@ -208,7 +273,8 @@ class Builder implements Emit {
     let buffer = this.values.get(of)
     if (!buffer) {
       const length = size(of.shape) * (of.batched ? this.batch : 1)
-      if (isParam(of)) buffer = this.add(of.name, of.dtype, length, 'constant', dataOf(of))
+      const role = this.learner && this.learning.has(of) ? 'parameter' : 'constant'
+      if (isParam(of)) buffer = this.add(of.name, of.dtype, length, role, dataOf(of))
       else buffer = this.add(of.name || of.op, of.dtype, length, isInput(of) ? 'input' : 'arena')
       this.values.set(of, buffer)
     }
@@ -251,6 +317,13 @@ class Builder implements Emit {
     return this.learning.has(this.root(node)) || this.observed.has(node)
   }
 
+  descent(node: Node): Descent | undefined {
+    const { learner } = this
+    const readers = this.order.reduce((sum, n) => sum + n.inputs.filter((x) => x === node).length, 0)
+    if (!learner || learner.batch > 1 || !isParam(node) || !this.learning.has(node) || readers > 1) return undefined
+    return { velocity: this.velocity(node), lr: learner.lr, momentum: learner.momentum }
+  }
+
   scratch(length: number, dtype: Dtype = 'f32'): Planned {
     return this.add('scratch', dtype, length, 'arena')
   }
@@ -280,9 +353,14 @@ class Builder implements Emit {
   prepared(name: string, length: number, fill: (to: Buffer) => void): Planned {
     const buffer = this.add(name, 'f32', length, this.training ? 'arena' : 'prepared')
     const before = this.into
-    this.into = this.training ? this.calls : this.init
+    // On a device that learns, only what is made of parameters that it learns is made again in every run.
+    const apart: Pending[] = []
+    this.into = this.learner ? apart : this.training ? this.calls : this.init
     fill(buffer)
     this.into = before
+    const changes = apart.some(({ args }) => args.some((a) => this.isLearned(a)))
+    if (changes) buffer.role = 'arena'
+    ;(changes ? this.calls : this.init).push(...apart)
     return buffer
   }
 
@@ -324,6 +402,10 @@ class Builder implements Emit {
 
   // Planning
 
+  private isLearned(a: Argument): boolean {
+    return typeof a !== 'number' && ('of' in a ? a.of : a).role === 'parameter'
+  }
+
   /** A reshape's value and gradient are its input's. */
   private root(node: Node): Node {
     let of = node
@@ -345,7 +427,8 @@ class Builder implements Emit {
   finish(): Plan {
     const lifetimes = this.lifetimes()
     // Constants first: a module stores them as one segment, which ends where they end.
-    const kinds: Planned['role'][] = ['constant', 'prepared', 'state', 'gradient']
+    // What is learned lies together.
+    const kinds: Planned['role'][] = ['constant', 'prepared', 'parameter', 'velocity', 'gradient', 'state']
     let at = BASE
     for (const role of kinds) {
       for (const buffer of this.buffers) {
@@ -375,19 +458,31 @@ class Builder implements Emit {
       args: args.map(number),
       ...(others.length && { others: others.map((o) => o.map(number)) }),
     })
-    const region = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
     return {
       memory,
       persistent: at,
       arena: { bytes: end - at, lowerBound: lowerBound(bytes) },
-      constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...region(b), data: b.data as TypedArray })),
-      state: this.buffers.filter((b) => b.role === 'state').map(region),
+      constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...regionOf(b), data: b.data as TypedArray })),
+      state: this.buffers.filter((b) => b.role === 'state').map(regionOf),
       init: this.init.map(resolve),
       calls: this.calls.map(resolve),
       ...(this.phases && { phases: this.phases }),
-      ...(this.observed.size && { saved: this.remembered().map(region) }),
+      ...(this.learner && { learning: this.learningOf(this.learner) }),
+      ...(this.observed.size && { saved: this.remembered().map(regionOf) }),
       inputs: this.order.filter(isInput).map((n) => this.port(n)),
       outputs: this.outputs.map((n) => this.port(n)),
+    }
+  }
+
+  private learningOf({ batch, prediction }: Learner): Learning {
+    const { phases, loss, label, target, count } = this.learned!
+    const of = (role: Planned['role']) => this.buffers.filter((b) => b.role === role)
+    const kept = [...of('parameter'), ...of('velocity'), ...of('gradient')]
+    const found = Object.entries({ label, count }).flatMap(([name, b]) => (b ? [[name, { ...regionOf(b), name }]] : []))
+    return {
+      ...{ phases, batch, loss: { ...regionOf(loss), name: 'loss' }, parameters: kept.map(regionOf) },
+      ...Object.fromEntries(found),
+      ...(target && { target: { ...regionOf(target), batch: 1, shape: prediction.shape } }),
     }
   }
 
@@ -414,6 +509,7 @@ class Builder implements Emit {
       for (const arg of c.args) touch(arg, i - this.init.length - 1)
     })
     for (const node of this.order) if (isInput(node)) touch(this.value(node), -1)
+    if (this.learned?.target) touch(this.learned.target, -1)
     this.calls.forEach((c, i) => {
       for (const arg of [c.args, ...c.others].flat()) touch(arg, i)
     })
@@ -437,6 +533,8 @@ class Builder implements Emit {
     }
   }
 }
+
+const regionOf = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
 
 function dataOf(param: Param): TypedArray {
   if (param.data.length !== size(param.shape)) {

@@ -1,0 +1,137 @@
+// A module that learns, beyond its plan: the body of `train_step`, and how a host finds what training changes. `train_step` is a run, then the
+// calls of the loss, and where that is finite those of the gradients and of the update: on the label of the sample that lies in the input.
+
+import { BYTES } from '../graph/node'
+import type { Learning } from '../plan/plan'
+import type { Writer } from './binary'
+import type { FunctionType } from './kernels'
+
+/** (label) -> loss. */
+export const TRAIN_STEP: FunctionType = { params: ['i32'], results: ['f32'] }
+
+/** How a module learns, in its metadata. Offsets are bytes from the start of `parameters`; elements are f32, the count is i32. */
+export interface TrainingMetadata {
+  /** Samples between two updates. */
+  batch: number
+  /** 'label': train_step takes the index of the class; 'target': the host writes what the output should be at `target`. */
+  truth: 'label' | 'target'
+  /**
+   * All that training changes, in order: each parameter that learns as `<layer>/w`, `<layer>/b`; with momentum `<parameter>/velocity`; with
+   * a batch `d <parameter>`, the sum of gradients so far, and `count`, the samples in it.
+   */
+  parameters: { name: string; offset: number; length: number }[]
+}
+
+export function describeTraining({ batch, target, parameters }: Learning): TrainingMetadata {
+  const [{ address: start }] = parameters
+  return {
+    batch,
+    truth: target ? 'target' : 'label',
+    parameters: parameters.map(({ name, address, length }) => ({ name, offset: address - start, length })),
+  }
+}
+
+/** The constants that a module which learns exports beside those of any module. */
+export function trainingGlobals({ parameters, target }: Learning): [name: string, value: number][] {
+  const [first] = parameters
+  const last = parameters[parameters.length - 1]
+  return [
+    ['parameters', first.address],
+    ['parameters_bytes', last.address + last.length * BYTES[last.dtype] - first.address],
+    ...(target
+      ? ([
+          ['target', target.address],
+          ['target_bytes', target.length * BYTES[target.dtype]],
+        ] as [string, number][])
+      : []),
+  ]
+}
+
+/** Its macros, after those of the header. */
+export function trainingMacros(prefix: string, learning: Learning): string {
+  const globals = new Map(trainingGlobals(learning))
+  const macros = [...globals].map(([name, value]) => {
+    const macro = name.endsWith('_bytes') ? name : `${name}_address`
+    return `#define ${prefix}_${macro.toUpperCase()} ${value}u`
+  })
+  const how = learning.target
+    ? `the output should be at ${prefix}_TARGET_ADDRESS (float, ${prefix}_TARGET_BYTES bytes), then call it with any number.`
+    : 'class the sample is of, as its index.'
+  return `
+/* It learns: write a sample as for a run, then call "train_step" (int32_t -> float) ${learning.target ? 'after writing what' : 'with which'}
+ * ${how}
+ * It leaves the output as a run does, and returns the loss. A loss that is no finite number (a class that there is not, a sample that
+ * overflows) changes nothing. What it changes lies at PARAMETERS_ADDRESS: copy it out to keep it, and back in after a restart. */
+${macros.join('\n')}
+`
+}
+
+const CODE = {
+  if: 0x04,
+  end: 0x0b,
+  return: 0x0f,
+  call: 0x10,
+  drop: 0x1a,
+  localGet: 0x20,
+  localTee: 0x22,
+  i32Load: 0x28,
+  f32Load: 0x2a,
+  i32Store: 0x36,
+  i32Const: 0x41,
+  f32Const: 0x43,
+  i32LtS: 0x48,
+  f32Ne: 0x5c,
+  i32Add: 0x6a,
+  f32Sub: 0x93,
+} as const
+const NO_RESULT = 0x40
+/** Natural alignment of 4 bytes, offset 0. */
+const MEMORY = [2, 0]
+/** Locals: the parameter, and the loss. */
+const [LABEL, LOSS] = [0, 1]
+
+/** Writes the body. `run` is the index of that function; `calls` writes those of the plan from one to before another. */
+export function writeTrainStep(
+  body: Writer,
+  learning: Learning,
+  run: number,
+  calls: (from: number, to: number) => void,
+  end: number,
+): void {
+  const { phases, label, loss, count, batch } = learning
+  body.u32(1).u32(1).byte(0x7d) // one local, f32
+  if (label)
+    body
+      .byte(CODE.i32Const)
+      .i32(label.address)
+      .raw([CODE.localGet, LABEL, CODE.i32Store, ...MEMORY])
+  body.byte(CODE.call).u32(run).byte(CODE.drop)
+  calls(phases.loss, phases.gradients)
+  // What is not finite is not 0 when taken off itself.
+  body
+    .byte(CODE.i32Const)
+    .i32(loss.address)
+    .raw([CODE.f32Load, ...MEMORY, CODE.localTee, LOSS])
+  body.raw([CODE.localGet, LOSS, CODE.f32Sub]).byte(CODE.f32Const).f32(0).byte(CODE.f32Ne)
+  leaveIf(body)
+  calls(phases.gradients, phases.update)
+  if (count) {
+    const at = () => body.byte(CODE.i32Const).i32(count.address)
+    at()
+    at().raw([CODE.i32Load, ...MEMORY, CODE.i32Const, 1, CODE.i32Add, CODE.i32Store, ...MEMORY])
+    at()
+      .raw([CODE.i32Load, ...MEMORY])
+      .byte(CODE.i32Const)
+      .i32(batch)
+      .byte(CODE.i32LtS)
+    leaveIf(body)
+    at().raw([CODE.i32Const, 0, CODE.i32Store, ...MEMORY])
+  }
+  calls(phases.update, end)
+  body.raw([CODE.localGet, LOSS, CODE.end])
+}
+
+/** Returns the loss when the condition on the stack holds. */
+function leaveIf(body: Writer): void {
+  body.raw([CODE.if, NO_RESULT, CODE.localGet, LOSS, CODE.return, CODE.end])
+}
