@@ -42,6 +42,9 @@ export {
   type ModuleReport,
   type PortMetadata,
   type StandaloneModule,
+  type StandaloneTraining,
+  type TrainingMetadata,
+  type TrainOptions,
 } from './deploy'
 export { DunlinError } from './graph/error'
 export { type Dtype, input, type Layer, type Node, type Normalize, type Param, type Quant, type Shape } from './graph/node'

@@ -8,7 +8,7 @@ import { Session } from '../session/session'
 import { type ModuleReport, writeModule } from './module'
 
 export type { TrainOptions } from '../plan/learn'
-export { loadModule, type StandaloneModule } from './load'
+export { loadModule, type StandaloneModule, type StandaloneTraining } from './load'
 export type { Metadata, ModuleReport, PortMetadata } from './module'
 export type { TrainingMetadata } from './training'
 

@@ -3,7 +3,7 @@
 
 import { BYTES } from '../graph/node'
 import type { Learning } from '../plan/plan'
-import type { Writer } from './binary'
+import { VALUE_TYPES, type Writer } from './binary'
 import type { FunctionType } from './kernels'
 
 /** (label) -> loss. */
@@ -90,7 +90,7 @@ const MEMORY = [2, 0]
 /** Locals: the parameter, and the loss. */
 const [LABEL, LOSS] = [0, 1]
 
-/** Writes the body. `run` is the index of that function; `calls` writes those of the plan from one to before another. */
+/** Writes the body. `run` is the index of that function; `calls` writes those of the plan from one to before another, of `end`. */
 export function writeTrainStep(
   body: Writer,
   learning: Learning,
@@ -99,39 +99,24 @@ export function writeTrainStep(
   end: number,
 ): void {
   const { phases, label, loss, count, batch } = learning
-  body.u32(1).u32(1).byte(0x7d) // one local, f32
-  if (label)
-    body
-      .byte(CODE.i32Const)
-      .i32(label.address)
-      .raw([CODE.localGet, LABEL, CODE.i32Store, ...MEMORY])
+  const constant = (value: number) => body.byte(CODE.i32Const).i32(value)
+  const leave = [CODE.if, NO_RESULT, CODE.localGet, LOSS, CODE.return, CODE.end]
+  body.u32(1).u32(1).byte(VALUE_TYPES.f32)
   body.byte(CODE.call).u32(run).byte(CODE.drop)
+  // Only now: during a run its place has other uses.
+  if (label) constant(label.address).raw([CODE.localGet, LABEL, CODE.i32Store, ...MEMORY])
   calls(phases.loss, phases.gradients)
+  constant(loss.address).raw([CODE.f32Load, ...MEMORY, CODE.localTee, LOSS])
   // What is not finite is not 0 when taken off itself.
-  body
-    .byte(CODE.i32Const)
-    .i32(loss.address)
-    .raw([CODE.f32Load, ...MEMORY, CODE.localTee, LOSS])
-  body.raw([CODE.localGet, LOSS, CODE.f32Sub]).byte(CODE.f32Const).f32(0).byte(CODE.f32Ne)
-  leaveIf(body)
+  body.raw([CODE.localGet, LOSS, CODE.f32Sub, CODE.f32Const]).f32(0).byte(CODE.f32Ne).raw(leave)
   calls(phases.gradients, phases.update)
   if (count) {
-    const at = () => body.byte(CODE.i32Const).i32(count.address)
-    at()
-    at().raw([CODE.i32Load, ...MEMORY, CODE.i32Const, 1, CODE.i32Add, CODE.i32Store, ...MEMORY])
-    at()
-      .raw([CODE.i32Load, ...MEMORY])
-      .byte(CODE.i32Const)
-      .i32(batch)
-      .byte(CODE.i32LtS)
-    leaveIf(body)
-    at().raw([CODE.i32Const, 0, CODE.i32Store, ...MEMORY])
+    constant(count.address)
+    constant(count.address).raw([CODE.i32Load, ...MEMORY, CODE.i32Const, 1, CODE.i32Add, CODE.i32Store, ...MEMORY])
+    constant(count.address).raw([CODE.i32Load, ...MEMORY])
+    constant(batch).byte(CODE.i32LtS).raw(leave)
+    constant(count.address).raw([CODE.i32Const, 0, CODE.i32Store, ...MEMORY])
   }
   calls(phases.update, end)
   body.raw([CODE.localGet, LOSS, CODE.end])
-}
-
-/** Returns the loss when the condition on the stack holds. */
-function leaveIf(body: Writer): void {
-  body.raw([CODE.if, NO_RESULT, CODE.localGet, LOSS, CODE.return, CODE.end])
 }

@@ -89,7 +89,7 @@ function refuseAll(outputs: readonly Node[]): never {
 /** What TypeScript cannot check, or a configuration file says. */
 function check({ layers, optimizer, lr, momentum = 0.9, batch = 1, loss }: TrainOptions): void {
   const fail = (what: string, wanted: string, got: unknown): never => {
-    throw new DunlinError(`train: ${what} wants ${wanted}, got ${JSON.stringify(got) ?? String(got)}.`)
+    throw new DunlinError(`train: ${what} wants ${wanted}, got ${typeof got === 'number' ? got : JSON.stringify(got)}.`)
   }
   if (layers !== 'last' && layers !== 'all' && !(Array.isArray(layers) && layers.every((l) => typeof l === 'string')))
     fail('layers', "'last', 'all' or a list of names", layers)
