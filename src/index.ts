@@ -40,6 +40,7 @@ export {
   loadModule,
   type Metadata,
   type ModuleReport,
+  type ModuleTarget,
   type PortMetadata,
   type StandaloneModule,
   type StandaloneTraining,

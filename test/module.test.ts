@@ -34,7 +34,8 @@ let float: Model
 let int8: Model
 let inputs: Int8Array
 let outputs: Int8Array
-let built: Record<'scalar' | 'simd', BuiltModule>
+const TARGETS = ['aot', 'interpreter', 'simd'] as const
+let built: Record<(typeof TARGETS)[number], BuiltModule>
 
 beforeAll(async () => {
   const [train, heldOut] = split(loadDigits(), 0.2, 0)
@@ -48,7 +49,10 @@ beforeAll(async () => {
       Uint32Array.from({ length: 300 }, (_, i) => i),
     ),
   )
-  built = { scalar: await buildModule(int8), simd: await buildModule(int8, { target: 'simd' }) }
+  const [aot, interpreter, simd] = await Promise.all(
+    [undefined, ...TARGETS.slice(1)].map((target) => buildModule(int8, { target })),
+  )
+  built = { aot, interpreter, simd }
   // The session's bytes: all samples through its door, one run each.
   const session = await int8.session(1)
   const [input] = session.plan.inputs
@@ -63,7 +67,7 @@ beforeAll(async () => {
   }
 })
 
-describe.each(['scalar', 'simd'] as const)('the module for %s', (target) => {
+describe.each(TARGETS)('the module for %s', (target) => {
   it('gives the bytes of the session for every test sample', async () => {
     const { instance } = await WebAssembly.instantiate(built[target].wasm)
     const exports = instance.exports as Record<string, WebAssembly.Global> & { memory: WebAssembly.Memory; run(): number }
@@ -165,7 +169,7 @@ describe('a module whose channels have each their own mean and std', () => {
 
 describe('a module of the float model', () => {
   it('gives the bits of a session that runs its plan, and nearly those of the session with Winograd', async () => {
-    const module = await loadModule((await buildModule(float, { target: 'scalar' })).wasm)
+    const module = await loadModule((await buildModule(float, { target: 'aot' })).wasm)
     const plan = float.plan(1, 'module')
     const session = await Session.create(plan, { build: 'scalar' })
     const usual = await float.predict(test.x.subarray(0, 20 * EACH), { build: 'scalar' })
@@ -181,7 +185,7 @@ describe('a module of the float model', () => {
     }
   })
 
-  it.each(['scalar', 'simd'] as const)('of groups, transposed convolutions and normalizations, too (%s)', async (target) => {
+  it.each(TARGETS)('of groups, transposed convolutions and normalizations, too (%s)', async (target) => {
     const layers = sequential(
       conv2d({ filters: 6, kernel: 3, groups: 2, padding: 'same' }),
       batchNorm({ activation: 'relu6' }),
@@ -190,7 +194,7 @@ describe('a module of the float model', () => {
     )
     const model = new Model(layers(input([3, 4, 4])), { seed: 4 })
     const plan = model.plan(1, 'module')
-    const session = await Session.create(plan, { build: target })
+    const session = await Session.create(plan, { build: target === 'simd' ? 'simd' : 'scalar' })
     const module = await loadModule((await buildModule(model, { target })).wasm)
     const random = new Random(4)
     for (let i = 0; i < 3; i++) {
@@ -226,14 +230,14 @@ describe('loadModule', () => {
     await expect(load(section('{"abi":1}'))).rejects.toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: m.wasm: it lacks the exports "memory" and "run". Build it again with dunlin.]`,
     )
-    const module = await load(built.scalar.wasm)
+    const module = await load(built.aot.wasm)
     expect(() => module.predict([1, 2, 3])).toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: m.wasm: the sample has 3 values, wanted 64 (shape [8,8,1]).]`,
     )
   })
 
   it('ends in a module or a DunlinError, whatever is changed in the file', async () => {
-    const { wasm } = built.scalar
+    const { wasm } = built.aot
     const attempt = async (bytes: Uint8Array, note: string) => {
       try {
         await loadModule(bytes)
@@ -273,14 +277,14 @@ function withFile<T>(name: string, contents: Uint8Array | string, use: (path: st
 }
 
 describe('other engines', () => {
-  it.skipIf(missing('wasm-validate', '--version'))('wabt finds it valid, without any extension for scalar', () => {
+  it.skipIf(missing('wasm-validate', '--version'))('wabt finds it valid, without any extension for aot', () => {
     const flags = ['simd', 'reference-types', 'multi-value', 'saturating-float-to-int'].map((f) => `--disable-${f}`)
-    withFile('digits.wasm', built.scalar.wasm, (path) => execFileSync('wasm-validate', [...flags, path]))
+    withFile('digits.wasm', built.aot.wasm, (path) => execFileSync('wasm-validate', [...flags, path]))
   })
 
   it.skipIf(missing('wasm-interp', '--version'))('wabt runs it', () => {
     const run = (path: string) => execFileSync('wasm-interp', [path, '--run-all-exports'], { encoding: 'utf8' })
-    expect(withFile('digits.wasm', built.scalar.wasm, run)).toContain('run() => i32:0')
+    expect(withFile('digits.wasm', built.aot.wasm, run)).toContain('run() => i32:0')
   })
 
   for (const shell of ['gjs', 'jsc']) {

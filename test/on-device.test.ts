@@ -22,6 +22,7 @@ import { maxPool2d } from '../src/ops/pool2d'
 import { flatten } from '../src/ops/reshape'
 import { floatHead } from '../src/plan/head'
 import { planTrain } from '../src/plan/learn'
+import { unrolled } from '../src/plan/plan'
 import { Session } from '../src/session/session'
 import { meanSquaredError } from '../src/train/losses'
 import { adam, sgd } from '../src/train/optimizers'
@@ -31,7 +32,10 @@ import { tinyCnn } from '../src/zoo/tinyCnn'
 /** A step of training in a session: what a module's train_step is, call by call. */
 function stepIn(session: Session, label: number): number {
   const { learning, calls } = session.plan
-  const { phases, batch, loss, label: at, count } = learning!
+  const { batch, loss, label: at, count } = learning!
+  // Its calls are those of the plan with loops written out.
+  const phase = (name: 'loss' | 'gradients' | 'update') => unrolled(calls.slice(0, learning!.phases[name])).length
+  const phases = { loss: phase('loss'), gradients: phase('gradients'), update: phase('update') }
   session.run(0, phases.loss)
   if (at) session.view(at)[0] = label
   session.run(phases.loss, phases.gradients)
@@ -40,7 +44,7 @@ function stepIn(session: Session, label: number): number {
   session.run(phases.gradients, phases.update)
   if (count && ++session.view(count)[0] < batch) return value
   if (count) session.view(count)[0] = 0
-  session.run(phases.update, calls.length)
+  session.run(phases.update, unrolled(calls).length)
   return value
 }
 
@@ -110,10 +114,15 @@ describe('a module that learns', () => {
   ]
   it.each(CASES)('has the bits of a session on its plan: %s', async (_, make, options) => {
     const model = make()
-    for (const target of ['scalar', 'simd'] as const) {
-      const module = await loadModule((await buildModule(model, { target, train: options })).wasm)
-      const plan = planTrain(model.outputs, options)
-      const session = await Session.create(plan, { build: target })
+    for (const [target, weights] of [
+      ['aot', 'ram'],
+      ['aot', 'flash'],
+      ['interpreter', 'flash'],
+      ['simd', 'flash'],
+    ] as const) {
+      const module = await loadModule((await buildModule(model, { target, weights, train: options })).wasm)
+      const plan = planTrain(model.outputs, weights, options)
+      const session = await Session.create(plan, { build: target === 'simd' ? 'simd' : 'scalar' })
       const random = new Random(7)
       const classes = module.output.length
       const expectSame = (what: string) => {
@@ -134,15 +143,15 @@ describe('a module that learns', () => {
         session.feed(plan.inputs[0], x)
         const loss = stepIn(session, label)
         expect(loss).toBeGreaterThan(0)
-        expect(learns(module).learn(x, label), `${target}, step ${step}`).toBe(loss)
-        expectSame(`${target}, step ${step}`)
+        expect(learns(module).learn(x, label), `${target}, ${weights}, step ${step}`).toBe(loss)
+        expectSame(`${target}, ${weights}, step ${step}`)
       }
       // And what was learned is what a run computes with.
       const x = floats(random, module.input.length, model === int8 ? 100 : 2)
       session.feed(plan.inputs[0], x)
-      session.run(0, plan.learning!.phases.loss)
+      session.run(0, unrolled(plan.calls.slice(0, plan.learning!.phases.loss)).length)
       module.predict(x)
-      expectSame(`${target}, a run`)
+      expectSame(`${target}, ${weights}, a run`)
     }
   })
 

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { buildModule } from '../deploy'
+import { buildModule, isModuleTarget } from '../deploy'
 import { loadIdxFolder, writeFilesAtomic } from '../files'
 import { DunlinError } from '../graph/error'
 import { readModel } from '../node'
@@ -30,7 +30,7 @@ const HELP = `dunlin: train, compress and deploy small neural networks
                                folder in MNIST's layout (--data DIR [--classes N]) [--seed N]
   dunlin predict MODEL FILE... what it says of images, sounds, arrays (.npy) or rows (.csv) [--json]
   dunlin summary MODEL         its layers, sizes and costs
-  dunlin build MODEL -o FILE   an int8 model as one standalone .wasm, with a C header beside it [--target scalar|simd]
+  dunlin build MODEL -o FILE   an int8 model as one standalone .wasm, with a C header beside it [--target aot|interpreter|simd]
 
 MODEL is a file written by dunlin (.safetensors); predict takes a module (.wasm), too.`
 
@@ -108,8 +108,8 @@ async function main(args: string[]): Promise<void> {
     console.log(`${files[0]}: accuracy ${accuracy.toFixed(4)} on ${data.count} samples`)
   } else {
     const out = values.out ?? files[0].replace(/(\.safetensors)?$/, '.wasm')
-    const target = values.target ?? 'scalar'
-    if (target !== 'scalar' && target !== 'simd') throw new DunlinError(`--target wants scalar or simd, got "${target}".`)
+    const target = values.target ?? 'aot'
+    if (!isModuleTarget(target)) throw new DunlinError(`--target wants aot, interpreter or simd, got "${target}".`)
     const { wasm, header, report } = await buildModule(readModel(files[0]), { target })
     writeFilesAtomic([
       { path: out, bytes: wasm },

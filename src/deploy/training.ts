@@ -3,11 +3,11 @@
 
 import { BYTES } from '../graph/node'
 import type { Learning } from '../plan/plan'
-import { VALUE_TYPES, type Writer } from './binary'
+import { VALUE_TYPES, Writer } from './binary'
 import type { FunctionType } from './kernels'
 
 /** (label) -> loss. */
-export const TRAIN_STEP: FunctionType = { params: ['i32'], results: ['f32'] }
+const TRAIN_STEP: FunctionType = { params: ['i32'], results: ['f32'] }
 
 /** How a module learns, in its metadata. Offsets are bytes from the start of `parameters`; elements are f32, the count is i32. */
 export interface TrainingMetadata {
@@ -73,6 +73,7 @@ const CODE = {
   call: 0x10,
   drop: 0x1a,
   localGet: 0x20,
+  localSet: 0x21,
   localTee: 0x22,
   i32Load: 0x28,
   f32Load: 0x2a,
@@ -87,28 +88,32 @@ const CODE = {
 const NO_RESULT = 0x40
 /** Natural alignment of 4 bytes, offset 0. */
 const MEMORY = [2, 0]
-/** Locals: the parameter, and the loss. */
-const [LABEL, LOSS] = [0, 1]
+/** Locals: the parameter, the loss, and what counts in loops. */
+const [LABEL, LOSS, COUNTER] = [0, 1, 2]
 
-/** Writes the body. `run` is the index of that function; `calls` writes those of the plan from one to before another, of `end`. */
+/** The function. `run` is the index of that one; `append` writes the calls from one to before another, `end` being after the last. */
 export function writeTrainStep(
-  body: Writer,
-  learning: Learning,
+  { phases, label, loss, count, batch }: Learning,
   run: number,
-  calls: (from: number, to: number) => void,
   end: number,
-): void {
-  const { phases, label, loss, count, batch } = learning
-  const constant = (value: number) => body.byte(CODE.i32Const).i32(value)
+  append: (code: Writer, from: number, to: number, counter: number) => number,
+): { type: FunctionType; body: Uint8Array } {
+  const code = new Writer()
+  let loops = 0
+  const calls = (from: number, to: number) => {
+    // A counter that was used is not 0 any more.
+    if (loops) code.raw([CODE.i32Const, 0, CODE.localSet, COUNTER])
+    loops += append(code, from, to, COUNTER)
+  }
+  const constant = (value: number) => code.byte(CODE.i32Const).i32(value)
   const leave = [CODE.if, NO_RESULT, CODE.localGet, LOSS, CODE.return, CODE.end]
-  body.u32(1).u32(1).byte(VALUE_TYPES.f32)
-  body.byte(CODE.call).u32(run).byte(CODE.drop)
+  code.byte(CODE.call).u32(run).byte(CODE.drop)
   // Only now: during a run its place has other uses.
   if (label) constant(label.address).raw([CODE.localGet, LABEL, CODE.i32Store, ...MEMORY])
   calls(phases.loss, phases.gradients)
   constant(loss.address).raw([CODE.f32Load, ...MEMORY, CODE.localTee, LOSS])
   // What is not finite is not 0 when taken off itself.
-  body.raw([CODE.localGet, LOSS, CODE.f32Sub, CODE.f32Const]).f32(0).byte(CODE.f32Ne).raw(leave)
+  code.raw([CODE.localGet, LOSS, CODE.f32Sub, CODE.f32Const]).f32(0).byte(CODE.f32Ne).raw(leave)
   calls(phases.gradients, phases.update)
   if (count) {
     constant(count.address)
@@ -118,5 +123,11 @@ export function writeTrainStep(
     constant(count.address).raw([CODE.i32Const, 0, CODE.i32Store, ...MEMORY])
   }
   calls(phases.update, end)
-  body.raw([CODE.localGet, LOSS, CODE.end])
+  code.raw([CODE.localGet, LOSS, CODE.end])
+  const locals = new Writer()
+    .u32(loops ? 2 : 1)
+    .u32(1)
+    .byte(VALUE_TYPES.f32)
+  if (loops) locals.u32(1).byte(VALUE_TYPES.i32)
+  return { type: TRAIN_STEP, body: locals.raw(code.bytes()).bytes() }
 }

@@ -17,14 +17,25 @@ import {
 } from '../graph/node'
 import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
-import { type Buffer, type Descent, type Emit, type KernelName, type Target, where } from '../ops/op'
+import { type Buffer, type Descent, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
 import { align, arrange, lowerBound } from './arena'
-import type { Call, Constant, Learning, Plan, Port, Region } from './plan'
+import {
+  type Call,
+  type Constant,
+  type Flash,
+  type LayerCalls,
+  type Learning,
+  LOAD,
+  type Loop,
+  OVERREAD,
+  type Plan,
+  type Port,
+  type Region,
+} from './plan'
+import { chooseTiles, piecesOf, type Site } from './tiles'
 
 /** Addresses below this are never used: 0 means "no such buffer". */
 const BASE = 16
-/** Kernels may read this far past a buffer's end. */
-const OVERREAD = 16
 /** WebAssembly's limit for a 32-bit memory. */
 const MAX_MEMORY = 2 ** 32 - 65536
 /** Multiply-adds that a part is worth being handed to another thread for: some microseconds, a few times what that takes. */
@@ -62,23 +73,42 @@ interface Within extends Buffer {
 type Argument = number | Planned | Within
 
 interface Pending {
-  kernel: KernelName
+  kernel: KernelName | typeof LOAD
   args: Argument[]
   /** The parts of a split call after the first. */
   others: Argument[][]
 }
 
+interface PendingLoop {
+  times: number
+  body: Pending[]
+  steps: number[][]
+}
+
+/** A stretch of flash: numbers known now, or what `init` makes in memory. */
+interface Stored {
+  name: string
+  dtype: Dtype
+  length: number
+  address: number
+  of: TypedArray | Planned
+}
+
 /**
  * The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session), on up to `threads` threads
  * (default: 1). Results do not depend on their number. What the forward of `observed` nodes saves can be read after a run (plan.saved).
+ * `weights` (of a module; default 'ram'): whether they are in memory, or stay in flash, from where calls load what they need.
  */
 export function planInference(
   outputs: readonly Node[],
-  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node> },
+  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node>; weights?: Weights },
 ): Plan {
-  const builder = new Builder(outputs, options.batch, false, options.target, options.threads, undefined, options.observed)
-  builder.forward()
-  return builder.finish()
+  const { batch, target, threads, observed, weights = 'ram' } = options
+  return fitted(weights, (most) => {
+    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, weights, most)
+    builder.forward()
+    return builder
+  })
 }
 
 /**
@@ -127,11 +157,26 @@ export interface Learner {
  * The plan of a module that learns: `outputs` for one sample as in inference (no dropout, running statistics), and what follows for a
  * step of training on that sample (plan.learning). What it learns lies in one stretch of memory.
  */
-export function planLearning(outputs: readonly Node[], learner: Learner): Plan {
-  const builder = new Builder(outputs, 1, false, 'module', 1, learner.frozen, undefined, learner)
-  builder.forward()
-  builder.learn(learner)
-  return builder.finish()
+export function planLearning(outputs: readonly Node[], weights: Weights, learner: Learner): Plan {
+  return fitted(weights, (most) => {
+    const builder = new Builder(outputs, 1, false, 'module', 1, learner.frozen, undefined, weights, most, learner)
+    builder.forward()
+    builder.learn(learner)
+    return builder
+  })
+}
+
+/** The plan of what is written with the best of the tiles that were tried, where weights are in flash. */
+function fitted(weights: Weights, written: (most?: readonly number[]) => Builder): Plan {
+  if (weights === 'ram') return written().finish()
+  return chooseTiles(
+    (most) => {
+      const builder = written(most)
+      const plan = builder.finish()
+      return { plan, end: plan.memory, base: plan.persistent, buffers: plan.map?.buffers ?? [], sites: builder.sites }
+    },
+    (most) => written(most).sites,
+  ).plan
 }
 
 class Builder implements Emit {
@@ -145,8 +190,20 @@ class Builder implements Emit {
   private readonly buffers: Planned[] = []
   private counter?: Planned
   private readonly init: Pending[] = []
-  private readonly calls: Pending[] = []
-  private into = this.calls
+  private readonly calls: (Pending | PendingLoop)[] = []
+  private into: (Pending | PendingLoop)[] = this.calls
+  /** Parameters that were brought from flash for the node that is being written. */
+  private loaded = new Map<Node, Planned>()
+  private readonly stored: Stored[] = []
+  /** The same numbers are in flash, or in memory, once. */
+  private readonly places = new Map<TypedArray, number>()
+  private readonly tables = new Map<TypedArray, Planned>()
+  /** Buffers that the writing of a tile made, for the next tile to use in the same order. */
+  private tileBuffers?: { made: Planned[]; next: number }
+  private readonly layers: LayerCalls[] = []
+  /** The node whose row writes. */
+  private writing?: Node
+  readonly sites: Site[] = []
   /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
   private clear?: Pending[]
   private phases?: Plan['phases']
@@ -160,6 +217,9 @@ class Builder implements Emit {
     private readonly threads = 1,
     frozen: Frozen = () => false,
     private readonly observed: ReadonlySet<Node> = new Set(),
+    readonly weights: Weights = 'ram',
+    /** The most channels that each of the sites computes at once; by default as few as can be. */
+    private readonly most: readonly number[] = [],
     private readonly learner?: Learner,
   ) {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
@@ -184,7 +244,12 @@ class Builder implements Emit {
       if (why) throw new DunlinError(`${where(node)}: ${why}`)
       const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
       if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
+      const first = this.calls.length
+      this.writing = node
       forward.call(row, this, node)
+      this.loaded.clear()
+      const macs = (row.macs?.(node) ?? 0) * (node.batched ? this.batch : 1)
+      this.layers.push({ name: node.name, op: node.op, macs, first, end: this.calls.length })
     }
   }
 
@@ -254,7 +319,9 @@ class Builder implements Emit {
       const row = opOf(node.op)
       if (this.isAlias(node)) continue
       if (!row?.backward) throw new DunlinError(`${where(node)}: has no gradient, so nothing before it can be trained.`)
+      this.writing = node
       row.backward(this, node)
+      this.loaded.clear()
     }
   }
 
@@ -270,11 +337,12 @@ class Builder implements Emit {
 
   value(node: Node): Planned {
     const of = this.root(node)
+    const isLearned = isParam(of) && this.learner !== undefined && this.learning.has(of)
+    if (isParam(of) && this.streams && !isLearned) return this.fetched(of)
     let buffer = this.values.get(of)
     if (!buffer) {
       const length = size(of.shape) * (of.batched ? this.batch : 1)
-      const role = this.learner && this.learning.has(of) ? 'parameter' : 'constant'
-      if (isParam(of)) buffer = this.add(of.name, of.dtype, length, role, dataOf(of))
+      if (isParam(of)) buffer = this.add(of.name, of.dtype, length, isLearned ? 'parameter' : 'constant', dataOf(of))
       else buffer = this.add(of.name || of.op, of.dtype, length, isInput(of) ? 'input' : 'arena')
       this.values.set(of, buffer)
     }
@@ -346,22 +414,47 @@ class Builder implements Emit {
   }
 
   constant(name: string, data: TypedArray): Planned {
-    const dtype = (Object.keys(ARRAYS) as Dtype[]).find((d) => data instanceof ARRAYS[d]) as Dtype
+    const dtype = dtypeOf(data)
+    if (this.streams) return this.load(name, dtype, data.length, this.store(name, dtype, data.length, data))
     return this.add(name, dtype, data.length, 'constant', data)
   }
 
+  tiles(total: number, tables: readonly Table[], part: (from: number, count: number, ...of: Buffer[]) => void): void {
+    if (!this.streams) {
+      const whole = ({ name, data }: Table) => {
+        const buffer = this.tables.get(data) ?? this.constant(name, data)
+        this.tables.set(data, buffer)
+        return buffer
+      }
+      part(0, total, ...tables.map(whole))
+      return
+    }
+    const { count, times, rest } = piecesOf(total, this.most[this.sites.length] ?? 0)
+    const before = this.buffers.length
+    const site = { total, tile: count, call: this.calls.length, bytes: 0 }
+    const stretch = this.storeTiles(total, count, tables)
+    const write = (from: number, n: number) => this.aside(() => part(from, n, ...stretch(from, n)))
+    // What grows from tile to tile is seen by writing two (of a single one the second is not there, and nothing grows).
+    this.tileBuffers = { made: [], next: 0 }
+    const body = write(0, count)
+    this.tileBuffers.next = 0
+    const second = write(count, count)
+    this.tileBuffers = undefined
+    this.into.push({ times, body, steps: body.map(({ args }, i) => args.map((a, j) => growth(a, second[i].args[j]))) })
+    for (const b of this.buffers.slice(before)) site.bytes += align(b.length * BYTES[b.dtype])
+    this.sites.push(site)
+    if (rest) this.into.push(...write(times * count, rest))
+  }
+
   prepared(name: string, length: number, fill: (to: Buffer) => void): Planned {
-    const buffer = this.add(name, 'f32', length, this.training ? 'arena' : 'prepared')
+    // Where a device learns, what is made of parameters that stand still is made once.
+    const again = this.training || this.writing?.inputs.some((x) => isParam(x) && this.learning.has(x))
+    const buffer = this.add(name, 'f32', length, again ? 'arena' : 'prepared')
     const before = this.into
-    // On a device that learns, only what is made of parameters that it learns is made again in every run.
-    const apart: Pending[] = []
-    this.into = this.learner ? apart : this.training ? this.calls : this.init
+    this.into = again ? this.calls : this.init
     fill(buffer)
     this.into = before
-    const changes = apart.some(({ args }) => args.some((a) => this.isLearned(a)))
-    if (changes) buffer.role = 'arena'
-    ;(changes ? this.calls : this.init).push(...apart)
-    return buffer
+    return this.streams && !again ? this.load(name, 'f32', length, this.store(name, 'f32', length, buffer)) : buffer
   }
 
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
@@ -378,13 +471,8 @@ class Builder implements Emit {
     }
     const begin = (i: number) => Math.min(total, Math.floor((grains * i) / parts) * grain)
     const before = this.into
-    const lists = Array.from({ length: parts }, (_, i) => {
-      this.into = []
-      part(begin(i), begin(i + 1) - begin(i))
-      return this.into
-    })
-    this.into = before
-    // A part is a call; where it is several, these go side by side one after another.
+    const lists = Array.from({ length: parts }, (_, i) => this.aside(() => part(begin(i), begin(i + 1) - begin(i))))
+    // A part is a call; where it is several, these go side by side one after another. (Loops are a module's, which has one thread.)
     const [first, ...rest] = lists
     first.forEach((c, at) => {
       before.push({ ...c, others: rest.map((list) => list[at].args) })
@@ -402,8 +490,80 @@ class Builder implements Emit {
 
   // Planning
 
-  private isLearned(a: Argument): boolean {
-    return typeof a !== 'number' && ('of' in a ? a.of : a).role === 'parameter'
+  /** Whether what is written now finds its parameters in flash. */
+  private get streams(): boolean {
+    return this.weights === 'flash' && this.into !== this.init
+  }
+
+  /** The calls that `write` writes, in a list of their own. */
+  private aside(write: () => void): Pending[] {
+    const before = { into: this.into, loaded: this.loaded }
+    this.into = []
+    this.loaded = new Map(this.loaded)
+    write()
+    const list = this.into as Pending[]
+    Object.assign(this, before)
+    return list
+  }
+
+  /** Where these numbers are in flash. */
+  private store(name: string, dtype: Dtype, length: number, of: TypedArray | Planned): number {
+    const found = 'role' in of ? undefined : this.places.get(of)
+    if (found !== undefined) return found
+    const last = this.stored.at(-1)
+    const address = last ? last.address + last.length * BYTES[last.dtype] : 0
+    this.stored.push({ name, dtype, length, address, of })
+    if (!('role' in of)) this.places.set(of, address)
+    return address
+  }
+
+  /**
+   * Puts tables into flash tile by tile, so that all that a tile has of them is one load. Returns what loads the `n` channels from `from`
+   * on, and gives the stretch of each table. Words come first: those of the first tile, and of any of a multiple of 4 channels, are aligned.
+   */
+  private storeTiles(total: number, count: number, tables: readonly Table[]): (from: number, n: number) => Within[] {
+    const parts = tables.map(({ name, data, each }, at) => ({ at, name, data, each, dtype: dtypeOf(data) }))
+    parts.sort((a, b) => BYTES[b.dtype] - BYTES[a.dtype])
+    const bytesOf = ({ each, dtype }: (typeof parts)[number]) => each * BYTES[dtype]
+    const channel = parts.reduce((sum, p) => sum + bytesOf(p), 0)
+    const all = new Uint8Array(total * channel)
+    for (let from = 0, to = 0; from < total; from += count) {
+      for (const { data, each } of parts) {
+        const of = data.subarray(from * each, Math.min(total, from + count) * each)
+        all.set(new Uint8Array(of.buffer, of.byteOffset, of.byteLength), to)
+        to += of.byteLength
+      }
+    }
+    const names = tables.map(({ name }) => name).join(', ')
+    const address = this.store(names, 'u8', all.length, all)
+    return (from, n) => {
+      const of = this.load(names, 'u8', n * channel, address + from * channel)
+      let bytes = 0
+      const stretches: Within[] = []
+      for (const p of parts) {
+        stretches[p.at] = { name: p.name, dtype: p.dtype, length: n * p.each, of, bytes }
+        bytes += n * bytesOf(p)
+      }
+      return stretches
+    }
+  }
+
+  /** A buffer that is filled from flash before the next call. */
+  private load(name: string, dtype: Dtype, length: number, from: number): Planned {
+    const buffer = this.add(name, dtype, length, 'arena')
+    this.into.push({ kernel: LOAD, args: [buffer, from, length * BYTES[dtype]], others: [] })
+    return buffer
+  }
+
+  /** A parameter, whole, for the node that is being written. */
+  private fetched(of: Param): Planned {
+    let buffer = this.loaded.get(of)
+    if (!buffer) {
+      const data = dataOf(of)
+      buffer = this.load(of.name, of.dtype, data.length, this.store(of.name, of.dtype, data.length, data))
+      this.loaded.set(of, buffer)
+    }
+    return buffer
   }
 
   /** A reshape's value and gradient are its input's. */
@@ -419,25 +579,27 @@ class Builder implements Emit {
   }
 
   private add(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
+    const tile = this.tileBuffers
+    if (tile && tile.next < tile.made.length) return tile.made[tile.next++]
     const buffer: Planned = { name, dtype, length, role, address: 0, ...(data && { data }) }
     this.buffers.push(buffer)
+    if (tile) {
+      tile.made.push(buffer)
+      tile.next++
+    }
     return buffer
   }
 
   finish(): Plan {
     const lifetimes = this.lifetimes()
+    const flash = this.weights === 'flash' ? this.flash(lifetimes) : undefined
     // Constants first: a module stores them as one segment, which ends where they end.
     // What is learned lies together.
-    const kinds: Planned['role'][] = ['constant', 'prepared', 'parameter', 'velocity', 'gradient', 'state']
-    let at = BASE
-    for (const role of kinds) {
-      for (const buffer of this.buffers) {
-        if (buffer.role !== role) continue
-        buffer.address = at
-        at = align(at + buffer.length * BYTES[buffer.dtype])
-      }
-    }
-    const arena = this.buffers.filter((b) => lifetimes.has(b))
+    const learned = ['parameter', 'velocity', 'gradient'] as const
+    const kinds: Planned['role'][] = flash ? [...learned, 'state'] : ['constant', 'prepared', ...learned, 'state']
+    const kept = kinds.flatMap((role) => this.buffers.filter((b) => b.role === role))
+    const at = inOrder(kept, BASE)
+    const arena = this.buffers.filter((b) => lifetimes.has(b) && !(flash && (lifetimes.get(b) as { last: number }).last < -1))
     const bytes = arena.map((b) => ({
       bytes: b.length * BYTES[b.dtype],
       ...(lifetimes.get(b) as { first: number; last: number }),
@@ -446,26 +608,33 @@ class Builder implements Emit {
     arena.forEach((buffer, i) => {
       buffer.address = addresses[i]
     })
-    const memory = end + OVERREAD
+    const memory = end + (this.target === 'session' ? OVERREAD : 0)
     if (memory > MAX_MEMORY) {
       throw new DunlinError(
         `The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`,
       )
     }
     const number = (a: Argument) => (typeof a === 'number' ? a : 'of' in a ? a.of.address + a.bytes : a.address)
-    const resolve = ({ kernel, args, others }: Pending): Call => ({
+    const call = ({ kernel, args, others }: Pending): Call => ({
       kernel,
       args: args.map(number),
       ...(others.length && { others: others.map((o) => o.map(number)) }),
     })
+    const resolve = (c: Pending | PendingLoop): Call | Loop => ('body' in c ? { ...c, body: c.body.map(call) } : call(c))
+    const constants = this.buffers.filter((b) => b.data && b.role !== 'parameter')
     return {
       memory,
       persistent: at,
       arena: { bytes: end - at, lowerBound: lowerBound(bytes) },
-      constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...regionOf(b), data: b.data as TypedArray })),
+      constants: constants.map((b): Constant => ({ ...regionOf(b), data: b.data as TypedArray })),
       state: this.buffers.filter((b) => b.role === 'state').map(regionOf),
-      init: this.init.map(resolve),
+      init: this.init.map(call),
       calls: this.calls.map(resolve),
+      ...(flash && { flash }),
+      map: {
+        layers: this.layers,
+        buffers: arena.map((b, i) => ({ name: b.name, address: b.address, ...bytes[i] })),
+      },
       ...(this.phases && { phases: this.phases }),
       ...(this.learner && { learning: this.learningOf(this.learner) }),
       ...(this.observed.size && { saved: this.remembered().map(regionOf) }),
@@ -481,9 +650,25 @@ class Builder implements Emit {
     const found = Object.entries({ label, count }).flatMap(([name, b]) => (b ? [[name, { ...regionOf(b), name }]] : []))
     return {
       ...{ phases, batch, loss: { ...regionOf(loss), name: 'loss' }, parameters: kept.map(regionOf) },
+      initial: of('parameter').map((b) => ({ ...regionOf(b), data: b.data as TypedArray })),
       ...Object.fromEntries(found),
       ...(target && { target: { ...regionOf(target), batch: 1, shape: prediction.shape } }),
     }
+  }
+
+  /** The numbers in flash. What `init` works on lies in memory only until it ran, so that the runs may have that memory. */
+  private flash(lifetimes: ReadonlyMap<Planned, { last: number }>): Flash {
+    const passing = (b: Planned) => b.role === 'arena' && (lifetimes.get(b)?.last ?? 0) < -1
+    const workspace = inOrder(
+      this.buffers.filter((b) => b.role === 'constant' || b.role === 'prepared' || passing(b)),
+      BASE,
+    )
+    const regions = this.stored.map(({ of, ...region }) => ({
+      ...region,
+      ...('role' in of ? { made: of.address } : { data: of }),
+    }))
+    const last = this.stored.at(-1)
+    return { bytes: last ? last.address + last.length * BYTES[last.dtype] : 0, regions, workspace }
   }
 
   /** What observed nodes saved. */
@@ -511,7 +696,7 @@ class Builder implements Emit {
     for (const node of this.order) if (isInput(node)) touch(this.value(node), -1)
     if (this.learned?.target) touch(this.learned.target, -1)
     this.calls.forEach((c, i) => {
-      for (const arg of [c.args, ...c.others].flat()) touch(arg, i)
+      for (const { args, others } of 'body' in c ? c.body : [c]) for (const arg of [args, ...others].flat()) touch(arg, i)
     })
     for (const node of this.outputs) touch(this.value(node), this.calls.length)
     for (const buffer of this.remembered()) touch(buffer, this.calls.length)
@@ -535,6 +720,23 @@ class Builder implements Emit {
 }
 
 const regionOf = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
+/** Gives the buffers addresses one after another, from `base` on; returns where they end. */
+function inOrder(buffers: readonly Planned[], base: number): number {
+  let at = base
+  for (const buffer of buffers) {
+    buffer.address = at
+    at = align(at + buffer.length * BYTES[buffer.dtype])
+  }
+  return at
+}
+
+const dtypeOf = (data: TypedArray): Dtype => (Object.keys(ARRAYS) as Dtype[]).find((d) => data instanceof ARRAYS[d]) as Dtype
+
+/** By how much an argument grows from a tile to the next. */
+function growth(a: Argument, b: Argument): number {
+  if (typeof a === 'number' || typeof b === 'number') return (b as number) - (a as number)
+  return ('of' in b ? b.bytes : 0) - ('of' in a ? a.bytes : 0)
+}
 
 function dataOf(param: Param): TypedArray {
   if (param.data.length !== size(param.shape)) {

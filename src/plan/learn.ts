@@ -2,7 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import { isParam, type Node, type Param, topological } from '../graph/node'
-import { where } from '../ops/op'
+import { type Weights, where } from '../ops/op'
 import { planLearning } from './build'
 import { floatHead, lastLayer } from './head'
 import type { Plan } from './plan'
@@ -28,8 +28,8 @@ export interface TrainOptions {
   loss?: 'crossEntropy' | 'meanSquaredError'
 }
 
-/** The plan of a module that learns; an int8 network's last layer is float in it. */
-export function planTrain(given: readonly Node[], options: TrainOptions): Plan {
+/** The plan of a module that learns, with the weights that do not learn in `weights`; an int8 network's last layer is float in it. */
+export function planTrain(given: readonly Node[], weights: Weights, options: TrainOptions): Plan {
   check(options)
   const { layers, lr, batch = 1 } = options
   const isInt8 = given[0].dtype === 'i8'
@@ -44,7 +44,7 @@ export function planTrain(given: readonly Node[], options: TrainOptions): Plan {
     )
   // The loss has the softmax in itself.
   const inside = loss === 'crossEntropy' && (output.op === 'softmax' || output.op === 'logSoftmax')
-  return planLearning(outputs, {
+  return planLearning(outputs, weights, {
     kernel: `${loss}_f32_sample`,
     prediction: inside ? output.inputs[0] : output,
     frozen: (name) => !chosen.has(name),
