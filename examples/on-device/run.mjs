@@ -2,6 +2,7 @@
 // changes (pixels are inverted, or pictures turned), it fails, and learns from the samples that it sees, one at a time, each once or a few
 // times. What the host does here with the module is all that a microcontroller has to do: write the sample, call train_step.
 
+import { fileURLToPath } from 'node:url'
 import { adam, argmax, buildModule, loadModule, oneCycle, quantize, Random, split, statistics, subset, Trainer } from 'dunlin'
 import { loadDigits } from 'dunlin/node'
 import { tinyCnn } from 'dunlin/zoo'
@@ -37,6 +38,16 @@ function learn(module, data, see, order) {
   return right / order.length
 }
 
+/** What learns, in which module. */
+const DEVICES = {
+  'int8, the last layer in float': { of: 'int8', train: { layers: 'last', optimizer: 'sgd', lr: 0.005 } },
+  'float, biases and the last layer': {
+    of: 'float',
+    train: { layers: ['conv1/b', 'conv2/b', 'dense'], optimizer: 'sgd', lr: 0.005 },
+  },
+  'float, all layers': { of: 'float', train: { layers: 'all', optimizer: 'sgd', lr: 0.005 } },
+}
+
 /** `samples`: how many different pictures the device sees after the change; default: all of the training part. */
 export async function experiment({ epochs = 30, samples = Infinity, passes = 3, seed = 0, say = () => {} } = {}) {
   const [train, test] = split(loadDigits(), 0.2, seed)
@@ -46,39 +57,37 @@ export async function experiment({ epochs = 30, samples = Infinity, passes = 3, 
     train,
     Uint32Array.from({ length: 300 }, (_, i) => i),
   )
-  const int8 = await quantize(float, calibration)
-  const plain = await buildModule(int8)
-  const built = await buildModule(int8, { train: { layers: 'last', optimizer: 'sgd', lr: 0.02 } })
-  const sizes = ({ report: { ramBytes, flashBytes } }) => ({ ramBytes, flashBytes })
-  const result = { accuracy: (await int8.evaluate(test)).accuracy, plain: sizes(plain), learning: sizes(built), worlds: {} }
-  say(`digits, int8: ${percent(result.accuracy)} of ${test.count} test pictures; tiny CNN, ${int8.parameterCount} parameters`)
-  for (const [what, { ramBytes, flashBytes }] of Object.entries({
-    'that infers': result.plain,
-    'that learns its last layer': result.learning,
-  }))
-    say(`module ${what}: ${ramBytes} bytes of RAM, ${flashBytes} of flash`)
-
-  const count = Math.min(samples, train.count)
-  for (const [world, see] of Object.entries(WORLDS)) {
-    const module = await loadModule(built.wasm)
-    const known = accuracy(module, test, (p) => p)
-    const before = accuracy(module, test, see)
-    say(`\n${world}: before ${percent(known)}, then ${percent(before)}`)
-    const after = []
-    const random = new Random(seed, 1)
-    for (let pass = 1; pass <= passes; pass++) {
-      const order = Uint32Array.from({ length: count }, (_, i) => i)
-      random.shuffle(order)
-      const seen = learn(module, train, see, order)
-      after.push(accuracy(module, test, see))
-      say(`  pass ${pass}, ${count} samples: knew ${percent(seen)} of them when it saw them, test ${percent(after.at(-1))}`)
+  const models = { float, int8: await quantize(float, calibration) }
+  say(`digits: tiny CNN, ${float.parameterCount} parameters; ${test.count} test pictures`)
+  const results = []
+  for (const [device, { of, train: how }] of Object.entries(DEVICES)) {
+    const { report: plain } = await buildModule(models[of])
+    const { wasm, report } = await buildModule(models[of], { train: how })
+    say(`\n${device}: ${report.ramBytes} bytes of RAM, ${report.flashBytes} of flash`)
+    say(`  (a module that only infers: ${plain.ramBytes} of RAM, ${plain.flashBytes} of flash)`)
+    for (const [world, see] of Object.entries(WORLDS)) {
+      const module = await loadModule(wasm)
+      const known = accuracy(module, test, (p) => p)
+      const before = accuracy(module, test, see)
+      const after = []
+      const random = new Random(seed, 1)
+      for (let pass = 0; pass < passes; pass++) {
+        const order = Uint32Array.from({ length: Math.min(samples, train.count) }, (_, i) => i)
+        random.shuffle(order)
+        const seen = learn(module, train, see, order)
+        after.push({ seen, test: accuracy(module, test, see) })
+      }
+      say(`  ${world}: test pictures ${percent(known)} before, ${percent(before)} after the change`)
+      for (const [pass, { seen, test }] of after.entries())
+        say(
+          `    pass ${pass + 1}: knew ${percent(seen)} of the samples when it saw them, then ${percent(test)} of the test pictures`,
+        )
+      results.push({ device, world, ramBytes: report.ramBytes, flashBytes: report.flashBytes, known, before, after })
     }
-    result.worlds[world] = { known, before, after }
   }
-  return result
+  return results
 }
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`
 
-if (process.argv[1] === import.meta.filename || import.meta.url.endsWith(process.argv[1] ?? '-'))
-  await experiment({ say: console.log })
+if (process.argv[1] === fileURLToPath(import.meta.url)) await experiment({ say: console.log })
