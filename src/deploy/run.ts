@@ -62,23 +62,11 @@ export function writeRun(
   const functions: WrittenFunction[] = []
   const made = new Map<Piece, { index: number; args: Numeral[] }>()
   for (const alike of kinds.values()) {
-    const shared = alike.length > 1 ? share(alike) : undefined
-    if (!shared) continue
-    const written = body.write(alike[0], shared.columns, shared.params)
     const index = callees.length + functions.length
-    const own = alike.map((piece) => shared.argsOf(piece))
-    // A function is its body, its length, its type, and the mention of the type.
-    const cost =
-      written.length +
-      8 +
-      shared.params.length +
-      own.reduce((sum, args) => sum + sizeOf(args) + 1 + new Writer().u32(index).length, 0)
-    const plain = alike.reduce((sum, piece) => sum + body.write(piece, piece.numbers.map(constant), []).length, 0)
-    if (cost >= plain) continue
-    functions.push({ type: { params: shared.params, results: [] }, body: written })
-    alike.forEach((piece, i) => {
-      made.set(piece, { index, args: own[i] })
-    })
+    const shared = body.outline(alike, index)
+    if (!shared) continue
+    functions.push(shared.written)
+    for (const piece of shared.pieces) made.set(piece, { index, args: shared.argsOf(piece) })
   }
   /** Appends the calls from one to before another; returns how many loops. */
   const append = (code: Writer, from: number, to: number, counter: number) => {
@@ -201,7 +189,18 @@ function share(pieces: readonly Piece[]) {
       for (const [q, second] of params.entries()) {
         if (typeOf(second) !== 'i32') continue
         const other = valuesOf(second).map((v) => v ?? 0)
-        if (all((i) => base[i] * other[i])) return { write: (w) => get(q)(get(p)(w)).byte(OPCODE.multiply) }
+        const product = productOf(values, base, other)
+        if (product && all((i) => (product.times * base[i] + product.more) * other[i])) {
+          const { times, more } = product
+          return {
+            write(w) {
+              get(p)(w)
+              if (times !== 1) w.byte(OPCODE.i32Const).i32(times).byte(OPCODE.multiply)
+              if (more !== 0) w.byte(OPCODE.i32Const).i32(more).byte(OPCODE.add)
+              get(q)(w).byte(OPCODE.multiply)
+            },
+          }
+        }
         const each = (value - base[known]) / other[known]
         if (!Number.isInteger(each) || Math.abs(each) >= 2 ** 31 || !all((i) => base[i] + each * other[i])) continue
         return {
@@ -217,21 +216,83 @@ function share(pieces: readonly Piece[]) {
     return { write: get(params.length - 1) }
   }
 
-  // Small numbers first: large ones are often sums and products of them.
-  const sizes = pieces[0].numbers.map((_, column) => sizeOf(pieces.map((p) => p.numbers[column])))
+  // Small numbers first: large ones are often sums and products of them. Last those that any number will do for.
+  const sizes = pieces[0].numbers.map((_, column) => {
+    const numbers = pieces.map((p) => p.numbers[column])
+    return numbers.some((n) => n.value === undefined) ? Infinity : sizeOf(numbers)
+  })
   const columns: Column[] = []
-  for (const column of sizes.map((_, i) => i).sort((a, b) => sizes[a] - sizes[b])) columns[column] = columnOf(column)
+  for (const column of sizes.map((_, i) => i).sort((a, b) => (sizes[a] < sizes[b] ? -1 : sizes[a] > sizes[b] ? 1 : a - b)))
+    columns[column] = columnOf(column)
   return { columns, params: params.map(typeOf), argsOf: (piece: Piece) => params.map((column) => piece.numbers[column]) }
+}
+
+/** Integers for which (times a + more) b may be the values: from two of them. */
+function productOf(values: readonly (number | undefined)[], a: readonly number[], b: readonly number[]) {
+  const quotients = values.map((v, i) => (v === undefined ? undefined : v / b[i]))
+  const first = quotients.findIndex((v) => v !== undefined)
+  const second = quotients.findIndex((v, i) => v !== undefined && a[i] !== a[first])
+  if (second < 0) return undefined
+  const [y, z] = [quotients[first] as number, quotients[second] as number]
+  const times = (z - y) / (a[second] - a[first])
+  const more = y - times * a[first]
+  const fits = (v: number) => Number.isInteger(v) && Math.abs(v) < 2 ** 31
+  return fits(times) && fits(more) && times !== 0 ? { times, more } : undefined
+}
+
+/** The piece that alone has other numbers where all the others have one and the same, if that is so of several numbers. */
+function oddOne(pieces: readonly Piece[]): Piece | undefined {
+  const odd = new Map<Piece, number>()
+  pieces[0].numbers.forEach((_, column) => {
+    const values = pieces.map((p) => p.numbers[column].value)
+    const [first, second] = new Set(values)
+    if (new Set(values).size !== 2) return
+    for (const value of [first, second]) {
+      if (values.filter((v) => v === value).length !== 1) continue
+      const piece = pieces[values.indexOf(value)]
+      odd.set(piece, (odd.get(piece) ?? 0) + 1)
+    }
+  })
+  const [most] = [...odd].sort(([, a], [, b]) => b - a)
+  return most && most[1] > 2 && pieces.length > 2 ? most[0] : undefined
 }
 
 /** Declares the counter of loops, where there is one. */
 const writeLocals = (w: Writer, counter: boolean) => (counter ? w.u32(1).u32(1).byte(VALUE_TYPES.i32) : w.u32(0))
+
+interface Outlined {
+  pieces: readonly Piece[]
+  written: WrittenFunction
+  argsOf(piece: Piece): Numeral[]
+  /** Bytes that are saved. */
+  gain: number
+}
 
 class Body {
   constructor(
     private readonly indexOf: (kernel: string) => number | undefined,
     private readonly typeOf: (kernel: string) => FunctionType,
   ) {}
+
+  /** The function that makes the calls of these pieces, or of those that have most in common; undefined when it saves nothing. */
+  outline(alike: readonly Piece[], index: number): Outlined | undefined {
+    let best: Outlined | undefined
+    for (let pieces = alike; pieces.length > 1; ) {
+      const { columns, params, argsOf } = share(pieces)
+      const body = this.write(pieces[0], columns, params)
+      // A function is its body, its length, its type and the mention of the type.
+      const own = body.length + 8 + params.length
+      const gain = pieces.reduce((sum, piece) => {
+        const plain = this.write(piece, piece.numbers.map(constant), []).length
+        return sum + plain - sizeOf(argsOf(piece)) - 1 - new Writer().u32(index).length
+      }, -own)
+      if (gain > (best?.gain ?? 0)) best = { pieces, written: { type: { params, results: [] }, body }, argsOf, gain }
+      const odd = oddOne(pieces)
+      if (!odd) break
+      pieces = pieces.filter((piece) => piece !== odd)
+    }
+    return best
+  }
 
   /** The body of a function of these parameters that makes the calls. */
   write(piece: Piece, columns: readonly Column[], params: readonly ValueType[]): Uint8Array {

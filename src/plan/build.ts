@@ -18,7 +18,7 @@ import {
 import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Descent, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
-import { align, arrange, lowerBound } from './arena'
+import { align, arrange, type Lifetime, lowerBound } from './arena'
 import {
   type Call,
   type Constant,
@@ -62,6 +62,8 @@ interface Planned extends Buffer {
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
   role: 'arena' | 'constant' | 'prepared' | 'parameter' | 'velocity' | 'gradient' | 'state' | 'input' | 'output'
+  /** Buffers of one tile lie side by side: then the code that writes down their addresses needs but one. */
+  group?: Planned
 }
 
 /** A buffer from some element on. */
@@ -441,7 +443,9 @@ class Builder implements Emit {
     const second = write(count, count)
     this.tileBuffers = undefined
     this.into.push({ times, body, steps: body.map(({ args }, i) => args.map((a, j) => growth(a, second[i].args[j]))) })
-    for (const b of this.buffers.slice(before)) site.bytes += align(b.length * BYTES[b.dtype])
+    const [head, ...others] = this.buffers.slice(before)
+    for (const b of others) b.group = head
+    for (const b of [head, ...others]) site.bytes += align(b.length * BYTES[b.dtype])
     this.sites.push(site)
     if (rest) this.into.push(...write(times * count, rest))
   }
@@ -600,13 +604,22 @@ class Builder implements Emit {
     const kept = kinds.flatMap((role) => this.buffers.filter((b) => b.role === role))
     const at = inOrder(kept, BASE)
     const arena = this.buffers.filter((b) => lifetimes.has(b) && !(flash && (lifetimes.get(b) as { last: number }).last < -1))
-    const bytes = arena.map((b) => ({
-      bytes: b.length * BYTES[b.dtype],
-      ...(lifetimes.get(b) as { first: number; last: number }),
-    }))
-    const { addresses, end } = arrange(bytes, at)
-    arena.forEach((buffer, i) => {
-      buffer.address = addresses[i]
+    const bytesOf = (b: Planned) => b.length * BYTES[b.dtype]
+    const groups = new Map<Planned, { members: Planned[]; bytes: number; first: number; last: number }>()
+    for (const b of arena) {
+      const life = lifetimes.get(b) as { first: number; last: number }
+      const head = b.group ?? b
+      const group = groups.get(head)
+      if (!group) groups.set(head, { members: [b], bytes: bytesOf(b), ...life })
+      else {
+        group.members.push(b)
+        group.bytes = align(group.bytes) + bytesOf(b)
+      }
+    }
+    const blocks = [...groups.values()]
+    const { addresses, end } = arrange(blocks, at)
+    blocks.forEach(({ members }, i) => {
+      inOrder(members, addresses[i])
     })
     const memory = end + (this.target === 'session' ? OVERREAD : 0)
     if (memory > MAX_MEMORY) {
@@ -625,7 +638,7 @@ class Builder implements Emit {
     return {
       memory,
       persistent: at,
-      arena: { bytes: end - at, lowerBound: lowerBound(bytes) },
+      arena: { bytes: end - at, lowerBound: lowerBound(blocks) },
       constants: constants.map((b): Constant => ({ ...regionOf(b), data: b.data as TypedArray })),
       state: this.buffers.filter((b) => b.role === 'state').map(regionOf),
       init: this.init.map(call),
@@ -633,7 +646,12 @@ class Builder implements Emit {
       ...(flash && { flash }),
       map: {
         layers: this.layers,
-        buffers: arena.map((b, i) => ({ name: b.name, address: b.address, ...bytes[i] })),
+        buffers: arena.map((b) => ({
+          name: b.name,
+          address: b.address,
+          ...(lifetimes.get(b) as Omit<Lifetime, 'bytes'>),
+          bytes: bytesOf(b),
+        })),
       },
       ...(this.phases && { phases: this.phases }),
       ...(this.learner && { learning: this.learningOf(this.learner) }),
