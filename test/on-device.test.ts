@@ -60,28 +60,30 @@ function learned(module: StandaloneModule, name: string): Float32Array {
   return new Float32Array(parameters.buffer, parameters.byteOffset + offset, length)
 }
 
-const perceptron = () =>
-  new Model(
-    sequential(dense({ units: 9, activation: 'relu' }), dense({ units: 6, bias: false }), dense({ units: 5 }))(input([7])),
-    {
-      seed: 3,
-    },
-  )
+/** With biases that are not zero, as after training. */
+const trained = (model: Model) => {
+  for (const p of model.params) if (p.name.endsWith('/b')) p.data.set(floats(new Random(1), p.data.length))
+  return model
+}
+
+const perceptron = () => {
+  const layers = sequential(dense({ units: 9, activation: 'relu' }), dense({ units: 6, bias: false }), dense({ units: 5 }))
+  return trained(new Model(layers(input([7])), { seed: 3 }))
+}
 /** Without a convolution that sessions compute by Winograd's algorithm. */
-const strided = () =>
-  new Model(
-    sequential(
-      conv2d({ filters: 5, kernel: 3, strides: 2, padding: 'same', activation: 'relu', name: 'conv1' }),
-      depthwiseConv2d({ kernel: 3, padding: 'same', name: 'deep' }),
-      conv2d({ filters: 6, kernel: 1, activation: 'relu6', name: 'conv2' }),
-      maxPool2d({ kernel: 2 }),
-      flatten(),
-      dense({ units: 4, name: 'dense' }),
-      softmax(),
-    )(input([7, 6, 3])),
-    { seed: 5 },
+const strided = () => {
+  const layers = sequential(
+    conv2d({ filters: 5, kernel: 3, strides: 2, padding: 'same', activation: 'relu', name: 'conv1' }),
+    depthwiseConv2d({ kernel: 3, padding: 'same', name: 'deep' }),
+    conv2d({ filters: 6, kernel: 1, activation: 'relu6', name: 'conv2' }),
+    maxPool2d({ kernel: 2 }),
+    flatten(),
+    dense({ units: 4, name: 'dense' }),
+    softmax(),
   )
-const digits = () => tinyCnn({ shape: [8, 8, 1], classes: 10, seed: 2 })
+  return trained(new Model(layers(input([7, 6, 3])), { seed: 5 }))
+}
+const digits = () => trained(tinyCnn({ shape: [8, 8, 1], classes: 10, seed: 2 }))
 
 let train: Dataset
 let test: Dataset
@@ -300,6 +302,23 @@ describe('a module that learns', () => {
     for (let i = 5; i < 12; i++) expect(learns(two).learn(sample(i), test.y[i])).toBe(learns(one).learn(sample(i), test.y[i]))
     expect(learns(two).parameters).toEqual(learns(one).parameters)
     expect(two.predict(sample(12))).toEqual(one.predict(sample(12)))
+  })
+
+  it.each(['aot', 'interpreter', 'simd'] as const)('writes nowhere past the memory that it asks for (%s)', async (target) => {
+    for (const [model, layers] of [
+      [int8, 'last'],
+      [strided(), 'all'],
+    ] as const) {
+      const { wasm, report } = await buildModule(model, { target, train: { ...OPTIONS, layers, batch: 2 } })
+      const module = await loadModule(wasm)
+      const beyond = new Uint8Array(module.input.buffer, report.ramBytes).fill(0xcb)
+      for (let i = 0; i < 4; i++) {
+        expect(learns(module).learn(floats(new Random(i), module.input.length), i)).toSatisfy(Number.isFinite)
+        module.predict(floats(new Random(i), module.input.length))
+      }
+      expect(beyond.every((b) => b === 0xcb)).toBe(true)
+      expect(beyond.length).toBeGreaterThan(1000)
+    }
   })
 
   it('describes itself, in metadata, exports and header', async () => {

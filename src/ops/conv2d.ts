@@ -110,16 +110,16 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   forward(e, node) {
     const [x, w, b] = node.inputs
     const { name, attrs } = node
-    const bias = b ? e.value(b) : 0
     const { groups = 1 } = attrs
     if (groups === 1) {
+      const bias = () => (b ? e.value(b) : 0)
       convolve(e, name, imagesOf(e, node), e.value(x), () => e.value(w), bias, e.value(node), clampOf(node))
       return
     }
     const { g, xs, ws, ys, bs } = groupsOf(e, node)
     for (let i = 0; i < groups; i++) {
       const part = `${name}/${i}`
-      const partBias = bias && e.prepared(`${part}/b`, bs.length, (to) => bs.take(i, bias, to))
+      const partBias = () => (b ? e.prepared(`${part}/b`, bs.length, (to) => bs.take(i, e.value(b), to)) : 0)
       const y = e.scratch(ys.length)
       convolve(e, part, g, xs.take(i, e.value(x)), () => ws.take(i, e.value(w)), partBias, y, clampOf(node))
       ys.give(i, y, e.value(node), 0)
