@@ -146,7 +146,7 @@ export const convTranspose2dOp: Op<ConvTranspose2dAttrs> = {
     const sink = e.sink(x)
     if (!sink) return
     const sum = sink.add ? e.scratch(sink.dx.length) : sink.dx
-    convolve(e, node.name, g, dy, () => e.value(w), 0, sum, CLAMPS.none)
+    convolve(e, node.name, g, dy, () => e.value(w), () => 0, sum, CLAMPS.none)
     if (sink.add) accumulate(e, sum, sink.dx)
   },
 }
