@@ -49,6 +49,7 @@ export const isModuleTarget = (target: string): target is ModuleTarget => Object
  * With `train` it also learns: its export `train_step` takes the class of the sample in the input and returns the loss; what it changes lies
  * at `parameters`, `parameters_bytes` long, to be stored and put back by the host (Metadata.training says how). A loss that is not finite, and
  * so a class that there is not, changes nothing. Dropout is off and batchNorm keeps its statistics.
+ * The same samples give the same bits in every host that rounds each operation (gcc behind wasm2c: -ffp-contract=off).
  */
 export async function buildModule(
   model: Deployable,
