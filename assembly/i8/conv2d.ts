@@ -3,7 +3,7 @@
 // Arithmetic of TensorFlow Lite's reference kernel (integer_ops/conv.h, ConvPerChannel).
 
 import { fourChannels } from './fourChannels'
-import { positions, threePositions } from './positions'
+import { lanes, threePositions, twoPositions } from './positions'
 import { endTap, firstTap } from '../window'
 
 /**
@@ -58,18 +58,12 @@ function convolve(
   dh: i32, dw: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, add: bool, r: usize, rZero: i32, rMultiplier: i32,
   rShift: i32, cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
 ): void {
-  if ((kh | kw | sh | sw) == 1 && (pt | pl) == 0 && oh == ih && ow == iw) {
-    // A 1x1 convolution of stride 1 takes all pixels of all images as one row.
-    ow *= batch * oh
-    iw = ow
-    ih = oh = batch = 1
-  }
   const xLine = iw * ic
   const k = kh * kw * ic
   for (let b = 0; b < batch; b++) {
-    for (let oy = 0; oy < oh; oy++) {
-      const top = oy * sh - pt
-      if (ASC_FEATURE_SIMD) {
+    if (ASC_FEATURE_SIMD) {
+      for (let oy = 0; oy < oh; oy++) {
+        const top = oy * sh - pt
         const ky = firstTap(top, dh)
         const rows = endTap(top, dh, ih, kh) - ky
         for (let ox = 0; ox < ow; ox++) {
@@ -90,81 +84,95 @@ function convolve(
           y += yStep
           r += yStep
         }
-      } else if (INTERPRETER) {
-        const zeros = scratch + (k << 3)
-        memory.fill(zeros, <u8>xZero, ic)
-        const packedZero = <i64>xZero * (1 + (1 << 21) + (1 << 42))
-        for (let ox = 0; ox < ow; ox += 3) {
-          const left = ox * sw - pl
-          let to = scratch
-          for (let ky = 0; ky < kh; ky++) {
-            const iy = top + ky * dh
-            const inside = <u32>iy < <u32>ih
-            // A row of the window as a whole where none of the three reaches beyond the image, else pixel by pixel.
-            const whole = inside && dw == 1 && left >= 0 && left + 2 * sw + kw <= iw
-            const end = to + (kw * ic << 3)
-            let ix = left
-            while (to < end) {
-              const at = x + (iy * xLine + ix * ic)
-              let p0 = inside && <u32>ix < <u32>iw ? at : zeros
-              let p1 = inside && <u32>(ix + sw) < <u32>iw ? at + sw * ic : zeros
-              let p2 = inside && <u32>(ix + 2 * sw) < <u32>iw ? at + 2 * sw * ic : zeros
-              for (let left = whole ? kw * ic : ic; left > 0; left--) {
-                store<i64>(to, (<i64>load<i8>(p0++)) + (<i64>load<i8>(p1++) << 21) + (<i64>load<i8>(p2++) << 42) - packedZero)
-                to += 8
-              }
-              ix += dw
-            }
+      }
+    } else {
+      // Positions are counted through the rows of y.
+      const count = oh * ow
+      let at = 0
+      while (at < count) {
+        const n = min(count - at, INTERPRETER ? 3 : 2)
+        let x0: usize = 0
+        let x1: usize = 0
+        let x2: usize = 0
+        // Copies lie where packing, which goes through them from the front, never writes before it has read.
+        let copy = scratch
+        if (INTERPRETER) copy += 7 * k
+        for (let i = INTERPRETER ? 3 : 2; i > 0; i--) {
+          const position = <u32>min(at, count - 1)
+          const top = <i32>(position / ow) * sh - pt
+          const left = <i32>(position % ow) * sw - pl
+          const whole = dw == 1 && left >= 0 && left + kw <= iw
+          if (INTERPRETER) x2 = x1
+          x1 = x0
+          x0 = x + (top * xLine + left * ic)
+          // A window of one row is read where it is; others, and those that reach beyond the image, are copied.
+          if (kh > 1 || !whole || <u32>top >= <u32>ih) {
+            const bytes = whole ? kw * ic : ic
+            x0 = copy
+            let iy = top
+            do {
+              const line = copy + kw * ic
+              let ix = left
+              do {
+                if (<u32>iy < <u32>ih && <u32>ix < <u32>iw) memory.copy(copy, x + (iy * xLine + ix * ic), bytes)
+                else memory.fill(copy, <u8>xZero, bytes)
+                copy += bytes
+                ix += dw
+              } while (copy < line)
+              iy += dh
+            } while (copy < x0 + k)
           }
-          const n = min(ow - ox, 3)
-          for (let o = 0; o < oc; o += 4) {
-            const at = o << 2
+          at++
+        }
+        // The last position that was looked at is x0.
+        if (INTERPRETER) packThree(x2, x1, x0, scratch, k, xZero)
+        let q = w
+        let o = 0
+        do {
+          // Four channels, or, of what is left, one.
+          const step = oc - o >= 4 ? k : 0
+          const numbers = o << 2
+          if (INTERPRETER) {
             threePositions(
-              scratch, w + o * k, bias + at, multiplier + at, shift + at, y + o, n, yStep, oc - o, k, yZero, lo, hi,
+              scratch, q, step, bias + numbers, multiplier + numbers, shift + numbers, y + o, n, yStep, k, yZero, lo, hi,
+              add, r + o, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
+            )
+          } else {
+            twoPositions(
+              x1, x0, q, step, bias + numbers, multiplier + numbers, shift + numbers, y + o, n, yStep, k, xZero, yZero, lo, hi,
               add, r + o, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
             )
           }
-          y += n * yStep
-          r += n * yStep
-        }
-      } else {
-        for (let ox = 0; ox < ow; ox += 2) {
-          const left = ox * sw - pl
-          const n = min(ow - ox, 2)
-          let from = x + (top * xLine + left * ic)
-          let step = sw * ic
-          // Windows of one row are read where they are; others, and those that reach beyond the image, are copied.
-          if (kh > 1 || dw > 1 || <u32>top >= <u32>ih || left < 0 || left + sw + kw > iw) {
-            let to = scratch
-            for (let i = 0; i < n; i++) {
-              const first = left + i * sw
-              const whole = dw == 1 && first >= 0 && first + kw <= iw
-              const bytes = whole ? kw * ic : ic
-              for (let ky = 0; ky < kh; ky++) {
-                const iy = top + ky * dh
-                const end = to + kw * ic
-                for (let ix = first; to < end; ix += dw) {
-                  if (<u32>iy < <u32>ih && <u32>ix < <u32>iw) memory.copy(to, x + (iy * xLine + ix * ic), bytes)
-                  else memory.fill(to, <u8>xZero, bytes)
-                  to += bytes
-                }
-              }
-            }
-            from = scratch
-            step = k
-          }
-          for (let o = 0; o < oc; o += 4) {
-            const at = o << 2
-            positions(
-              true, from, step, w + o * k, bias + at, multiplier + at, shift + at, y + o, n, yStep, oc - o, k, xZero, yZero, lo, hi,
-              add, r + o, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
-            )
-          }
-          y += n * yStep
-          r += n * yStep
-        }
+          q += step ? step << 2 : k
+          o += step ? 4 : 1
+        } while (o < oc)
+        y += n * yStep
+        r += n * yStep
       }
     }
     x += ih * xLine
+  }
+}
+
+/** What threePositions takes of x0, x1 and x2, i8 [k]. */
+// @ts-ignore: decorator
+@inline
+function packThree(x0: usize, x1: usize, x2: usize, packed: usize, k: i32, xZero: i32): void {
+  const zeros = lanes(xZero, xZero, xZero)
+  let to = packed
+  let left = k
+  if (left & 1) {
+    store<i64>(to, lanes(load<i8>(x0++), load<i8>(x1++), load<i8>(x2++)) - zeros)
+    to += 8
+    left--
+  }
+  while (left) {
+    store<i64>(to, lanes(load<i8>(x0), load<i8>(x1), load<i8>(x2)) - zeros)
+    store<i64>(to, lanes(load<i8>(x0, 1), load<i8>(x1, 1), load<i8>(x2, 1)) - zeros, 8)
+    x0 += 2
+    x1 += 2
+    x2 += 2
+    to += 16
+    left -= 2
   }
 }

@@ -2,7 +2,7 @@
 // Arithmetic of TensorFlow Lite's reference kernel (integer_ops/fully_connected.h), with a scale for each output.
 
 import { fourChannels } from './fourChannels'
-import { positions } from './positions'
+import { onePosition } from './positions'
 
 /**
  * @param x i8 [batch][k]
@@ -19,20 +19,25 @@ export function dense_i8(
   batch: i32, n: i32, k: i32, yStep: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   for (let b = 0; b < batch; b++) {
-    for (let j = 0; j < n; j += 4) {
+    let q = w
+    let j = 0
+    do {
       const at = j << 2
       if (ASC_FEATURE_SIMD) {
         fourChannels(
-          x, w + j * k, bias + at, multiplier + at, shift + at, y + j, n - j,
+          x, q, bias + at, multiplier + at, shift + at, y + j, n - j,
           1, 0, 0, 1, 0, 0, k, k, xZero, yZero, lo, hi, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         )
+        q += k << 2
+        j += 4
       } else {
-        positions(
-          false, x, 0, w + j * k, bias + at, multiplier + at, shift + at, y + j, 1, 0, n - j, k, xZero, yZero, lo, hi,
-          false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        )
+        // Four outputs, or, of what is left, one.
+        const step = n - j >= 4 ? k : 0
+        onePosition(x, q, step, bias + at, multiplier + at, shift + at, y + j, k, xZero, yZero, lo, hi)
+        q += step ? step << 2 : k
+        j += step ? 4 : 1
       }
-    }
+    } while (j < n)
     x += k
     y += yStep
   }

@@ -6,7 +6,8 @@
 // columns * ic contiguous bytes, or, dilated along the row, rows x columns of ic bytes.
 // 8 products at a time: x - xZero and w fit in 16 bits, and a sum of two products in 32.
 
-import { result } from './residual'
+import { requantize } from './requantize'
+import { withResidual } from './residual'
 
 /**
  * y[j] = clamp(yZero + scale_j * (bias[j] + sum (x - xZero) * w_j)) for the channels j in [0, min(4, channels)).
@@ -67,9 +68,9 @@ export function fourChannels(
   const a3 = i32x4.extract_lane(sums, 3)
   for (let j = 0; j <= last; j++) {
     const acc = a0 + load<i32>(bias + (j << 2))
-    store<i8>(y + j, result(
-      acc, load<i32>(multiplier + (j << 2)), load<i32>(shift + (j << 2)), yZero, lo, hi,
-      add, r + j, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
+    store<i8>(y + j, withResidual(
+      requantize(acc, load<i32>(multiplier + (j << 2)), load<i32>(shift + (j << 2)), yZero, lo, hi),
+      yZero, add, r + j, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
     ))
     a0 = a1
     a1 = a2

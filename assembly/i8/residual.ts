@@ -16,17 +16,16 @@ export function guarded(v: i32, multiplier: i32, shift: i32): i32 {
 }
 
 /**
- * What a convolution stores: its accumulator as an int8 value c, or with `add` the sum of c and the residual at address r,
- * clamp(sZero + sScale * (rScale * (r - rZero) + cScale * (c - yZero))), bit for bit as add_i8.
+ * What a convolution stores: its result c, or with `add` the sum of c and the residual at address r,
+ * clamp(sZero + sScale * (rScale * (r - rZero) + cScale * (c - cZero))), bit for bit as add_i8.
  */
 // @ts-ignore: decorator
 @inline
-export function result(
-  acc: i32, multiplier: i32, shift: i32, yZero: i32, lo: i32, hi: i32, add: bool, r: usize, rZero: i32, rMultiplier: i32,
-  rShift: i32, cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
+export function withResidual(
+  c: i32, cZero: i32, add: bool, r: usize, rZero: i32, rMultiplier: i32, rShift: i32, cMultiplier: i32, cShift: i32,
+  sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
 ): i32 {
-  const c = requantize(acc, multiplier, shift, yZero, lo, hi)
   if (!add) return c
-  const sum = guarded(<i32>load<i8>(r) - rZero, rMultiplier, rShift) + guarded(c - yZero, cMultiplier, cShift)
+  const sum = guarded(<i32>load<i8>(r) - rZero, rMultiplier, rShift) + guarded(c - cZero, cMultiplier, cShift)
   return requantize(sum, sMultiplier, sShift, sZero, sLo, sHi)
 }

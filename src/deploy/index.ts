@@ -2,16 +2,17 @@
 
 import { DunlinError } from '../graph/error'
 import type { Node } from '../graph/node'
-import type { Weights } from '../ops/op'
 import { planTrain, type TrainOptions } from '../plan/learn'
-import { OVERREAD, type Plan } from '../plan/plan'
+import { OVERREAD, type Plan, type Weights } from '../plan/plan'
 import { type Build, kernelBytes } from '../session/kernels'
 import { Session } from '../session/session'
-import { type ModuleReport, writeModule } from './module'
+import { writeModule } from './module'
+import { checkBudgets, type ModuleReport, type ModuleTarget, reportOf } from './report'
 
 export type { TrainOptions } from '../plan/learn'
 export { loadModule, type StandaloneModule, type StandaloneTraining } from './load'
-export type { Metadata, ModuleReport, PortMetadata } from './module'
+export type { Metadata, PortMetadata } from './module'
+export type { BufferReport, LayerReport, ModuleReport, ModuleTarget } from './report'
 export type { TrainingMetadata } from './training'
 
 /** What a module is built from: a Model is one. */
@@ -36,40 +37,46 @@ const KERNELS: Record<ModuleTarget, { build: Build; instead?: 'interpreter' }> =
   interpreter: { build: 'scalar', instead: 'interpreter' },
 }
 
-/** Who runs a module: a compiler (ahead of time, just in time, or wasm2c and a C compiler), one that has 128-bit SIMD, or an interpreter. */
-export type ModuleTarget = 'aot' | 'simd' | 'interpreter'
+export interface ModuleBuildOptions {
+  /**
+   * The form of its loops; results are the same in int8. 'aot' (default) is for hosts that compile; 'simd' is faster where those have 128-bit
+   * SIMD (browsers, servers); 'interpreter' is faster where each instruction is interpreted (small devices). 'aot' and 'interpreter'
+   * run in every WebAssembly runtime.
+   */
+  target?: ModuleTarget
+  /**
+   * 'flash' (default): weights stay in the file, which a device has in its flash, and pass through RAM as they are needed. 'ram': they are
+   * copied to RAM when the module starts; for hosts without bulk memory.
+   */
+  weights?: Weights
+  /** The most that it may take, in bytes: a model that does not fit is refused, with what takes the most and what would fit. */
+  ramBytes?: number
+  flashBytes?: number
+  /**
+   * The module also learns: its export `train_step` takes the class of the sample in the input and returns the loss; what it changes lies
+   * at `parameters`, `parameters_bytes` long, to be stored and put back by the host (Metadata.training says how). A loss that is not finite, and
+   * so a class that there is not, changes nothing. Dropout is off and batchNorm keeps its statistics. The same samples give the same
+   * bits in every host that rounds each operation (gcc behind wasm2c: -ffp-contract=off).
+   */
+  train?: TrainOptions
+}
 
-export const isModuleTarget = (target: string): target is ModuleTarget => Object.hasOwn(KERNELS, target)
-
-/**
- * The model as one .wasm without imports. `target` (default 'aot') chooses the form of its loops; int8 results are the same. 'aot' is for
- * hosts that compile; 'simd' is faster where those have 128-bit SIMD (browsers, servers); 'interpreter' is faster where each
- * instruction is interpreted (small devices). 'aot' and 'interpreter' run in every WebAssembly runtime. The same model gives the same bytes.
- *
- * With `train` it also learns: its export `train_step` takes the class of the sample in the input and returns the loss; what it changes lies
- * at `parameters`, `parameters_bytes` long, to be stored and put back by the host (Metadata.training says how). A loss that is not finite, and
- * so a class that there is not, changes nothing. Dropout is off and batchNorm keeps its statistics.
- * The same samples give the same bits in every host that rounds each operation (gcc behind wasm2c: -ffp-contract=off).
- */
-export async function buildModule(
-  model: Deployable,
-  options: { target?: ModuleTarget; weights?: Weights; train?: TrainOptions } = {},
-): Promise<BuiltModule> {
-  const { target = 'aot', weights = 'flash', train } = options
-  if (!isModuleTarget(target))
+/** The model as one .wasm without imports. The same model and options give the same bytes. */
+export async function buildModule(model: Deployable, options: ModuleBuildOptions = {}): Promise<BuiltModule> {
+  const { target = 'aot', weights = 'flash', ramBytes, flashBytes, train } = options
+  if (!Object.hasOwn(KERNELS, target))
     throw new DunlinError(`buildModule: target wants ${Object.keys(KERNELS).join(', ')}, got ${JSON.stringify(target)}.`)
+  if (weights !== 'flash' && weights !== 'ram')
+    throw new DunlinError(`buildModule: weights wants flash or ram, got ${JSON.stringify(weights)}.`)
   const { build, instead } = KERNELS[target]
   const plan = train ? planTrain(model.outputs, weights, train) : model.plan(1, 'module', 1, weights)
   // Weights are packed, if at all, by the plan's own `init`.
   const session = await Session.create(plan, { build })
   const [contents, flash] = [session.contents(16), session.flash]
   const kernels = { build: kernelBytes(build), ...(instead && { instead: kernelBytes(instead) }) }
-  return writeModule(plan, {
-    name: model.name,
-    ...kernels,
-    contents,
-    flash,
-    overread: target === 'simd' ? OVERREAD : 0,
-    labels: model.labels,
-  })
+  const overread = target === 'simd' ? OVERREAD : 0
+  const built = writeModule(plan, { name: model.name, ...kernels, contents, flash, overread, labels: model.labels })
+  const report = reportOf(plan, built.report, target, weights)
+  checkBudgets(`module "${model.name}"`, report, { ramBytes, flashBytes }, plan.outputs[0].dtype === 'f32')
+  return { ...built, report }
 }

@@ -31,7 +31,7 @@ export interface ModuleOptions {
 }
 
 /** Sizes in bytes. Each of code, data and metadata is its section of the file, with that section's own header. */
-export interface ModuleReport {
+export interface ModuleSizes {
   flashBytes: number
   codeBytes: number
   dataBytes: number
@@ -74,7 +74,7 @@ const align16 = (bytes: number) => Math.ceil(bytes / 16) * 16
 export function writeModule(
   plan: Plan,
   options: ModuleOptions,
-): { wasm: Uint8Array<ArrayBuffer>; header: string; report: ModuleReport } {
+): { wasm: Uint8Array<ArrayBuffer>; header: string; report: ModuleSizes } {
   const { name, contents, flash = new Uint8Array(0), overread = 0, labels = [] } = options
   const [input, output] = checkPlan(plan, options)
   const builds = [...(options.instead ? [options.instead] : []), options.build].map(parseBuild)

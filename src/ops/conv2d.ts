@@ -110,16 +110,16 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   forward(e, node) {
     const [x, w, b] = node.inputs
     const { name, attrs } = node
+    const bias = b ? e.value(b) : 0
     const { groups = 1 } = attrs
     if (groups === 1) {
-      const bias = () => (b ? e.value(b) : 0)
       convolve(e, name, imagesOf(e, node), e.value(x), () => e.value(w), bias, e.value(node), clampOf(node))
       return
     }
     const { g, xs, ws, ys, bs } = groupsOf(e, node)
     for (let i = 0; i < groups; i++) {
       const part = `${name}/${i}`
-      const partBias = () => (b ? e.prepared(`${part}/b`, bs.length, (to) => bs.take(i, e.value(b), to)) : 0)
+      const partBias = bias && e.prepared(`${part}/b`, bs.length, (to) => bs.take(i, bias, to))
       const y = e.scratch(ys.length)
       convolve(e, part, g, xs.take(i, e.value(x)), () => ws.take(i, e.value(w)), partBias, y, clampOf(node))
       ys.give(i, y, e.value(node), 0)
@@ -187,8 +187,8 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   },
 }
 
-/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8: the values of a window for three positions in words of 8 bytes, and a pixel of padding. */
-export const convScratch = (ic: number, kh: number, kw: number): number => (8 * kh * kw + 1) * ic
+/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8: the values of a window for three positions, in words of 8 bytes which overlap copies. */
+export const convScratch = (ic: number, kh: number, kw: number): number => 10 * kh * kw * ic
 
 /** The int8 convolution in a module, on weights as they are stored. */
 function convolveStored(e: Emit, node: Node<Conv2dAttrs>): void {

@@ -128,7 +128,7 @@ export const convTranspose2dOp: Op<ConvTranspose2dAttrs> = {
 
   forward(e, node) {
     const [x, w, b] = node.inputs
-    const bias = () => (b ? e.value(b) : 0)
+    const bias = b ? e.value(b) : 0
     const weights = () => e.value(w)
     convolveTransposed(e, node.name, convolutionOf(e, node), e.value(x), weights, bias, e.value(node), clampOf(node))
   },
@@ -146,7 +146,7 @@ export const convTranspose2dOp: Op<ConvTranspose2dAttrs> = {
     const sink = e.sink(x)
     if (!sink) return
     const sum = sink.add ? e.scratch(sink.dx.length) : sink.dx
-    convolve(e, node.name, g, dy, () => e.value(w), () => 0, sum, CLAMPS.none)
+    convolve(e, node.name, g, dy, () => e.value(w), 0, sum, CLAMPS.none)
     if (sink.add) accumulate(e, sum, sink.dx)
   },
 }

@@ -10,12 +10,8 @@ import { convSizes, type Images, splitImages, splitRows } from './window'
 /** Multiply-accumulates of a whole batch. */
 export const macsOf = ({ batch, oh, ow, oc, kh, kw, ic }: Images): number => batch * oh * ow * oc * kh * kw * ic
 
-/**
- * Weights and bias are asked for where they are packed, which may be once for a session: then a copy that is made for it lives no longer, and a
- * module has them there, too.
- */
+/** Weights are asked for where they are packed, which may be once for a session: then a copy that `w` makes lives no longer. */
 type Weights = () => Buffer
-type Bias = () => Buffer | 0
 
 /** y = clamp(conv2d(x, w) + bias), weights [oc][kh][kw][ic]. `name` is the layer's, for its packed weights. */
 export function convolve(
@@ -24,7 +20,7 @@ export function convolve(
   g: Images,
   x: Buffer,
   w: Weights,
-  bias: Bias,
+  bias: Buffer | 0,
   y: Buffer,
   clamp: readonly [number, number],
 ): void {
@@ -34,10 +30,7 @@ export function convolve(
     return
   }
   const k = g.kh * g.kw * g.ic
-  const packed = e.prepared(`${name}/packed`, packedLength(g.oc, k), (to) => {
-    const b = bias()
-    pack(e, w(), b, to, { n: g.oc, k, wn: k, wk: 1 })
-  })
+  const packed = e.prepared(`${name}/packed`, packedLength(g.oc, k), (to) => pack(e, w(), bias, to, { n: g.oc, k, wn: k, wk: 1 }))
   splitRows(e, g, macsOf(g), (share, xAt, yAt) =>
     e.call('conv2d_f32', e.at(x, xAt), packed, e.at(y, yAt), padded(e, share), ...convSizes(share), ...clamp),
   )
@@ -83,14 +76,11 @@ export function convolveTransposed(
   g: Images,
   y: Buffer,
   w: Weights,
-  bias: Bias,
+  bias: Buffer | 0,
   x: Buffer,
   clamp: readonly [number, number],
 ): void {
-  const packed = e.prepared(`${name}/packed`, transposedLength(g), (to) => {
-    const b = bias()
-    packTransposed(e, g, w(), b, to)
-  })
+  const packed = e.prepared(`${name}/packed`, transposedLength(g), (to) => packTransposed(e, g, w(), bias, to))
   runBackwards(e, g, y, packed, x, clamp, 0)
 }
 
@@ -181,13 +171,12 @@ function winograd(
   tile: 2 | 4,
   x: Buffer,
   w: Weights,
-  bias: Bias,
+  bias: Buffer | 0,
   y: Buffer,
   g: Images,
   clamp: readonly [number, number],
 ): void {
   const { ic, oc } = g
-  const b = bias()
   const packed = winogradWeights(e, name, tile, w, [oc, ic], [0, 9 * ic, 1, 3 * ic, ic])
   const part = (share: Images, xAt: number, yAt: number) => {
     const { batch, ih, iw, oh, ow, pt, pl } = share
@@ -195,7 +184,7 @@ function winograd(
     const images = four(group * (tile * down + 2) * (tile * across + 2) * ic)
     const scratch = e.scratch(images + 144 + (tile + 2) ** 2 * (block * (four(ic) + four(oc)) + 32))
     const sizes = [batch, ih, iw, ic, oh, ow, oc, pt, pl] as const
-    e.call('conv2d_f32_winograd', e.at(x, xAt), packed, b, e.at(y, yAt), scratch, tile, block, group, ...sizes, ...clamp)
+    e.call('conv2d_f32_winograd', e.at(x, xAt), packed, bias, e.at(y, yAt), scratch, tile, block, group, ...sizes, ...clamp)
   }
   splitRows(e, g, macsOf(g) / 2, part, tile)
 }

@@ -3,22 +3,12 @@
 // A training plan is the same list made longer: forward, backward in reverse order, one update for each parameter.
 
 import { DunlinError } from '../graph/error'
-import {
-  ARRAYS,
-  BYTES,
-  type Dtype,
-  isInput,
-  isParam,
-  type Node,
-  type Param,
-  size,
-  type TypedArray,
-  topological,
-} from '../graph/node'
+import { BYTES, type Dtype, isInput, isParam, type Node, type Param, size, type TypedArray, topological } from '../graph/node'
 import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
 import { type Buffer, type Descent, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
 import { align, arrange, type Lifetime, lowerBound } from './arena'
+import { dtypeOf, FlashStore, type Tiled } from './flash'
 import {
   type Call,
   type Constant,
@@ -85,15 +75,6 @@ interface PendingLoop {
   times: number
   body: Pending[]
   steps: number[][]
-}
-
-/** A stretch of flash: numbers known now, or what `init` makes in memory. */
-interface Stored {
-  name: string
-  dtype: Dtype
-  length: number
-  address: number
-  of: TypedArray | Planned
 }
 
 /**
@@ -196,9 +177,11 @@ class Builder implements Emit {
   private into: (Pending | PendingLoop)[] = this.calls
   /** Parameters that were brought from flash for the node that is being written. */
   private loaded = new Map<Node, Planned>()
-  private readonly stored: Stored[] = []
-  /** The same numbers are in flash, or in memory, once. */
-  private readonly places = new Map<TypedArray, number>()
+  private readonly store = new FlashStore()
+  /** Buffers that the next call to use them finds filled from flash: the load, and what it brings. */
+  private readonly pending = new Map<Planned, () => Pending>()
+  private readonly brought = new Map<Planned, TypedArray | Planned>()
+  /** The same numbers are in memory once. */
   private readonly tables = new Map<TypedArray, Planned>()
   /** Buffers that the writing of a tile made, for the next tile to use in the same order. */
   private tileBuffers?: { made: Planned[]; next: number }
@@ -248,10 +231,16 @@ class Builder implements Emit {
       if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
       const first = this.calls.length
       this.writing = node
+      const stored = this.storedBytes()
       forward.call(row, this, node)
       this.loaded.clear()
-      const macs = (row.macs?.(node) ?? 0) * (node.batched ? this.batch : 1)
-      this.layers.push({ name: node.name, op: node.op, macs, first, end: this.calls.length })
+      this.pending.clear()
+      const samples = node.batched ? this.batch : 1
+      this.layers.push({
+        ...{ name: node.name, op: node.op, first, end: this.calls.length },
+        ...{ macs: samples * (row.macs?.(node) ?? 0), elements: samples * size(node.shape) },
+        storedBytes: this.storedBytes() - stored,
+      })
     }
   }
 
@@ -299,6 +288,7 @@ class Builder implements Emit {
     const classes = kernel === 'crossEntropy_f32_sample'
     const truth = classes ? this.scratch(1, 'i32') : this.add('target', 'f32', dx.length, 'input')
     this.call(kernel, this.value(prediction), truth, loss, dx, dx.length, 1 / batch)
+    this.layerFrom(phases.loss, 'loss')
     phases.gradients = this.calls.length
     this.gradients()
     phases.update = this.calls.length
@@ -310,6 +300,7 @@ class Builder implements Emit {
       if (p.mask) this.call('mask_f32', w, this.constant(`${p.name}/mask`, p.mask), w.length)
     }
     this.calls.push(...(this.clear ?? []))
+    this.layerFrom(phases.update, 'update')
     const count = batch > 1 ? this.add('count', 'i32', 1, 'gradient') : undefined
     this.learned = { phases, loss, ...(classes ? { label: truth } : { target: truth }), ...(count && { count }) }
   }
@@ -321,10 +312,19 @@ class Builder implements Emit {
       const row = opOf(node.op)
       if (this.isAlias(node)) continue
       if (!row?.backward) throw new DunlinError(`${where(node)}: has no gradient, so nothing before it can be trained.`)
+      const first = this.calls.length
       this.writing = node
       row.backward(this, node)
       this.loaded.clear()
+      this.pending.clear()
+      if (this.learner) this.layerFrom(first, `d ${node.name}`)
     }
+  }
+
+  /** What was written from the call `first` on is a part of a step of training: no part of a run. */
+  private layerFrom(first: number, name: string): void {
+    if (this.calls.length > first)
+      this.layers.push({ name, op: 'training', macs: 0, elements: 0, storedBytes: 0, first, end: this.calls.length })
   }
 
   private velocity(param: Param): Planned | 0 {
@@ -340,7 +340,9 @@ class Builder implements Emit {
   value(node: Node): Planned {
     const of = this.root(node)
     const isLearned = isParam(of) && this.learner !== undefined && this.learning.has(of)
-    if (isParam(of) && this.streams && !isLearned) return this.fetched(of)
+    if (isParam(of) && this.weights === 'flash' && !isLearned) {
+      return this.into === this.init ? this.inWorkspace(of.name, dataOf(of)) : this.fetched(of)
+    }
     let buffer = this.values.get(of)
     if (!buffer) {
       const length = size(of.shape) * (of.batched ? this.batch : 1)
@@ -416,26 +418,21 @@ class Builder implements Emit {
   }
 
   constant(name: string, data: TypedArray): Planned {
-    const dtype = dtypeOf(data)
-    if (this.streams) return this.load(name, dtype, data.length, this.store(name, dtype, data.length, data))
-    return this.add(name, dtype, data.length, 'constant', data)
+    if (this.weights === 'flash') return this.into === this.init ? this.inWorkspace(name, data) : this.bring(name, data)
+    return this.add(name, dtypeOf(data), data.length, 'constant', data)
   }
 
   tiles(total: number, tables: readonly Table[], part: (from: number, count: number, ...of: Buffer[]) => void): void {
-    if (!this.streams) {
-      const whole = ({ name, data }: Table) => {
-        const buffer = this.tables.get(data) ?? this.constant(name, data)
-        this.tables.set(data, buffer)
-        return buffer
-      }
-      part(0, total, ...tables.map(whole))
+    if (this.weights === 'ram') {
+      part(0, total, ...tables.map(({ name, data }) => this.inWorkspace(name, data)))
       return
     }
+    this.settle()
     const { count, times, rest } = piecesOf(total, this.most[this.sites.length] ?? 0)
     const before = this.buffers.length
     const site = { total, tile: count, call: this.calls.length, bytes: 0 }
-    const stretch = this.storeTiles(total, count, tables)
-    const write = (from: number, n: number) => this.aside(() => part(from, n, ...stretch(from, n)))
+    const tiled = this.store.putTiles(total, count, tables)
+    const write = (from: number, n: number) => this.aside(() => part(from, n, ...this.stretches(tiled, from, n)))
     // What grows from tile to tile is seen by writing two (of a single one the second is not there, and nothing grows).
     this.tileBuffers = { made: [], next: 0 }
     const body = write(0, count)
@@ -458,11 +455,12 @@ class Builder implements Emit {
     this.into = again ? this.calls : this.init
     fill(buffer)
     this.into = before
-    return this.streams && !again ? this.load(name, 'f32', length, this.store(name, 'f32', length, buffer)) : buffer
+    return this.weights === 'flash' && !again ? this.bring(name, buffer) : buffer
   }
 
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
-    this.into.push({ kernel, args: args as Argument[], others: [] })
+    const ready = this.weights === 'flash' ? (args as Argument[]).map((arg) => this.ready(arg)) : (args as Argument[])
+    this.into.push({ kernel, args: ready, others: [] })
   }
 
   split(total: number, work: number, part: (from: number, count: number) => void, grain = 1): void {
@@ -494,9 +492,10 @@ class Builder implements Emit {
 
   // Planning
 
-  /** Whether what is written now finds its parameters in flash. */
-  private get streams(): boolean {
-    return this.weights === 'flash' && this.into !== this.init
+  /** Bytes of constants and of what `init` makes, so far. */
+  private storedBytes(): number {
+    const kept = this.buffers.filter((b) => b.role === 'constant' || b.role === 'prepared')
+    return this.weights === 'flash' ? this.store.bytes : kept.reduce((sum, b) => sum + align(b.length * BYTES[b.dtype]), 0)
   }
 
   /** The calls that `write` writes, in a list of their own. */
@@ -510,64 +509,64 @@ class Builder implements Emit {
     return list
   }
 
-  /** Where these numbers are in flash. */
-  private store(name: string, dtype: Dtype, length: number, of: TypedArray | Planned): number {
-    const found = 'role' in of ? undefined : this.places.get(of)
-    if (found !== undefined) return found
-    const last = this.stored.at(-1)
-    const address = last ? last.address + last.length * BYTES[last.dtype] : 0
-    this.stored.push({ name, dtype, length, address, of })
-    if (!('role' in of)) this.places.set(of, address)
-    return address
+  /** A constant of the memory in which `init` works, and without flash of all runs. */
+  private inWorkspace(name: string, data: TypedArray): Planned {
+    const buffer = this.tables.get(data) ?? this.add(name, dtypeOf(data), data.length, 'constant', data)
+    this.tables.set(data, buffer)
+    return buffer
   }
 
-  /**
-   * Puts tables into flash tile by tile, so that all that a tile has of them is one load. Returns what loads the `n` channels from `from`
-   * on, and gives the stretch of each table. Words come first: those of the first tile, and of any of a multiple of 4 channels, are aligned.
-   */
-  private storeTiles(total: number, count: number, tables: readonly Table[]): (from: number, n: number) => Within[] {
-    const parts = tables.map(({ name, data, each }, at) => ({ at, name, data, each, dtype: dtypeOf(data) }))
-    parts.sort((a, b) => BYTES[b.dtype] - BYTES[a.dtype])
-    const bytesOf = ({ each, dtype }: (typeof parts)[number]) => each * BYTES[dtype]
-    const channel = parts.reduce((sum, p) => sum + bytesOf(p), 0)
-    const all = new Uint8Array(total * channel)
-    for (let from = 0, to = 0; from < total; from += count) {
-      for (const { data, each } of parts) {
-        const of = data.subarray(from * each, Math.min(total, from + count) * each)
-        all.set(new Uint8Array(of.buffer, of.byteOffset, of.byteLength), to)
-        to += of.byteLength
-      }
-    }
-    const names = tables.map(({ name }) => name).join(', ')
-    const address = this.store(names, 'u8', all.length, all)
-    return (from, n) => {
-      const of = this.load(names, 'u8', n * channel, address + from * channel)
-      let bytes = 0
-      const stretches: Within[] = []
-      for (const p of parts) {
-        stretches[p.at] = { name: p.name, dtype: p.dtype, length: n * p.each, of, bytes }
-        bytes += n * bytesOf(p)
-      }
-      return stretches
-    }
-  }
-
-  /** A buffer that is filled from flash before the next call. */
-  private load(name: string, dtype: Dtype, length: number, from: number): Planned {
-    const buffer = this.add(name, dtype, length, 'arena')
-    this.into.push({ kernel: LOAD, args: [buffer, from, length * BYTES[dtype]], others: [] })
+  /** A buffer that is filled from flash before the first call that uses it. */
+  private bring(name: string, of: TypedArray | Planned): Planned {
+    const dtype = 'role' in of ? of.dtype : dtypeOf(of)
+    const buffer = this.add(name, dtype, of.length, 'arena')
+    this.brought.set(buffer, of)
+    this.pending.set(buffer, () => load(buffer, this.store.put(name, dtype, of.length, of)))
     return buffer
   }
 
   /** A parameter, whole, for the node that is being written. */
   private fetched(of: Param): Planned {
-    let buffer = this.loaded.get(of)
-    if (!buffer) {
-      const data = dataOf(of)
-      buffer = this.load(of.name, of.dtype, data.length, this.store(of.name, of.dtype, data.length, data))
-      this.loaded.set(of, buffer)
-    }
+    const buffer = this.loaded.get(of) ?? this.bring(of.name, dataOf(of))
+    this.loaded.set(of, buffer)
     return buffer
+  }
+
+  /** What is loaded of tables for the `n` channels from `from` on. */
+  private stretches({ name, address, channel, parts }: Tiled, from: number, n: number): Within[] {
+    const of = this.add(name, 'u8', n * channel, 'arena')
+    this.pending.set(of, () => load(of, address + from * channel))
+    const all: Within[] = []
+    let bytes = 0
+    for (const { at, name, dtype, each } of parts) {
+      all[at] = { name, dtype, length: n * each, of, bytes }
+      bytes += n * each * BYTES[dtype]
+    }
+    return all
+  }
+
+  /** The argument of a call that is about to be written: filled, or where `init` finds the same. */
+  private ready(arg: Argument): Argument {
+    if (typeof arg === 'number') return arg
+    const buffer = 'of' in arg ? arg.of : arg
+    const of = this.brought.get(buffer)
+    if (of && this.into === this.init) {
+      const same = 'role' in of ? of : this.inWorkspace(buffer.name, of)
+      return 'of' in arg ? { ...arg, of: same } : same
+    }
+    this.fill(buffer)
+    return arg
+  }
+
+  private fill(buffer: Planned): void {
+    const wanted = this.pending.get(buffer)
+    this.pending.delete(buffer)
+    if (wanted) this.into.push(wanted())
+  }
+
+  /** Loads what is yet to be loaded: a loop follows, which is to find it. */
+  private settle(): void {
+    for (const buffer of [...this.pending.keys()]) this.fill(buffer)
   }
 
   /** A reshape's value and gradient are its input's. */
@@ -677,16 +676,8 @@ class Builder implements Emit {
   /** The numbers in flash. What `init` works on lies in memory only until it ran, so that the runs may have that memory. */
   private flash(lifetimes: ReadonlyMap<Planned, { last: number }>): Flash {
     const passing = (b: Planned) => b.role === 'arena' && (lifetimes.get(b)?.last ?? 0) < -1
-    const workspace = inOrder(
-      this.buffers.filter((b) => b.role === 'constant' || b.role === 'prepared' || passing(b)),
-      BASE,
-    )
-    const regions = this.stored.map(({ of, ...region }) => ({
-      ...region,
-      ...('role' in of ? { made: of.address } : { data: of }),
-    }))
-    const last = this.stored.at(-1)
-    return { bytes: last ? last.address + last.length * BYTES[last.dtype] : 0, regions, workspace }
+    const used = this.buffers.filter((b) => b.role === 'constant' || b.role === 'prepared' || passing(b))
+    return this.store.plan(inOrder(used, BASE))
   }
 
   /** What observed nodes saved. */
@@ -748,7 +739,8 @@ function inOrder(buffers: readonly Planned[], base: number): number {
   return at
 }
 
-const dtypeOf = (data: TypedArray): Dtype => (Object.keys(ARRAYS) as Dtype[]).find((d) => data instanceof ARRAYS[d]) as Dtype
+/** The call that fills a buffer from an address in flash. */
+const load = (to: Planned, from: number): Pending => ({ kernel: LOAD, args: [to, from, to.length * BYTES[to.dtype]], others: [] })
 
 /** By how much an argument grows from a tile to the next. */
 function growth(a: Argument, b: Argument): number {

@@ -2,10 +2,10 @@
 
 import { DunlinError } from '../graph/error'
 import { isParam, type Node, type Param, topological } from '../graph/node'
-import { type Weights, where } from '../ops/op'
+import { where } from '../ops/op'
 import { planLearning } from './build'
 import { floatHead, lastLayer } from './head'
-import type { Plan } from './plan'
+import type { Plan, Weights } from './plan'
 
 export interface TrainOptions {
   /**

@@ -4,6 +4,8 @@
 
 import type { Dtype, Normalize, Quant, TypedArray } from '../graph/node'
 
+export type { Weights } from '../ops/op'
+
 /** One call of an exported kernel: addresses are bytes from the start of memory, the rest sizes and numbers. */
 export interface Call {
   kernel: string
@@ -86,18 +88,29 @@ export interface Learning {
 /** Numbers that stay where a module is stored until `load` brings them to memory. */
 export interface Flash {
   bytes: number
-  /** `address`: from the beginning of the flash. Their contents are `data`, or what `init` leaves in memory from `made` on. */
-  regions: (Region & ({ data: TypedArray } | { made: number }))[]
+  /**
+   * `address`: from the beginning of the flash. Their contents are `data`, or what `init` leaves in memory from `made` on. `parts`: what is in
+   * them, where that is more than one thing.
+   */
+  regions: (Region & { parts?: readonly Part[] } & ({ data: TypedArray } | { made: number }))[]
   /** Bytes of memory that constants and `init` take: before the first run, so it is the memory of the runs. */
   workspace: number
+}
+
+export interface Part {
+  name: string
+  bytes: number
 }
 
 /** What is written for a node: its calls, from the `first` to before the `end`. */
 export interface LayerCalls {
   name: string
   op: string
-  /** Multiply-accumulates of a run. */
+  /** Multiply-accumulates of a run, and numbers in its value. */
   macs: number
+  elements: number
+  /** What is stored for it: parameters and other constants. */
+  storedBytes: number
   first: number
   end: number
 }
