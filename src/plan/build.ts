@@ -14,7 +14,6 @@ import {
   type Constant,
   type Flash,
   type LayerCalls,
-  type Learning,
   LOAD,
   type Loop,
   OVERREAD,
@@ -47,7 +46,7 @@ export type Update = (e: Emit, params: readonly Updated[], hyper: Buffer) => voi
 /** Says of a parameter, by its name (such as `conv1/w`), that training leaves it as it is. */
 export type Frozen = (name: string) => boolean
 
-interface Planned extends Buffer {
+export interface Planned extends Buffer {
   address: number
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
@@ -122,35 +121,8 @@ export function planForward(outputs: readonly Node[], options: { batch: number; 
   return builder.finish()
 }
 
-/** How a module learns. */
-export interface Learner {
-  /** Labels are classes; targets are numbers like the prediction's. */
-  kernel: 'crossEntropy_f32_sample' | 'meanSquaredError_f32_sample'
-  /** What the loss judges. */
-  prediction: Node
-  frozen: Frozen
-  lr: number
-  /** 0: none, and no velocities in memory. */
-  momentum: number
-  /** Samples whose gradients are averaged for an update. */
-  batch: number
-}
-
-/**
- * The plan of a module that learns: `outputs` for one sample as in inference (no dropout, running statistics), and what follows for a
- * step of training on that sample (plan.learning). What it learns lies in one stretch of memory.
- */
-export function planLearning(outputs: readonly Node[], weights: Weights, learner: Learner): Plan {
-  return fitted(weights, (most) => {
-    const builder = new Builder(outputs, 1, false, 'module', 1, learner.frozen, undefined, weights, most, learner)
-    builder.forward()
-    builder.learn(learner)
-    return builder
-  })
-}
-
 /** The plan of what is written with the best of the tiles that were tried, where weights are in flash. */
-function fitted(weights: Weights, written: (most?: readonly number[]) => Builder): Plan {
+export function fitted(weights: Weights, written: (most?: readonly number[]) => Builder): Plan {
   if (weights === 'ram') return written().finish()
   return chooseTiles(
     (most) => {
@@ -162,18 +134,19 @@ function fitted(weights: Weights, written: (most?: readonly number[]) => Builder
   ).plan
 }
 
-class Builder implements Emit {
-  private readonly order: Node[]
+/** Writes a plan: first `forward`, then what else there is to it, at last `finish`. */
+export class Builder implements Emit {
+  protected readonly order: Node[]
   private readonly values = new Map<Node, Planned>()
-  private readonly grads = new Map<Node, Planned>()
+  protected readonly grads = new Map<Node, Planned>()
   /** Nodes that a trainable parameter flows into: only they have gradients. */
-  private readonly learning = new Set<Node>()
+  protected readonly learning = new Set<Node>()
   /** What a node's forward leaves for its backward, by node and name. */
   private readonly kept = new Map<Node, Map<string, Planned>>()
-  private readonly buffers: Planned[] = []
+  protected readonly buffers: Planned[] = []
   private counter?: Planned
   private readonly init: Pending[] = []
-  private readonly calls: (Pending | PendingLoop)[] = []
+  protected readonly calls: (Pending | PendingLoop)[] = []
   private into: (Pending | PendingLoop)[] = this.calls
   /** Parameters that were brought from flash for the node that is being written. */
   private loaded = new Map<Node, Planned>()
@@ -190,9 +163,8 @@ class Builder implements Emit {
   private writing?: Node
   readonly sites: Site[] = []
   /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
-  private clear?: Pending[]
+  protected clear?: Pending[]
   private phases?: Plan['phases']
-  private learned?: { phases: Learning['phases']; loss: Planned; label?: Planned; target?: Planned; count?: Planned }
 
   constructor(
     private readonly outputs: readonly Node[],
@@ -200,20 +172,20 @@ class Builder implements Emit {
     readonly training: boolean,
     readonly target: Target = 'session',
     private readonly threads = 1,
-    frozen: Frozen = () => false,
+    /** Left out: nothing in training; without training everything. */
+    frozen?: Frozen,
     private readonly observed: ReadonlySet<Node> = new Set(),
     readonly weights: Weights = 'ram',
     /** The most channels that each of the sites computes at once; by default as few as can be. */
     private readonly most: readonly number[] = [],
-    private readonly learner?: Learner,
   ) {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
     this.order = topological(outputs)
-    if (!training && !learner) return
+    if (!training && !frozen) return
     for (const node of this.order) {
       const learns = isParam(node)
-        ? node.attrs.trainable && node.dtype === 'f32' && !frozen(node.name)
+        ? node.attrs.trainable && node.dtype === 'f32' && !frozen?.(node.name)
         : node.inputs.some((x) => this.learning.has(x))
       if (learns) this.learning.add(node)
     }
@@ -278,35 +250,8 @@ class Builder implements Emit {
     }
   }
 
-  /** The calls that follow a run in a step of training on its sample. */
-  learn({ kernel, prediction, lr, momentum, batch }: Learner): void {
-    if (batch > 1) this.clear = []
-    const phases = { loss: this.calls.length, gradients: 0, update: 0 }
-    const dx = this.sink(prediction)?.dx
-    if (!dx) throw new DunlinError(`${where(prediction)}: nothing to train, it depends on no parameter that was chosen.`)
-    const loss = this.scratch(1)
-    const classes = kernel === 'crossEntropy_f32_sample'
-    const truth = classes ? this.scratch(1, 'i32') : this.add('target', 'f32', dx.length, 'input')
-    this.call(kernel, this.value(prediction), truth, loss, dx, dx.length, 1 / batch)
-    this.layerFrom(phases.loss, 'loss')
-    phases.gradients = this.calls.length
-    this.gradients()
-    phases.update = this.calls.length
-    const changed = this.order.filter(isParam).filter((p) => this.learning.has(p))
-    const hyper = changed.some((p) => this.grads.has(p)) ? this.constant('hyper', Float32Array.of(lr, 1)) : 0
-    for (const p of changed) {
-      const [w, g] = [this.value(p), this.grads.get(p)]
-      if (g) this.call('sgd_f32', w, g, this.velocity(p), hyper, w.length, 1, momentum, 0, 0, 0)
-      if (p.mask) this.call('mask_f32', w, this.constant(`${p.name}/mask`, p.mask), w.length)
-    }
-    this.calls.push(...(this.clear ?? []))
-    this.layerFrom(phases.update, 'update')
-    const count = batch > 1 ? this.add('count', 'i32', 1, 'gradient') : undefined
-    this.learned = { phases, loss, ...(classes ? { label: truth } : { target: truth }), ...(count && { count }) }
-  }
-
   /** The backward calls of all nodes whose gradient is there, the last first. */
-  private gradients(): void {
+  protected gradients(): void {
     for (const node of [...this.order].reverse()) {
       if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
       const row = opOf(node.op)
@@ -317,29 +262,22 @@ class Builder implements Emit {
       row.backward(this, node)
       this.loaded.clear()
       this.pending.clear()
-      if (this.learner) this.layerFrom(first, `d ${node.name}`)
+      this.layerFrom(first, `d ${node.name}`)
     }
   }
 
   /** What was written from the call `first` on is a part of a step of training: no part of a run. */
-  private layerFrom(first: number, name: string): void {
+  protected layerFrom(first: number, name: string): void {
     if (this.calls.length > first)
       this.layers.push({ name, op: 'training', macs: 0, elements: 0, storedBytes: 0, first, end: this.calls.length })
-  }
-
-  private velocity(param: Param): Planned | 0 {
-    if (!this.learner?.momentum) return 0
-    const name = `${param.name}/velocity`
-    return (
-      this.buffers.find((b) => b.role === 'velocity' && b.name === name) ?? this.add(name, 'f32', size(param.shape), 'velocity')
-    )
   }
 
   // Emit
 
   value(node: Node): Planned {
     const of = this.root(node)
-    const isLearned = isParam(of) && this.learner !== undefined && this.learning.has(of)
+    // What a module learns is in memory, wherever its weights are.
+    const isLearned = !this.training && this.learning.has(of)
     if (isParam(of) && this.weights === 'flash' && !isLearned) {
       return this.into === this.init ? this.inWorkspace(of.name, dataOf(of)) : this.fetched(of)
     }
@@ -389,11 +327,8 @@ class Builder implements Emit {
     return this.learning.has(this.root(node)) || this.observed.has(node)
   }
 
-  descent(node: Node): Descent | undefined {
-    const { learner } = this
-    const readers = this.order.reduce((sum, n) => sum + n.inputs.filter((x) => x === node).length, 0)
-    if (!learner || learner.batch > 1 || !isParam(node) || !this.learning.has(node) || readers > 1) return undefined
-    return { velocity: this.velocity(node), lr: learner.lr, momentum: learner.momentum }
+  descent(_: Node): Descent | undefined {
+    return undefined
   }
 
   scratch(length: number, dtype: Dtype = 'f32'): Planned {
@@ -581,7 +516,7 @@ class Builder implements Emit {
     return alias === true || (alias === 'inference' && !this.training)
   }
 
-  private add(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
+  protected add(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
     const tile = this.tileBuffers
     if (tile && tile.next < tile.made.length) return tile.made[tile.next++]
     const buffer: Planned = { name, dtype, length, role, address: 0, ...(data && { data }) }
@@ -653,23 +588,9 @@ class Builder implements Emit {
         })),
       },
       ...(this.phases && { phases: this.phases }),
-      ...(this.learner && { learning: this.learningOf(this.learner) }),
       ...(this.observed.size && { saved: this.remembered().map(regionOf) }),
       inputs: this.order.filter(isInput).map((n) => this.port(n)),
       outputs: this.outputs.map((n) => this.port(n)),
-    }
-  }
-
-  private learningOf({ batch, prediction }: Learner): Learning {
-    const { phases, loss, label, target, count } = this.learned!
-    const of = (role: Planned['role']) => this.buffers.filter((b) => b.role === role)
-    const kept = [...of('parameter'), ...of('velocity'), ...of('gradient')]
-    const found = Object.entries({ label, count }).flatMap(([name, b]) => (b ? [[name, { ...regionOf(b), name }]] : []))
-    return {
-      ...{ phases, batch, loss: { ...regionOf(loss), name: 'loss' }, parameters: kept.map(regionOf) },
-      initial: of('parameter').map((b) => ({ ...regionOf(b), data: b.data as TypedArray })),
-      ...Object.fromEntries(found),
-      ...(target && { target: { ...regionOf(target), batch: 1, shape: prediction.shape } }),
     }
   }
 
@@ -702,8 +623,8 @@ class Builder implements Emit {
     this.init.forEach((c, i) => {
       for (const arg of c.args) touch(arg, i - this.init.length - 1)
     })
-    for (const node of this.order) if (isInput(node)) touch(this.value(node), -1)
-    if (this.learned?.target) touch(this.learned.target, -1)
+    for (const node of this.order) if (isInput(node)) this.value(node)
+    for (const buffer of this.buffers) if (buffer.role === 'input') touch(buffer, -1)
     this.calls.forEach((c, i) => {
       for (const { args, others } of 'body' in c ? c.body : [c]) for (const arg of [args, ...others].flat()) touch(arg, i)
     })
@@ -728,7 +649,7 @@ class Builder implements Emit {
   }
 }
 
-const regionOf = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
+export const regionOf = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
 /** Gives the buffers addresses one after another, from `base` on; returns where they end. */
 function inOrder(buffers: readonly Planned[], base: number): number {
   let at = base

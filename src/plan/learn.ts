@@ -3,8 +3,8 @@
 import { DunlinError } from '../graph/error'
 import { isParam, type Node, type Param, topological } from '../graph/node'
 import { where } from '../ops/op'
-import { planLearning } from './build'
 import { floatHead, lastLayer } from './head'
+import { planLearning } from './learning'
 import type { Plan, Weights } from './plan'
 
 export interface TrainOptions {
