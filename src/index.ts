@@ -46,6 +46,9 @@ export {
   type ModuleTarget,
   type PortMetadata,
   type StandaloneModule,
+  type StandaloneTraining,
+  type TrainingMetadata,
+  type TrainOptions,
 } from './deploy'
 export { DunlinError } from './graph/error'
 export { type Dtype, input, type Layer, type Node, type Normalize, type Param, type Quant, type Shape } from './graph/node'
@@ -77,6 +80,7 @@ export { conv2d } from './ops/conv2d'
 export { convTranspose2d } from './ops/convTranspose2d'
 export { dense } from './ops/dense'
 export { depthwiseConv2d } from './ops/depthwiseConv2d'
+export { dequantize } from './ops/dequantize'
 export { dropout } from './ops/dropout'
 export { embedding } from './ops/embedding'
 export { gru } from './ops/gru'

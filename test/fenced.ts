@@ -101,6 +101,9 @@ export class Fenced implements Emit {
     return this.place(name, inout(new Float32Array(length)))
   }
 
+  /** Tests look at gradients. */
+  descent(): undefined {}
+
   step(): Placed {
     return this.place('step', in_(Int32Array.of(0)))
   }

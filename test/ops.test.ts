@@ -139,7 +139,7 @@ async function runPlan(build: string, { node, batch }: Sample, inputs: TypedArra
   })
   const session = await Session.create(planInference([node], { batch }), { build: build as BuildName })
   const fed = inputs.filter((_, i) => isInput(node.inputs[i]))
-  for (const [i, port] of session.plan.inputs.entries()) session.feed(port, fed[i])
+  for (const [i, port] of session.plan.inputs.entries()) session.view(port).set(fed[i])
   session.run()
   return session.fetch(session.plan.outputs[0])
 }

@@ -28,6 +28,7 @@ import { convTranspose2d } from '../src/ops/convTranspose2d'
 import { crossEntropy } from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
+import { dequantize } from '../src/ops/dequantize'
 import { dropout } from '../src/ops/dropout'
 import { embedding } from '../src/ops/embedding'
 import { gru } from '../src/ops/gru'
@@ -251,6 +252,14 @@ const together = (axis: number, inputs: readonly (readonly number[])[], batch: n
   what: `${text(inputs)} axis ${axis} batch ${batch}`,
   batch,
   node: concat({ axis })(...inputs.map((shape, i) => input(shape, { name: `x${i}` }))),
+})
+
+/** int8 values from the lowest to the highest. */
+const steps = (n: number, scale: number, zeroPoint: number, batch: number): Sample => ({
+  what: `[${n}] in steps of ${scale} from ${zeroPoint}, batch ${batch}`,
+  batch,
+  node: dequantize()({ ...input([n], { dtype: 'i8' }), quant: { scale: [scale], zeroPoint } }),
+  given: { 0: Int8Array.from({ length: n * batch }, (_, i) => -128 + Math.round((255 * i) / Math.max(1, n * batch - 1))) },
 })
 
 const lookup = (count: number, units: number, indices: number[], batch = 1): Sample => ({
@@ -508,6 +517,7 @@ export const samples: Record<OpName, Sample[]> = {
     ] as Row<Parameters<typeof dense>[0]>[]
   ).map(layer(dense)),
   depthwiseConv2d: deep.map(layer(depthwiseConv2d)),
+  dequantize: [1, 7, 8, 9, 31].map((n, i) => steps(n, 0.037 * (i + 1), 40 * i - 128, 1 + (i % 3))),
   layerNorm: (
     [
       [[1], {}],

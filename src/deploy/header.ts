@@ -3,7 +3,8 @@
 
 import { DunlinError } from '../graph/error'
 import { BYTES, type Dtype } from '../graph/node'
-import type { Port } from '../plan/plan'
+import type { Learning, Port } from '../plan/plan'
+import { trainingMacros } from './training'
 
 /** Version of what a module promises its host: its exports, what they mean, and how to run it. */
 export const ABI = 1
@@ -17,8 +18,9 @@ export function writeHeader(module: {
   output: Port
   labels: readonly string[]
   ramBytes: number
+  learning?: Learning
 }): string {
-  const { input, output, labels } = module
+  const { input, output, labels, learning } = module
   const prefix = identifier(module.name)
   return `/* ${prefix}: how a host runs this module (dunlin, ABI ${ABI}).
  *
@@ -45,7 +47,7 @@ ${port(`${prefix}_INPUT`, input)}
 ${port(`${prefix}_OUTPUT`, output)}
 
 #define ${prefix}_LABEL_COUNT ${labels.length}
-${labels.length ? `/* static const char *const labels[] = ${prefix}_LABELS; (UTF-8) */\n#define ${prefix}_LABELS { \\\n${labels.map((l) => `  ${literal(l)}`).join(', \\\n')} }\n` : ''}
+${labels.length ? `/* static const char *const labels[] = ${prefix}_LABELS; (UTF-8) */\n#define ${prefix}_LABELS { \\\n${labels.map((l) => `  ${literal(l)}`).join(', \\\n')} }\n` : ''}${learning ? trainingMacros(prefix, learning) : ''}
 #endif
 `
 }

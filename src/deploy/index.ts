@@ -1,20 +1,25 @@
 // Deploying: the model becomes the module. Its plan for one sample is written down as a standalone .wasm, with a C header.
 
 import { DunlinError } from '../graph/error'
+import type { Node } from '../graph/node'
+import { planTrain, type TrainOptions } from '../plan/learn'
 import { OVERREAD, type Plan, type Weights } from '../plan/plan'
 import { type Build, kernelBytes } from '../session/kernels'
 import { Session } from '../session/session'
 import { writeModule } from './module'
 import { checkBudgets, type ModuleReport, type ModuleTarget, reportOf } from './report'
 
-export { loadModule, type StandaloneModule } from './load'
+export type { TrainOptions } from '../plan/learn'
+export { loadModule, type StandaloneModule, type StandaloneTraining } from './load'
 export type { Metadata, PortMetadata } from './module'
 export type { BufferReport, LayerReport, ModuleReport, ModuleTarget } from './report'
+export type { TrainingMetadata } from './training'
 
 /** What a module is built from: a Model is one. */
 interface Deployable {
   name: string
   labels: readonly string[]
+  outputs: readonly Node[]
   plan(batch: number, target: 'module', threads: number, options: { weights: Weights; interpreted: boolean }): Plan
 }
 
@@ -47,17 +52,25 @@ export interface ModuleBuildOptions {
   /** The most that it may take, in bytes: a model that does not fit is refused, with what takes the most and what would fit. */
   ramBytes?: number
   flashBytes?: number
+  /**
+   * The module also learns: its export `train_step` takes the class of the sample in the input and returns the loss; what it changes lies
+   * at `parameters`, `parameters_bytes` long, to be stored and put back by the host (Metadata.training says how). A loss that is not finite, and
+   * so a class that there is not, changes nothing. Dropout is off and batchNorm keeps its statistics. The same samples give the same
+   * bits in every host that rounds each operation (gcc behind wasm2c: -ffp-contract=off).
+   */
+  train?: TrainOptions
 }
 
 /** The model as one .wasm without imports. The same model and options give the same bytes. */
 export async function buildModule(model: Deployable, options: ModuleBuildOptions = {}): Promise<BuiltModule> {
-  const { target = 'aot', weights = 'flash', ramBytes, flashBytes } = options
+  const { target = 'aot', weights = 'flash', ramBytes, flashBytes, train } = options
   if (!Object.hasOwn(KERNELS, target))
     throw new DunlinError(`buildModule: target wants ${Object.keys(KERNELS).join(', ')}, got ${JSON.stringify(target)}.`)
   if (weights !== 'flash' && weights !== 'ram')
     throw new DunlinError(`buildModule: weights wants flash or ram, got ${JSON.stringify(weights)}.`)
   const { build, instead } = KERNELS[target]
-  const plan = model.plan(1, 'module', 1, { weights, interpreted: target === 'interpreter' })
+  const how = { weights, interpreted: target === 'interpreter' }
+  const plan = train ? planTrain(model.outputs, how, train) : model.plan(1, 'module', 1, how)
   // Weights are packed, if at all, by the plan's own `init`.
   const session = await Session.create(plan, { build })
   const [contents, flash] = [session.contents(16), session.flash]

@@ -14,8 +14,21 @@ export interface StandaloneModule {
   readonly input: TypedArray
   readonly output: TypedArray
   run(): void
+  /** Of a module that learns. */
+  readonly training?: StandaloneTraining
   /** The output for one raw sample as real numbers; normalization and quantization are applied. */
   predict(sample: Values): Float32Array
+}
+
+export interface StandaloneTraining {
+  /** All that training changes, in the module's memory: copy it to keep it, write it back to go on. Metadata say what lies where. */
+  readonly parameters: Uint8Array
+  /** What the output should have been, where the module learns numbers: to be written before a step. */
+  readonly target?: Float32Array
+  /** A step of training on the sample in `input`; its loss. One that is not finite, as of a class that there is not, changes nothing. */
+  step(label: number): number
+  /** The same for a raw sample. The module's output is then what it predicted before it learned. */
+  learn(sample: Values, label: number): number
 }
 
 /** Instantiates a module made by buildModule; `source` names it in errors. */
@@ -64,18 +77,44 @@ export async function loadModule(wasm: Uint8Array, source = 'module'): Promise<S
     const status = run()
     if (status !== 0) throw new DunlinError(`${source}: run() returned ${status}, wanted 0.`)
   }
+  const fill = (sample: Values) => {
+    if (sample.length !== input.length)
+      throw new DunlinError(
+        `${source}: the sample has ${sample.length} values, wanted ${input.length} (shape [${inPort.shape}]).`,
+      )
+    enter(entrance, sample, 0, sample.length, input, 0)
+  }
+  const stretch = (name: string): [number, number] => {
+    const [address, bytes] = [number(name), number(`${name}_bytes`)]
+    if (address < 0 || bytes < 0 || address % 4 || bytes % 4 || address + bytes > memory.buffer.byteLength)
+      fail(`its ${name} do not fit ${bytes} bytes at ${address}`)
+    return [address, bytes]
+  }
+  const trainingOf = (): StandaloneTraining | undefined => {
+    if (!metadata.training) return undefined
+    const { train_step: step } = exports
+    if (typeof step !== 'function') return fail('it lacks the export "train_step"')
+    const [at, bytes] = metadata.training.truth === 'target' ? stretch('target') : []
+    return {
+      parameters: new Uint8Array(memory.buffer, ...stretch('parameters')),
+      ...(at !== undefined && { target: new Float32Array(memory.buffer, at, bytes! / 4) }),
+      step: (label) => step(label),
+      learn(sample, label) {
+        fill(sample)
+        return step(label)
+      },
+    }
+  }
+  const training = trainingOf()
   return {
     metadata,
     ramBytes: number('__heap_base'),
     input,
     output,
     run: start,
+    ...(training && { training }),
     predict(sample) {
-      if (sample.length !== input.length)
-        throw new DunlinError(
-          `${source}: the sample has ${sample.length} values, wanted ${input.length} (shape [${inPort.shape}]).`,
-        )
-      enter(entrance, sample, 0, sample.length, input, 0)
+      fill(sample)
       start()
       return leave(exit, output)
     },

@@ -11,6 +11,7 @@ import { KINDS, type Kind, MAGIC, SECTION, VALUE_TYPES, Writer } from './binary'
 import { ABI, writeHeader } from './header'
 import { type FunctionType, kernelOf, parseBuild } from './kernels'
 import { kernelsOf, writeRun } from './run'
+import { describeTraining, type TrainingMetadata, trainingGlobals } from './training'
 
 export interface ModuleOptions {
   /** Names the model in the metadata and, in capitals, the macros of the C header. */
@@ -48,6 +49,7 @@ export interface Metadata {
   inputs: PortMetadata[]
   outputs: PortMetadata[]
   labels: readonly string[]
+  training?: TrainingMetadata
 }
 
 export interface PortMetadata {
@@ -88,10 +90,12 @@ export function writeModule(
     const build = builds.find(({ exports }) => exports.some(({ name }) => name === kernel)) ?? builds[builds.length - 1]
     return kernelOf(build, kernel)
   })
+  const { learning } = plan
   const written = writeRun(
     plan.calls,
     plan.map?.layers ?? [],
     kernels.map(({ type }, i) => ({ name: names[i], type })),
+    learning,
   )
   const functions = [...kernels, ...written]
 
@@ -108,12 +112,17 @@ export function writeModule(
     ['output', output.address],
     ['output_bytes', bytesOf(output)],
     ['abi', ABI],
+    ...(learning ? trainingGlobals(learning) : []),
     ['__heap_base', ramBytes],
     ['__data_end', align16(plan.persistent)],
   ]
   const exports: [string, Kind, number][] = [
     ['memory', 'memory', 0],
-    ['run', 'function', functions.length - 1],
+    ...(learning ? ['run', 'train_step'] : ['run']).map((name, i, all): [string, Kind, number] => [
+      name,
+      'function',
+      functions.length - all.length + i,
+    ]),
     ...globals.map(([global], i): [string, Kind, number] => [global, 'global', i]),
   ]
   const pages = Math.ceil(ramBytes / PAGE)
@@ -144,14 +153,15 @@ export function writeModule(
           if (used) s.u32(0).byte(OPCODE.i32Const).i32(FIRST).byte(OPCODE.end).u32(used).raw(contents.subarray(0, used))
         })
       : 0
-  const metadata: Metadata = { abi: ABI, name, inputs: [describe(input)], outputs: [describe(output)], labels }
+  const training = learning && describeTraining(learning)
+  const metadata: Metadata = { abi: ABI, name, inputs: [describe(input)], outputs: [describe(output)], labels, training }
   const metadataBytes = w.section(SECTION.custom, (s) => s.text('dunlin').raw(new TextEncoder().encode(JSON.stringify(metadata))))
 
   const wasm = w.bytes()
   const sizes = Object.fromEntries(kernels.map(({ body }, i) => [names[i], body.length]))
   return {
     wasm,
-    header: writeHeader({ name, input, output, labels, ramBytes }),
+    header: writeHeader({ name, input, output, labels, ramBytes, learning }),
     report: { flashBytes: wasm.length, codeBytes, dataBytes, metadataBytes, ramBytes, kernels: sizes },
   }
 }

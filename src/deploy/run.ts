@@ -3,10 +3,11 @@
 // A loop of the plan is a loop; what grows in it is its number of turns times a step.
 
 import { DunlinError } from '../graph/error'
-import { type Call, LOAD, type Loop } from '../plan/plan'
+import { type Call, type Learning, LOAD, type Loop } from '../plan/plan'
 import { VALUE_TYPES, type ValueType, Writer } from './binary'
 import type { FunctionType } from './kernels'
 import { type Column, constant, type Numeral, oddOne, share, writeConstant } from './share'
+import { writeTrainStep } from './training'
 
 const OPCODE = {
   loop: 0x03,
@@ -39,20 +40,23 @@ export interface WrittenFunction {
 }
 
 /**
- * The functions that make the calls; the last one is `run`, the others are its own. `callees`: the functions of the module before them, in
+ * The functions that make the calls; the last one is `run`, or where the module learns the last two are `run` and `train_step`, the others are
+ * their own. `callees`: the functions of the module before them, in
  * order. `layers`: which calls belong together, each from its first to before its end.
  */
 export function writeRun(
   calls: readonly (Call | Loop)[],
   layers: readonly { first: number; end: number }[],
   callees: readonly Callee[],
+  learning?: Learning,
 ): WrittenFunction[] {
   check(calls, callees)
   const indexOf = new Map(callees.map(({ name }, i) => [name, i]))
   const typeOf = (kernel: string) => (kernel === LOAD ? LOAD_TYPE : callees[indexOf.get(kernel) as number].type)
   const body = new Body((kernel) => indexOf.get(kernel), typeOf)
 
-  const pieces = cut(calls.length, layers).map(([first, end]) => numbersOf(calls.slice(first, end), typeOf))
+  const cuts = cut(calls.length, layers)
+  const pieces = cuts.map(([first, end]) => numbersOf(calls.slice(first, end), typeOf))
   const kinds = new Map<string, Piece[]>()
   for (const piece of pieces) kinds.set(piece.kind, [...(kinds.get(piece.kind) ?? []), piece])
   const functions: WrittenFunction[] = []
@@ -64,19 +68,27 @@ export function writeRun(
     functions.push(shared.written)
     for (const piece of shared.pieces) made.set(piece, { index, args: shared.argsOf(piece) })
   }
-  const run = new Writer()
-  let loops = 0
-  const code = new Writer()
-  for (const piece of pieces) {
-    const call = made.get(piece)
-    if (call) {
-      for (const numeral of call.args) writeConstant(code, numeral)
-      code.byte(OPCODE.call).u32(call.index)
-    } else loops += body.append(code, piece, piece.numbers.map(constant), 0, loops > 0)
+  /** Appends the calls from one to before another; returns how many loops. */
+  const append = (code: Writer, from: number, to: number, counter: number) => {
+    let loops = 0
+    for (const [at, piece] of pieces.entries()) {
+      if (cuts[at][0] < from || cuts[at][1] > to) continue
+      const call = made.get(piece)
+      if (call) {
+        for (const numeral of call.args) writeConstant(code, numeral)
+        code.byte(OPCODE.call).u32(call.index)
+      } else loops += body.append(code, piece, piece.numbers.map(constant), counter, loops > 0)
+    }
+    return loops
   }
+  const run = new Writer()
+  const code = new Writer()
+  const loops = append(code, 0, learning?.phases.loss ?? calls.length, 0)
   writeLocals(run, loops > 0)
   run.raw(code.bytes()).byte(OPCODE.i32Const).i32(0).byte(OPCODE.end)
-  return [...functions, { type: { params: [], results: ['i32'] }, body: run.bytes() }]
+  functions.push({ type: { params: [], results: ['i32'] }, body: run.bytes() })
+  if (learning) functions.push(writeTrainStep(learning, callees.length + functions.length - 1, calls.length, append))
+  return functions
 }
 
 /** The kernels that the calls name, in order of first use. */

@@ -1,12 +1,24 @@
 // dense: y = x w^T + b on the last axis, weights [out][in]. Three matrix products: forward, dx = dy w, dw = dy^T x.
 
 import { DunlinError } from '../graph/error'
-import { type Layer, type Param, param, size } from '../graph/node'
+import { type Layer, type Node, type Param, param, size } from '../graph/node'
 import { multiply, multiplyInto, pack, packedLength, sumRows, undoActivation } from './calls'
 import { convScratch } from './convolution'
 import { initializerOf, type WeightInitializer } from './initializer'
 import { channelwise, operandsOf, packed, packedScratch } from './int8'
-import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
+import {
+  type Activation,
+  type Buffer,
+  clampOf,
+  type Emit,
+  expectCount,
+  expectInputs,
+  expectShape,
+  makeNode,
+  type Op,
+  rows,
+  where,
+} from './op'
 
 export interface DenseAttrs {
   activation?: Activation
@@ -63,6 +75,11 @@ export const denseOp: Op<DenseAttrs> = {
   forward(e, node) {
     const [x, w, b] = node.inputs
     const [n, k] = w.shape
+    if (e.target === 'module') {
+      const bias = b ? e.value(b) : 0
+      e.call('dense_f32', e.value(x), e.value(w), bias, e.value(node), rows(e, node), n, k, ...clampOf(node))
+      return
+    }
     const packed = e.prepared(`${node.name}/packed`, packedLength(n, k), (to) =>
       pack(e, e.value(w), b ? e.value(b) : 0, to, { n, k, wn: k, wk: 1 }),
     )
@@ -77,6 +94,10 @@ export const denseOp: Op<DenseAttrs> = {
     const dy = e.grad(node)
     if (!dy) return
     undoActivation(e, node, dy)
+    if (e.target === 'module') {
+      plainBackward(e, node, dy)
+      return
+    }
     const db = b && e.grad(b)
     if (db) sumRows(e, dy, db, m, n)
     if (e.learns(w)) {
@@ -124,4 +145,27 @@ export const denseOp: Op<DenseAttrs> = {
       e.split(m, m * n * k, part, 4)
     },
   },
+}
+
+/** The gradients with the weights as they lie. */
+function plainBackward(e: Emit, node: Node, dy: Buffer): void {
+  const [x, w, b] = node.inputs
+  const [n, k] = w.shape
+  const m = rows(e, node)
+  // First: it is made of the weights before their step.
+  const sink = e.sink(x)
+  if (sink) e.call('dense_f32_dx', dy, e.value(w), sink.dx, m, n, k, sink.add)
+  const step = e.descent(w)
+  if (step) e.call('dense_f32_sgd', e.value(x), dy, e.value(w), step.velocity, n, k, step.lr, step.momentum)
+  else {
+    const sum = e.sink(w)
+    if (sum) e.call('dense_f32_dw', e.value(x), dy, sum.dx, m, n, k, sum.add)
+  }
+  const biasStep = b && e.descent(b)
+  if (biasStep) {
+    e.call('dense_f32_sgd', 0, dy, e.value(b), biasStep.velocity, n, 1, biasStep.lr, biasStep.momentum)
+    return
+  }
+  const db = b && e.grad(b)
+  if (db) sumRows(e, dy, db, m, n)
 }

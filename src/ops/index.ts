@@ -25,6 +25,7 @@ import { convTranspose2dOp } from './convTranspose2d'
 import { crossEntropyOp } from './crossEntropy'
 import { denseOp } from './dense'
 import { depthwiseConv2dOp } from './depthwiseConv2d'
+import { dequantizeOp } from './dequantize'
 import { dropoutOp } from './dropout'
 import { embeddingOp } from './embedding'
 import { gruOp } from './gru'
@@ -60,6 +61,7 @@ export const OPS = {
   crossEntropy: crossEntropyOp,
   dense: denseOp,
   depthwiseConv2d: depthwiseConv2dOp,
+  dequantize: dequantizeOp,
   layerNorm: layerNormOp,
   dropout: dropoutOp,
   elu: eluOp,

@@ -20,6 +20,13 @@ export interface Buffer {
   readonly length: number
 }
 
+/** A step of gradient descent: w -= lr * v with v = momentum * v + gradient, or the gradient itself where there is no velocity. */
+export interface Descent {
+  velocity: Buffer | 0
+  lr: number
+  momentum: number
+}
+
 export type Target = 'session' | 'module'
 /** Where weights are while the calls run: in memory, or in a module's flash, from where calls bring what they need to memory. */
 export type Weights = 'ram' | 'flash'
@@ -76,6 +83,11 @@ export interface Emit {
   once<T>(node: Node, what: string, make: () => T): T
   /** Whether some call so far is of this kernel: then it takes no more code. */
   uses(kernel: KernelName): boolean
+  /**
+   * Where a step is one sample's, and the parameter's gradient but an outer product: what takes the step at once, so that no gradient lies in
+   * memory. It is to be called after the last read of the parameter. Undefined: the gradient is wanted.
+   */
+  descent(param: Node): Descent | undefined
   call<K extends KernelName>(kernel: K, ...args: Args<K>): void
   /**
    * Has `part` write the call that computes the outputs [from, from + count), once for each thread, with ranges that follow each other

@@ -6,7 +6,7 @@ import { DunlinError } from '../graph/error'
 import { BYTES, type Dtype, isInput, isParam, type Node, type Param, size, type TypedArray, topological } from '../graph/node'
 import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
-import { type Buffer, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
+import { type Buffer, type Descent, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
 import { align, arrange, type Lifetime, lowerBound, type Over, usage } from './arena'
 import { type Banded, bandDistance, bandsOf, geometryOf, type Rows, rowOf, sourcesOf } from './bands'
 import { dtypeOf, FlashStore, type Tiled } from './flash'
@@ -21,10 +21,11 @@ import {
   type Pending,
   type PendingLoop,
   type Planned,
+  regionOf,
   resolved,
   type Within,
 } from './pending'
-import { type Constant, type Flash, type LayerCalls, OVERREAD, type Plan, type Port, type Region } from './plan'
+import { type Constant, type Flash, type LayerCalls, OVERREAD, type Plan, type Port } from './plan'
 import { chooseTiles, piecesOf, type Site } from './tiles'
 
 /** Addresses below this are never used: 0 means "no such buffer". */
@@ -132,16 +133,7 @@ export function planInference(
     return { scratch: scratch[all ? 'whole' : 'least'].get(node) ?? 0, over: all || least.overlying.has(node) }
   }
   const banded = batch > 1 ? [] : least.patches(needs, recompute, (parts) => written(parts, start(parts)).trial())
-  if (weights === 'ram') return written(banded, []).finish()
-  return chooseTiles(
-    (most) => {
-      const builder = written(banded, most)
-      const plan = builder.finish()
-      return { plan, end: plan.memory, base: plan.persistent, alive: builder.alive(), sites: builder.sites }
-    },
-    (most) => written(banded, most).sites,
-    start(banded),
-  ).plan
+  return fitted(weights, (most) => written(banded, most), start(banded))
 }
 
 /**
@@ -172,18 +164,33 @@ export function planForward(outputs: readonly Node[], options: { batch: number; 
   return builder.finish()
 }
 
-class Builder implements Emit {
-  private readonly order: Node[]
+/** The plan of what is written with the best of the tiles that were tried, where weights are in flash. */
+export function fitted(weights: Weights, written: (most: readonly number[]) => Builder, start: readonly number[] = []): Plan {
+  if (weights === 'ram') return written([]).finish()
+  return chooseTiles(
+    (most) => {
+      const builder = written(most)
+      const plan = builder.finish()
+      return { plan, end: plan.memory, base: plan.persistent, alive: builder.alive(), sites: builder.sites }
+    },
+    (most) => written(most).sites,
+    start,
+  ).plan
+}
+
+/** Writes a plan: first `forward`, then what else there is to it, at last `finish`. */
+export class Builder implements Emit {
+  protected readonly order: Node[]
   private readonly values = new Map<Node, Planned>()
-  private readonly grads = new Map<Node, Planned>()
+  protected readonly grads = new Map<Node, Planned>()
   /** Nodes that a trainable parameter flows into: only they have gradients. */
-  private readonly learning = new Set<Node>()
+  protected readonly learning = new Set<Node>()
   /** What a node's forward leaves for its backward, by node and name. */
   private readonly kept = new Map<Node, Map<string, Planned>>()
-  private readonly buffers: Planned[] = []
+  protected readonly buffers: Planned[] = []
   private counter?: Planned
   private readonly init: Pending[] = []
-  private readonly calls: (Pending | PendingLoop)[] = []
+  protected readonly calls: (Pending | PendingLoop)[] = []
   private into: (Pending | PendingLoop)[] = this.calls
   /** Parameters that were brought from flash for the node that is being written. */
   private loaded = new Map<Node, Planned>()
@@ -201,7 +208,7 @@ class Builder implements Emit {
   /** What is being written is the one call, or loop of one turn, that computes a node. */
   private single = false
   /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
-  private clear?: Pending[]
+  protected clear?: Pending[]
   private phases?: Plan['phases']
   /** Which node is being written, and which each call computes. */
   private node!: Node
@@ -220,7 +227,8 @@ class Builder implements Emit {
     readonly training: boolean,
     readonly target: Target = 'session',
     private readonly threads = 1,
-    frozen: Frozen = () => false,
+    /** Left out: nothing in training; without training everything. */
+    frozen?: Frozen,
     private readonly observed: ReadonlySet<Node> = new Set(),
     readonly weights: Weights = 'ram',
     readonly interpreted = false,
@@ -233,10 +241,10 @@ class Builder implements Emit {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
     this.order = topological(outputs)
-    if (!training) return
+    if (!training && !frozen) return
     for (const node of this.order) {
       const learns = isParam(node)
-        ? node.attrs.trainable && node.dtype === 'f32' && !frozen(node.name)
+        ? node.attrs.trainable && node.dtype === 'f32' && !frozen?.(node.name)
         : node.inputs.some((x) => this.learning.has(x))
       if (learns) this.learning.add(node)
     }
@@ -326,13 +334,7 @@ class Builder implements Emit {
     if (!seed) throw new DunlinError('Nothing to train: the loss depends on no trainable parameter.')
     if (accumulate) this.call('accumulate_f32', this.state('share', 1), seed, 1, 0)
     else fill(this, seed, 1)
-    for (const node of [...this.order].reverse()) {
-      if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
-      const row = opOf(node.op)
-      if (this.isAlias(node)) continue
-      if (!row?.backward) throw new DunlinError(`${where(node)}: has no gradient, so nothing before it can be trained.`)
-      row.backward(this, node)
-    }
+    this.gradients()
     const hyper = this.state('hyper', hyperLength)
     const updated = this.order.filter(isParam).flatMap((node) => {
       const g = this.grads.get(node)
@@ -356,11 +358,34 @@ class Builder implements Emit {
     }
   }
 
+  /** The backward calls of all nodes whose gradient is there, the last first. */
+  protected gradients(): void {
+    for (const node of [...this.order].reverse()) {
+      if (isInput(node) || isParam(node) || !this.grads.has(this.root(node))) continue
+      const row = opOf(node.op)
+      if (this.isAlias(node)) continue
+      if (!row?.backward) throw new DunlinError(`${where(node)}: has no gradient, so nothing before it can be trained.`)
+      const first = this.calls.length
+      this.node = node
+      row.backward(this, node)
+      this.loaded.clear()
+      this.pending.clear()
+      this.layerFrom(first, `d ${node.name}`)
+    }
+  }
+
+  /** What was written from the call `first` on is a part of a step of training: no part of a run. */
+  protected layerFrom(first: number, name: string): void {
+    if (this.calls.length > first)
+      this.layers.push({ name, op: 'training', macs: 0, elements: 0, storedBytes: 0, first, end: this.calls.length, at: first })
+  }
+
   // Emit
 
   value(node: Node): Planned | Within {
     const of = this.root(node)
-    if (isParam(of) && this.weights === 'flash') {
+    // What a module learns is in memory, wherever its weights are.
+    if (isParam(of) && this.weights === 'flash' && !this.isLearned(of)) {
       return this.into === this.init ? this.inWorkspace(of.name, dataOf(of)) : this.fetched(of)
     }
     const part = this.band?.values.get(of)
@@ -371,11 +396,15 @@ class Builder implements Emit {
     return { name, dtype, length: size(of.shape), of: part, bytes: -before }
   }
 
+  private isLearned(param: Node): boolean {
+    return !this.training && this.learning.has(param)
+  }
+
   private whole(of: Node): Planned {
     let buffer = this.values.get(of)
     if (!buffer) {
       const length = size(of.shape) * (of.batched ? this.batch : 1)
-      if (isParam(of)) buffer = this.make(of.name, of.dtype, length, 'constant', dataOf(of))
+      if (isParam(of)) buffer = this.make(of.name, of.dtype, length, this.isLearned(of) ? 'parameter' : 'constant', dataOf(of))
       else buffer = this.make(of.name || of.op, of.dtype, length, isInput(of) ? 'input' : 'arena')
       this.values.set(of, buffer)
     }
@@ -416,6 +445,10 @@ class Builder implements Emit {
 
   learns(node: Node): boolean {
     return this.learning.has(this.root(node)) || this.observed.has(node)
+  }
+
+  descent(_: Node): Descent | undefined {
+    return undefined
   }
 
   scratch(length: number, dtype: Dtype = 'f32'): Planned {
@@ -476,12 +509,14 @@ class Builder implements Emit {
   }
 
   prepared(name: string, length: number, fill: (to: Buffer) => void): Planned {
-    const buffer = this.add(name, 'f32', length, this.training ? 'arena' : 'prepared')
+    // Where a device learns, what is made of parameters that stand still is made once.
+    const again = this.training || this.node.inputs.some((x) => isParam(x) && this.learning.has(x))
+    const buffer = this.add(name, 'f32', length, again ? 'arena' : 'prepared')
     const before = this.into
-    this.into = this.training ? this.calls : this.init
+    this.into = again ? this.calls : this.init
     fill(buffer)
     this.into = before
-    return this.weights === 'flash' ? this.bring(name, buffer) : buffer
+    return this.weights === 'flash' && !again ? this.bring(name, buffer) : buffer
   }
 
   once<T>(node: Node, what: string, make: () => T): T {
@@ -641,7 +676,7 @@ class Builder implements Emit {
     return alias === true || (alias === 'inference' && !this.training)
   }
 
-  private add(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
+  protected add(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
     const tile = this.tileBuffers
     if (tile && tile.next < tile.made.length) return tile.made[tile.next++]
     const buffer = this.again(name, (was) => {
@@ -726,7 +761,9 @@ class Builder implements Emit {
     const { members, lives, overs, lifetimes } = this.measure()
     const flash = this.weights === 'flash' ? this.flash(lifetimes) : undefined
     // Constants first: a module stores them as one segment, which ends where they end.
-    const kinds: Planned['role'][] = flash ? ['state'] : ['constant', 'prepared', 'state', 'gradient']
+    // What is learned lies together.
+    const learned = ['parameter', 'velocity', 'gradient'] as const
+    const kinds: Planned['role'][] = flash ? [...learned, 'state'] : ['constant', 'prepared', ...learned, 'state']
     const kept = kinds.flatMap((role) => this.buffers.filter((b) => b.role === role))
     const at = inOrder(kept, BASE)
     const { addresses, end } = arrange(lives, at, overs)
@@ -741,13 +778,14 @@ class Builder implements Emit {
         `The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`,
       )
     }
-    const region = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
     return {
       memory,
       persistent: at,
       arena: { bytes: end - at, lowerBound: lowerBound(lives, overs) },
-      constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...region(b), data: b.data as TypedArray })),
-      state: this.buffers.filter((b) => b.role === 'state').map(region),
+      constants: this.buffers
+        .filter((b) => b.data && b.role !== 'parameter')
+        .map((b): Constant => ({ ...regionOf(b), data: b.data as TypedArray })),
+      state: this.buffers.filter((b) => b.role === 'state').map(regionOf),
       init: this.init.map(callOf),
       calls: this.calls.map(resolved),
       ...(flash && { flash }),
@@ -756,7 +794,7 @@ class Builder implements Emit {
         buffers: members.flat().map((b) => ({ name: b.name, address: b.address, ...lifetimes.get(b)!, bytes: bytesOf(b) })),
       },
       ...(this.phases && { phases: this.phases }),
-      ...(this.observed.size && { saved: this.remembered().map(region) }),
+      ...(this.observed.size && { saved: this.remembered().map(regionOf) }),
       inputs: this.order.filter(isInput).map((n) => this.port(n)),
       outputs: this.outputs.map((n) => this.port(n)),
     }
@@ -799,7 +837,8 @@ class Builder implements Emit {
     this.init.forEach((c, i) => {
       for (const arg of c.args) touch(arg, i - this.init.length - 1)
     })
-    for (const node of this.order) if (isInput(node)) touch(this.value(node), -1)
+    for (const node of this.order) if (isInput(node)) this.value(node)
+    for (const buffer of this.buffers) if (buffer.role === 'input') touch(buffer, -1)
     this.calls.forEach((c, i) => {
       for (const { args, others } of 'body' in c ? c.body : [c]) for (const arg of [args, ...others].flat()) touch(arg, i)
     })
@@ -866,4 +905,3 @@ class Builder implements Emit {
 const longest = ({ starts, end }: Span): number => Math.max(...starts.map((from, i) => (starts[i + 1] ?? end) - from))
 
 const bytesOf = (b: Buffer) => b.length * BYTES[b.dtype]
-

@@ -51,7 +51,9 @@ export function choosePatches(
         .filter(({ least }) => least < state.bytes)
         .map((part) => stateOf([...state.parts.filter((p) => part.to < p.from || p.to < part.from), part]))
         // Of several nodes that take the most, one is dealt with after the other.
-        .filter(({ bytes, node, cost }) => (bytes < state.bytes || (bytes === state.bytes && node > state.node)) && cost <= recompute),
+        .filter(
+          ({ bytes, node, cost }) => (bytes < state.bytes || (bytes === state.bytes && node > state.node)) && cost <= recompute,
+        ),
     )
     states = next.sort(better).slice(0, KEPT)
     found.push(...states)

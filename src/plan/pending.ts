@@ -4,14 +4,14 @@ import { DunlinError } from '../graph/error'
 import { BYTES, type Param, size, type TypedArray } from '../graph/node'
 import type { Buffer, KernelName } from '../ops/op'
 import { align } from './arena'
-import { type Call, LOAD, type Loop } from './plan'
+import { type Call, LOAD, type Loop, type Region } from './plan'
 
 export interface Planned extends Buffer {
   length: number
   address: number
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
-  role: 'arena' | 'constant' | 'state' | 'prepared' | 'gradient' | 'input' | 'output'
+  role: 'arena' | 'constant' | 'prepared' | 'parameter' | 'velocity' | 'gradient' | 'state' | 'input' | 'output'
   /** Buffers of one tile lie side by side: then the code that writes down their addresses needs but one. */
   group?: Planned
 }
@@ -79,3 +79,5 @@ export function dataOf(param: Param): TypedArray {
   }
   return param.data
 }
+
+export const regionOf = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })

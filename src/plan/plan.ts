@@ -62,6 +62,29 @@ export interface Port extends Region {
   normalize?: Normalize
 }
 
+/**
+ * How a module learns from the sample in its input. Calls before `loss` are a run. Those from there to `gradients` make the loss and its
+ * gradient; if the loss is not finite, the step ends there. Those up to `update` work the gradients out, and where a step is one sample's
+ * they may change parameters already; the last ones change parameters by the gradients of `batch` samples and clear these.
+ */
+export interface Learning {
+  phases: { loss: number; gradients: number; update: number }
+  /** Samples between two updates. */
+  batch: number
+  /** f32 [1]: the loss of the sample. */
+  loss: Region
+  /** i32 [1]: the sample's class, to be written before the calls of the loss; one that is no class makes the loss NaN. */
+  label?: Region
+  /** Where there are no classes: what the output should have been, to be written before a run. */
+  target?: Port
+  /** i32 [1], where batch is above 1: samples since the last update. */
+  count?: Region
+  /** All that training changes, one after another: values, velocities, sums of gradients, the count. */
+  parameters: Region[]
+  /** The values from which it learns: they are there before the first run. */
+  initial: Constant[]
+}
+
 /** Numbers that stay where a module is stored until `load` brings them to memory. */
 export interface Flash {
   bytes: number
@@ -136,6 +159,8 @@ export interface Plan {
    * to `update` a batch's gradients are added; those from `update` on change the parameters.
    */
   phases?: { gradients: number; update: number }
+  /** Of a module that learns. */
+  learning?: Learning
   /** What the forward of observed nodes saved, named `<node>/<name>`: there to be read after a run. */
   saved?: Region[]
   inputs: Port[]

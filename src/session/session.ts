@@ -54,6 +54,13 @@ export class Session {
     this.calls = unrolled(plan.calls).map(bind)
     for (const constant of plan.constants) this.view(constant).set(constant.data)
     for (const { parts } of plan.init.map(bind)) for (const part of parts) part()
+    this.keepFlash(bytes)
+    for (const constant of plan.learning?.initial ?? []) this.view(constant).set(constant.data)
+  }
+
+  /** Takes out of memory what is to be in flash. */
+  private keepFlash(bytes: Uint8Array): void {
+    const { plan } = this
     if (!plan.flash) return
     for (const { address, dtype, length, ...of } of plan.flash.regions) {
       const data = 'data' in of ? of.data : this.view({ name: '', address: of.made, dtype, length })

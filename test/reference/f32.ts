@@ -183,6 +183,11 @@ export const reference: Record<OpName, Definition> = {
     return y
   },
 
+  dequantize(node, x) {
+    const { scale, zeroPoint } = (node as Node).inputs[0].quant!
+    return Float64Array.from(x, (q) => Math.fround(scale[0]) * (q - zeroPoint))
+  },
+
   dropout: (_, x) => Float64Array.from(x),
 
   elu: (node: Node<{ alpha: number }>, x) => Float64Array.from(x, (v) => (v > 0 ? v : node.attrs.alpha * Math.expm1(v))),
