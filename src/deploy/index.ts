@@ -1,11 +1,14 @@
 // Deploying: the model becomes the module. Its plan for one sample is written down as a standalone .wasm, with a C header.
 
+import { DunlinError } from '../graph/error'
 import type { Plan } from '../plan/plan'
 import { kernelBytes } from '../session/kernels'
 import { Session } from '../session/session'
+import { selfTest } from './functions'
+import { load, type StandaloneModule } from './load'
 import { type ModuleReport, writeModule } from './module'
 
-export { loadModule, type StandaloneModule } from './load'
+export type { Sample, StandaloneModule } from './load'
 export type { Metadata, ModuleReport, PortMetadata } from './module'
 
 /** What a module is built from: a Model is one. */
@@ -19,6 +22,8 @@ export interface BuiltModule {
   wasm: Uint8Array<ArrayBuffer>
   /** C99: addresses, shapes, quantization, labels. */
   header: string
+  /** An ES module without dependencies, with types in JSDoc: its `load(bytes)` is loadModule. */
+  loader: string
   report: ModuleReport
 }
 
@@ -30,6 +35,12 @@ export async function buildModule(model: Deployable, options: { target?: 'scalar
   const { target = 'scalar' } = options
   const plan = model.plan(1, 'module')
   // Weights are packed, if at all, by the plan's own `init`.
-  const contents = (await Session.create(plan, { build: target })).contents(16)
-  return writeModule(plan, { name: model.name, build: kernelBytes(target), contents, labels: model.labels })
+  const session = await Session.create(plan, { build: target, threads: 1 })
+  const contents = session.contents(16)
+  const { name, labels } = model
+  return writeModule(plan, { name, build: kernelBytes(target), contents, selfTest: selfTest(session), labels })
 }
+
+/** Instantiates a module made by buildModule, which must be whole; `source` names it in errors. */
+export const loadModule = (wasm: Uint8Array | ArrayBuffer, source?: string): Promise<StandaloneModule> =>
+  load(wasm, source, DunlinError)

@@ -6,9 +6,12 @@
 import { DunlinError } from '../graph/error'
 import { BYTES, type Dtype } from '../graph/node'
 import type { Call, Plan, Port } from '../plan/plan'
+import { ABI, HASH_BYTES, hashText, portName } from './abi'
 import { KINDS, type Kind, MAGIC, SECTION, VALUE_TYPES, Writer } from './binary'
-import { ABI, writeHeader } from './header'
+import { moduleFunctions } from './functions'
+import { writeHeader } from './header'
 import { type FunctionType, kernelOf, parseBuild } from './kernels'
+import { loader } from './loader'
 
 export interface ModuleOptions {
   /** Names the model in the metadata and, in capitals, the macros of the C header. */
@@ -17,6 +20,8 @@ export interface ModuleOptions {
   build: Uint8Array
   /** Memory [16, plan.persistent) after the constants were written and `plan.init` ran. */
   contents: Uint8Array
+  /** What the self-test's outputs hash to: selfTest() of an executor of the plan. */
+  selfTest: number
   /** Names of the classes, one for each element of the last dimension of the output. */
   labels?: readonly string[]
 }
@@ -40,6 +45,8 @@ export interface Metadata {
   inputs: PortMetadata[]
   outputs: PortMetadata[]
   labels: readonly string[]
+  /** The hash of all bytes of the file before it: eight hexadecimal digits. It comes last, in the last section. */
+  hash: string
 }
 
 export interface PortMetadata {
@@ -64,9 +71,9 @@ const align16 = (bytes: number) => Math.ceil(bytes / 16) * 16
 export function writeModule(
   plan: Plan,
   options: ModuleOptions,
-): { wasm: Uint8Array<ArrayBuffer>; header: string; report: ModuleReport } {
+): { wasm: Uint8Array<ArrayBuffer>; header: string; loader: string; report: ModuleReport } {
   const { name, contents, labels = [] } = options
-  const [input, output] = checkPlan(plan, options)
+  checkPlan(plan, options)
   const build = parseBuild(options.build)
   if (build.data.length) {
     throw new DunlinError(
@@ -82,13 +89,12 @@ export function writeModule(
     return found >= 0 ? found : types.push(type) - 1
   }
   const run: FunctionType = { params: [], results: ['i32'] }
-  const functionTypes = [...kernels.map((k) => k.type), run].map(typeOf)
+  const functions = moduleFunctions(plan, names.length, names.length + 1, options.selfTest)
+  const functionTypes = [...kernels.map((k) => k.type), run, ...functions.map((f) => f.type)].map(typeOf)
   const ramBytes = align16(plan.memory)
   const globals: [string, number][] = [
-    ['input', input.address],
-    ['input_bytes', bytesOf(input)],
-    ['output', output.address],
-    ['output_bytes', bytesOf(output)],
+    ...addresses('input', plan.inputs),
+    ...addresses('output', plan.outputs),
     ['abi', ABI],
     ['__heap_base', ramBytes],
     ['__data_end', align16(plan.persistent)],
@@ -96,6 +102,7 @@ export function writeModule(
   const exports: [string, Kind, number][] = [
     ['memory', 'memory', 0],
     ['run', 'function', names.length],
+    ...functions.map((f, i): [string, Kind, number] => [f.name, 'function', names.length + 1 + i]),
     ...globals.map(([global], i): [string, Kind, number] => [global, 'global', i]),
   ]
   const pages = Math.ceil(ramBytes / PAGE)
@@ -124,6 +131,7 @@ export function writeModule(
       })
       body.byte(OPCODE.i32Const).i32(0).byte(OPCODE.end)
     })
+    for (const { body } of functions) s.u32(body.length).raw(body)
   })
   let used = contents.length
   while (used && contents[used - 1] === 0) used--
@@ -132,24 +140,41 @@ export function writeModule(
         s.u32(1).u32(0).byte(OPCODE.i32Const).i32(FIRST).byte(OPCODE.end).u32(used).raw(contents.subarray(0, used)),
       )
     : 0
-  const metadata: Metadata = { abi: ABI, name, inputs: [describe(input)], outputs: [describe(output)], labels }
+  const [inputs, outputs] = [plan.inputs.map(describe), plan.outputs.map(describe)]
+  const metadata: Metadata = { abi: ABI, name, inputs, outputs, labels, hash: '00000000' }
   const metadataBytes = w.section(SECTION.custom, (s) => s.text('dunlin').raw(new TextEncoder().encode(JSON.stringify(metadata))))
 
   const wasm = w.bytes()
+  wasm.set(new TextEncoder().encode(hashText(wasm)), wasm.length - HASH_BYTES)
   const sizes = Object.fromEntries(kernels.map(({ body }, i) => [names[i], body.length]))
   return {
     wasm,
-    header: writeHeader({ name, input, output, labels, ramBytes }),
+    header: writeHeader({
+      name,
+      inputs: plan.inputs,
+      outputs: plan.outputs,
+      labels,
+      functions: functions.map((f) => f.name),
+      ramBytes,
+    }),
+    loader,
     report: { flashBytes: wasm.length, codeBytes, dataBytes, metadataBytes, ramBytes, kernels: sizes },
   }
 }
 
-/** The one input and output of a plan that a module can hold. */
-function checkPlan(plan: Plan, { name, contents, labels }: ModuleOptions): [Port, Port] {
+/** Where ports lie and how large they are, by the names of the exports that say so. */
+const addresses = (kind: 'input' | 'output', ports: readonly Port[]) =>
+  ports.flatMap((port, i): [string, number][] => [
+    [portName(kind, i), port.address],
+    [`${portName(kind, i)}_bytes`, bytesOf(port)],
+  ])
+
+/** What a module cannot hold is refused. */
+function checkPlan(plan: Plan, { name, contents, labels }: ModuleOptions): void {
   const module = `module "${name}"`
-  if (plan.inputs.length !== 1 || plan.outputs.length !== 1) {
+  if (!plan.inputs.length || !plan.outputs.length) {
     throw new DunlinError(
-      `${module}: a module has one input and one output, the plan has ${plan.inputs.length} and ${plan.outputs.length}. Merge them in the graph.`,
+      `${module}: a module has inputs and outputs, the plan has ${plan.inputs.length} and ${plan.outputs.length}. Plan a whole graph.`,
     )
   }
   const split = plan.calls.find((call) => call.others)
@@ -176,9 +201,7 @@ function checkPlan(plan: Plan, { name, contents, labels }: ModuleOptions): [Port
       `${module}: contents are ${contents.length} bytes, wanted ${wanted}. Give memory [${FIRST}, ${persistent}) of a session on this plan.`,
     )
   }
-  const [input] = plan.inputs
-  const [output] = plan.outputs
-  for (const port of [input, output]) {
+  for (const port of [...plan.inputs, ...plan.outputs]) {
     const what = `${module}: port "${port.name}"`
     if (port.batch !== 1)
       throw new DunlinError(`${what} holds ${port.batch} samples, a module runs one at a time. Plan with batch 1.`)
@@ -191,13 +214,13 @@ function checkPlan(plan: Plan, { name, contents, labels }: ModuleOptions): [Port
     if (!(scale > 0 && scale < Infinity))
       throw new DunlinError(`${what} has scale ${port.quant?.scale[0]}, wanted a positive float.`)
   }
+  const [output] = plan.outputs
   const classes = output.shape.at(-1) ?? 1
   if (labels?.length && labels.length !== classes) {
     throw new DunlinError(
       `${module}: ${labels.length} labels for output "${output.name}" of shape [${output.shape}]. Give ${classes}, one for each class, or none.`,
     )
   }
-  return [input, output]
 }
 
 const bytesOf = (port: Port) => port.length * BYTES[port.dtype]
