@@ -54,7 +54,7 @@ const { outputFiles } = await build({
   ...{ entryPoints: ['src/deploy/load.ts'], bundle: true, minify: true, format: 'esm', target: 'es2022', write: false },
 })
 const [, code, name] = /^(.*)export\{(\w+) as load\};\s*$/s.exec(outputFiles[0].text)
-const loader = `${code}/** @type {Load} */export const load=${name}\n`
+const loader = `${code.trimEnd()}\n/** @type {Load} */ export const load=${name}\n`
 writeFileSync('build/loader.js', `export const loader = ${JSON.stringify(loader)}\n`)
 writeFileSync('build/loader.d.ts', 'export const loader: string\n')
 
