@@ -36,7 +36,7 @@ describe('examples/wamr', () => {
         '-I',
         include,
       ]
-      for (const more of [[], ['-include', join(folder, 'small.h'), '-DMODEL=SMALL']]) {
+      for (const more of [[], [`-DMODEL_HEADER="${join(folder, 'small.h')}"`, '-DMODEL=SMALL']]) {
         const sources = ['module.c', 'slots.c', 'host.c'].map((f) => join('examples/wamr', f))
         expect(execFileSync('gcc', [...strict, ...more, ...sources], { encoding: 'utf8' })).toBe('')
       }

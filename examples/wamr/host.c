@@ -5,8 +5,8 @@
  *   host FLASH run INPUT                the input's bytes in, the output's bytes out as numbers
  *   host FLASH                          what boots, and what it takes
  *
- * The exit status is the enum module_status. Compile with -include digits.h -DMODEL=DIGITS, a header that `dunlin build` wrote, and
- * updates of other sizes than its are refused; without one, anything goes that fits. */
+ * The exit status is the enum module_status. Compile with -DMODEL_HEADER='"digits.h"' -DMODEL=DIGITS, a header that `dunlin build`
+ * wrote, and updates of other sizes than its are refused; without one, the first module sets the sizes. */
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,7 +24,8 @@
 #ifndef SLOT_BYTES
 #define SLOT_BYTES 131072
 #endif
-#ifdef MODEL
+#ifdef MODEL_HEADER
+#include MODEL_HEADER
 #define PASTE(a, b) a##b
 #define OF(a, b) PASTE(a, b)
 enum { INPUT_BYTES = OF(MODEL, _INPUT_BYTES), OUTPUT_BYTES = OF(MODEL, _OUTPUT_BYTES) };
@@ -76,7 +77,7 @@ static enum module_status update(const struct flash *flash, struct running *runn
     perror(path);
     return MODULE_NOT_ONE;
   }
-#ifdef MODEL
+#ifdef MODEL_HEADER
   input_bytes = INPUT_BYTES;
   output_bytes = OUTPUT_BYTES;
 #else
