@@ -10,7 +10,7 @@ import { quantize } from '../src/compress/quantize'
 import { buildModule, loadModule, type StandaloneModule } from '../src/deploy'
 import { moduleFunctions, selfTest } from '../src/deploy/functions'
 import { parseBuild } from '../src/deploy/kernels'
-import { type Dtype, input, type TypedArray } from '../src/graph/node'
+import { type Dtype, input, type Node, type Normalize, type TypedArray } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { argmax, Model } from '../src/model/model'
 import { sequential } from '../src/model/sequential'
@@ -338,5 +338,82 @@ describe('the loader beside a module', () => {
       own(path) === undefined ? getSourceFile(path, version) : ts.createSourceFile(path, own(path), version, true)
     const found = ts.getPreEmitDiagnostics(ts.createProgram(['use.ts'], options, host))
     expect(found.map((d) => ts.flattenDiagnosticMessageText(d.messageText, '\n'))).toEqual([])
+  })
+})
+
+describe('ends of the network', () => {
+  const images = { mean: [125.3, 123, 113.9], std: [63, 62.1, 66.7] }
+  const pictures = (normalize?: Normalize) =>
+    sequential(conv2d({ filters: 4, kernel: 3 }), flatten(), dense({ units: 3 }))(input([4, 5, 3], { normalize }))
+  const gestures = sequential(
+    conv2d({ filters: 3, kernel: [3, 1] }),
+    flatten(),
+    dense({ units: 4 }),
+  )(input([9, 1, 2], { normalize: { mean: [12, -700.5], std: [9000.1, 4096] } }))
+  const bytes = Uint8Array.from({ length: 60 * 5 }, (_, i) => (i * 7919) % 256)
+  // Also halves: 700.5 beside whole numbers.
+  const samples = Int16Array.from({ length: 18 * 2000 }, (_, i) => (i * 40503) << 3)
+
+  it.each<[string, Node, 'u8' | 'i16', Uint8Array | Int16Array]>([
+    ['an image, each channel by itself', pictures(images), 'u8', bytes],
+    ['an image, all channels alike', pictures({ mean: 127.5, std: 80 }), 'u8', bytes],
+    ['an image as it is', pictures(), 'u8', bytes],
+    ['samples of a sensor', gestures, 'i16', samples],
+  ])('raw input: %s: the bits that the host gives when it normalizes', async (_, network, dtype, x) => {
+    const float = new Model(network, { name: 'raw', seed: 6 })
+    for (const model of [float, await quantize(float, { x })]) {
+      const usual = await loadModule((await buildModule(model)).wasm)
+      const { wasm, header } = await buildModule(model, { input: dtype })
+      const module = await loadModule(wasm)
+      module.selfTest()
+      expect(module.metadata.inputs).toEqual([{ name: 'input', shape: float.inputs[0].shape, dtype }])
+      expect(header).toContain(`RAW_INPUT_TYPE ${dtype === 'u8' ? 'uint8_t' : 'int16_t'}\n`)
+      expect(header).not.toMatch(/RAW_INPUT_(MEAN|STD|SCALE)/)
+      const each = module.inputs[0].length
+      for (let at = 0; at < x.length; at += each) {
+        const sample = x.subarray(at, at + each)
+        expect(module.predict(sample)).toEqual(usual.predict(sample))
+      }
+      const raw = Model.load(model.withEnds({ input: dtype }).save())
+      expect((await buildModule(raw)).wasm).toEqual(wasm)
+    }
+  })
+
+  it('leave inputs of indices, and of sounds, as they are', async () => {
+    const built = [await buildModule(read()), await buildModule(read(), { input: 'u8' })]
+    expect(built[1].wasm).toEqual(built[0].wasm)
+  })
+
+  it.each(['float', 'int8', 'two of each, int8'])('probabilities: a softmax follows (%s)', async (kind) => {
+    const model = await MODELS[kind]()
+    const module = await loadModule((await buildModule(model, { output: 'probabilities' })).wasm)
+    const usual = await loadModule((await buildModule(model)).wasm)
+    module.selfTest()
+    const sample = Object.fromEntries(module.metadata.inputs.map((p, i) => [p.name, numbers(i + 3, module.inputs[i].length)]))
+    const logits = usual.predict(sample)
+    const shares = module.predict(sample)
+    const powers = logits.map((v) => Math.exp(v - Math.max(...logits)))
+    const sum = powers.reduce((a, b) => a + b, 0)
+    shares.forEach((share, i) => {
+      expect(Math.abs(share - powers[i] / sum)).toBeLessThan(kind === 'float' ? 1e-5 : 1 / 128)
+    })
+    expect(module.metadata.labels).toEqual(usual.metadata.labels)
+    expect(module.outputs.length).toBe(usual.outputs.length)
+    const again = await buildModule(model.withEnds({ output: 'probabilities' }), { output: 'probabilities' })
+    expect((await loadModule(again.wasm)).predict(sample)).toEqual(shares)
+  })
+
+  it('refuse what they do not know', async () => {
+    const model = await MODELS.float()
+    await expect(buildModule(model, { input: 'raw' as 'u8' })).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: input wants 'u8' or 'i16', got "raw". Leave it out for what the network reads.]`,
+    )
+    await expect(buildModule(model, { output: 'softmax' as 'probabilities' })).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: output wants 'probabilities', got "softmax". Leave it out for what the network gives.]`,
+    )
+    const one = new Model(dense({ units: 1 })(input([3])))
+    await expect(buildModule(one, { output: 'probabilities' })).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: dense "dense": probabilities are of two classes and more, this output has shape [1]. Leave out output: 'probabilities'.]`,
+    )
   })
 })

@@ -1,6 +1,7 @@
 // Deploying: the model becomes the module. Its plan for one sample is written down as a standalone .wasm, with a C header.
 
 import { DunlinError } from '../graph/error'
+import type { Ends } from '../graph/node'
 import type { Plan } from '../plan/plan'
 import { kernelBytes } from '../session/kernels'
 import { Session } from '../session/session'
@@ -16,6 +17,7 @@ interface Deployable {
   name: string
   labels: readonly string[]
   plan(batch: number, target: 'module'): Plan
+  withEnds(ends: Ends): Deployable
 }
 
 export interface BuiltModule {
@@ -29,11 +31,11 @@ export interface BuiltModule {
 
 /**
  * The model as one .wasm without imports. `target`: 'scalar' runs in every WebAssembly runtime, 'simd' is faster where the runtime has
- * 128-bit SIMD (browsers, servers). The same model gives the same bytes.
+ * 128-bit SIMD (browsers, servers). `input` and `output`: what stands at the ends of the network. The same model gives the same bytes.
  */
-export async function buildModule(model: Deployable, options: { target?: 'scalar' | 'simd' } = {}): Promise<BuiltModule> {
-  const { target = 'scalar' } = options
-  const plan = model.plan(1, 'module')
+export async function buildModule(model: Deployable, options: Ends & { target?: 'scalar' | 'simd' } = {}): Promise<BuiltModule> {
+  const { target = 'scalar', input, output } = options
+  const plan = (input || output ? model.withEnds({ input, output }) : model).plan(1, 'module')
   // Weights are packed, if at all, by the plan's own `init`.
   const session = await Session.create(plan, { build: target, threads: 1 })
   const contents = session.contents(16)
