@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 
-export const BUILDS = ['scalar', 'simd', 'relaxed']
+export const BUILDS = ['scalar', 'simd', 'relaxed', 'interpreter']
 const newest = (paths) => Math.max(...paths.map((p) => statSync(p).mtimeMs))
 const tree = (dir) => readdirSync(dir, { recursive: true }).map((f) => `${dir}/${f}`)
 const node = async (...args) => {
@@ -42,7 +42,10 @@ const sources = newest([...tree('assembly'), 'asconfig.json', 'build.mjs', 'node
 const outputs = ['build/kernels.js', ...BUILDS.map((b) => `build/${b}.wasm`)]
 if (!outputs.every(existsSync) || Math.min(...outputs.map((p) => statSync(p).mtimeMs)) < sources) {
   await Promise.all(
-    BUILDS.map((target) => node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', target)),
+    BUILDS.map((target) => {
+      const entry = `assembly/${target === 'interpreter' ? target : 'index'}.ts`
+      return node('node_modules/assemblyscript/bin/asc.js', entry, '--config', 'asconfig.json', '--target', target)
+    }),
   )
   const base64 = (b) => readFileSync(`build/${b}.wasm`).toString('base64')
   writeFileSync('build/kernels.js', BUILDS.map((b) => `export const ${b} = '${base64(b)}'\n`).join(''))

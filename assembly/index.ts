@@ -1,5 +1,6 @@
 // The kernels: every export is a function of pointers (byte addresses into the imported memory) and numbers. It never allocates, keeps no
-// state and calls nothing outside this folder. asconfig.json builds three binaries from this entry: scalar, simd, relaxed.
+// state and calls nothing outside this folder. asconfig.json builds three binaries from this entry, scalar, simd, relaxed,
+// and a fourth from interpreter.ts, of kernels that have another form in interpreters.
 // Names are <what>_<dtype>, gradients end in _dx or _dw; arguments in order: inputs, weights, bias, outputs, scratch, sizes (in
 // elements), numbers. Buffers are 16-byte aligned; a kernel may read up to 16 bytes past an end, and never writes there.
 
@@ -29,7 +30,8 @@ export * from './f32/recurrent'
 export * from './probe'
 export { sigmoid_i16_map, tanh_i16_map } from './i16/curves'
 export { dct_i16, logMel_i16, requantize_i16 } from './i16/logMel'
-export { conv2d_i8 } from './i8/conv2d'
+export * from './i8/channels'
+export { conv2d_i8, conv2dAdd_i8 } from './i8/conv2d'
 export { dense_i8 } from './i8/dense'
 export { depthwiseConv2d_i8 } from './i8/depthwiseConv2d'
 export { packedDepthwiseConv2d_i8 } from './i8/packedDepthwiseConv2d'

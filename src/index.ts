@@ -35,11 +35,15 @@ export { type Fold, foldsByGroup, type Groups, splitByGroup, splitStratified } f
 export { type Stream, type StreamSample, type StreamSource, stream } from './data/stream'
 export { type Recording, windows } from './data/windows'
 export {
+  type BufferReport,
   type BuiltModule,
   buildModule,
+  type LayerReport,
   loadModule,
   type Metadata,
+  type ModuleBuildOptions,
   type ModuleReport,
+  type ModuleTarget,
   type PortMetadata,
   type StandaloneModule,
 } from './deploy'

@@ -166,7 +166,7 @@ describe('summary, eval, build', () => {
     expect(other.stdout).toMatch(/ on 40 samples\n$/)
   })
 
-  it.each(['scalar', 'simd'])('build writes a module and its header (%s)', async (target) => {
+  it.each(['aot', 'interpreter', 'simd'])('build writes a module and its header (%s)', async (target) => {
     const { code, stdout, stderr } = await dunlin(
       dir,
       'build',
@@ -180,7 +180,7 @@ describe('summary, eval, build', () => {
     expect(stdout).toMatch(/^my\.wasm: \d+ bytes/)
     expect(readdirSync(dir).sort()).toEqual(['my.h', 'my.wasm'])
     const wasm = readFileSync(join(dir, 'my.wasm'))
-    if (target === 'scalar') expect(wasm).toEqual(readFileSync(join(models, 'digits.wasm')))
+    if (target === 'aot') expect(wasm).toEqual(readFileSync(join(models, 'digits.wasm')))
     expect((await loadModule(wasm)).metadata.name).toBe('digits')
   })
 
@@ -264,7 +264,7 @@ describe('bad input', () => {
       }
     }
     await refused(/small/, 'eval', 'small')
-    await refused(/--target wants scalar or simd/, 'build', 'small', '--target', 'avx')
+    await refused(/--target wants aot, interpreter or simd/, 'build', 'small', '--target', 'avx')
     await refused(/small\/x\.wasm: its folder cannot be made/, 'build', 'small', '-o', 'small/x.wasm')
   })
 })

@@ -4,7 +4,8 @@
 
 import { ARRAYS, BYTES, type Dtype, isParam, type Node, size, type TypedArray } from '../src/graph/node'
 import { opOf } from '../src/ops'
-import type { Buffer, Emit, KernelName, Target } from '../src/ops/op'
+import type { Buffer, Emit, KernelName, Table, Target, Weights } from '../src/ops/op'
+import { piecesOf } from '../src/plan/tiles'
 import { Arena, type Build, type Buffer as Fence, in_, inout, out, scratch } from './harness'
 
 interface Placed extends Buffer {
@@ -19,6 +20,8 @@ export class Fenced implements Emit {
   readonly begun = new Set<Node>()
   private readonly kept = new Map<string, Placed>()
 
+  readonly weights: Weights
+
   constructor(
     private readonly build: Build,
     readonly batch: number,
@@ -28,6 +31,7 @@ export class Fenced implements Emit {
     private readonly parts = 1,
   ) {
     this.arena = new Arena(build.memory)
+    this.weights = target === 'module' ? 'flash' : 'ram'
   }
 
   place(name: string, fence: Fence): Placed {
@@ -102,6 +106,15 @@ export class Fenced implements Emit {
 
   constant(name: string, data: TypedArray): Placed {
     return this.place(name, in_(data))
+  }
+
+  /** In a module the shortest pieces. */
+  tiles(total: number, tables: readonly Table[], part: (from: number, count: number, ...of: Buffer[]) => void): void {
+    const { count } = piecesOf(total, this.target === 'module' ? 1 : total)
+    for (let from = 0; from < total; from += count) {
+      const n = Math.min(count, total - from)
+      part(from, n, ...tables.map(({ name, data, each }) => this.constant(name, data.slice(from * each, (from + n) * each))))
+    }
   }
 
   prepared(_name: string, length: number, fill: (to: Buffer) => void): Placed {

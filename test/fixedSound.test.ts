@@ -215,7 +215,7 @@ describe('int8 models', () => {
     }
     expect(new Set(stored).size).toBe(1)
 
-    for (const target of ['scalar', 'simd'] as const) {
+    for (const target of ['aot', 'interpreter', 'simd'] as const) {
       const { wasm, header } = await buildModule(int8, { target })
       const module = await loadModule(wasm)
       expect(module.metadata.inputs[0]).toMatchObject({ dtype: 'i16', shape: [N], scale: 1 / 32768, zero_point: 0 })

@@ -58,7 +58,7 @@ const MODELS: Record<string, () => Promise<Model>> = {
 }
 
 describe.each(Object.keys(MODELS))('self_test of a model: %s', (name) => {
-  it.each(['scalar', 'simd'] as const)('passes, and leaves the state zero (%s)', async (target) => {
+  it.each(['aot', 'simd', 'interpreter'] as const)('passes, and leaves the state zero (%s)', async (target) => {
     const { wasm } = await buildModule(await MODELS[name](), { target })
     const module = await loadModule(wasm)
     module.selfTest()
@@ -75,7 +75,7 @@ describe.each(Object.keys(MODELS))('self_test of a model: %s', (name) => {
   })
 
   it('fails when a byte of what it computes with is another', async () => {
-    const module = await loadModule((await buildModule(await MODELS[name]())).wasm)
+    const module = await loadModule((await buildModule(await MODELS[name](), { weights: 'ram' })).wasm)
     const end = (module.exports.__data_end as WebAssembly.Global).value
     const memory = new Uint8Array((module.exports.memory as WebAssembly.Memory).buffer)
     let noticed = 0

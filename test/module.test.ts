@@ -35,7 +35,8 @@ let float: Model
 let int8: Model
 let inputs: Int8Array
 let outputs: Int8Array
-let built: Record<'scalar' | 'simd', BuiltModule>
+const TARGETS = ['aot', 'interpreter', 'simd'] as const
+let built: Record<(typeof TARGETS)[number], BuiltModule>
 
 beforeAll(async () => {
   const [train, heldOut] = split(loadDigits(), 0.2, 0)
@@ -49,7 +50,10 @@ beforeAll(async () => {
       Uint32Array.from({ length: 300 }, (_, i) => i),
     ),
   )
-  built = { scalar: await buildModule(int8), simd: await buildModule(int8, { target: 'simd' }) }
+  const [aot, interpreter, simd] = await Promise.all(
+    [undefined, ...TARGETS.slice(1)].map((target) => buildModule(int8, { target })),
+  )
+  built = { aot, interpreter, simd }
   // The session's bytes: all samples through its door, one run each.
   const session = await int8.session(1)
   const [input] = session.plan.inputs
@@ -64,7 +68,7 @@ beforeAll(async () => {
   }
 })
 
-describe.each(['scalar', 'simd'] as const)('the module for %s', (target) => {
+describe.each(TARGETS)('the module for %s', (target) => {
   it('gives the bytes of the session for every test sample', async () => {
     const { instance } = await WebAssembly.instantiate(built[target].wasm)
     const exports = instance.exports as Record<string, WebAssembly.Global> & { memory: WebAssembly.Memory; run(): number }
@@ -158,7 +162,7 @@ describe('a module whose channels have each their own mean and std', () => {
 
 describe('a module of the float model', () => {
   it('gives the bits of a session that runs its plan, and nearly those of the session with Winograd', async () => {
-    const module = await loadModule((await buildModule(float, { target: 'scalar' })).wasm)
+    const module = await loadModule((await buildModule(float, { target: 'aot' })).wasm)
     const plan = float.plan(1, 'module')
     const session = await Session.create(plan, { build: 'scalar' })
     const usual = await float.predict(test.x.subarray(0, 20 * EACH), { build: 'scalar' })
@@ -174,7 +178,7 @@ describe('a module of the float model', () => {
     }
   })
 
-  it.each(['scalar', 'simd'] as const)('of groups, transposed convolutions and normalizations, too (%s)', async (target) => {
+  it.each(TARGETS)('of groups, transposed convolutions and normalizations, too (%s)', async (target) => {
     const layers = sequential(
       conv2d({ filters: 6, kernel: 3, groups: 2, padding: 'same' }),
       batchNorm({ activation: 'relu6' }),
@@ -183,7 +187,7 @@ describe('a module of the float model', () => {
     )
     const model = new Model(layers(input([3, 4, 4])), { seed: 4 })
     const plan = model.plan(1, 'module')
-    const session = await Session.create(plan, { build: target })
+    const session = await Session.create(plan, { build: target === 'simd' ? 'simd' : 'scalar' })
     const module = await loadModule((await buildModule(model, { target })).wasm)
     const random = new Random(4)
     for (let i = 0; i < 3; i++) {
@@ -224,7 +228,7 @@ describe('loadModule', () => {
     await expect(load(signed(section('{"abi":2,"hash":"00000000"}')))).rejects.toThrow(
       /^m\.wasm: no module of ABI 2, or damaged \(/,
     )
-    const module = await load(built.scalar.wasm)
+    const module = await load(built.aot.wasm)
     expect(() => module.predict([1, 2, 3])).toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: m.wasm: input "input" got 3 values, wanted 64 (shape [8,8,1]).]`,
     )
@@ -234,7 +238,7 @@ describe('loadModule', () => {
   })
 
   it('refuses a file that is cut off, or has a byte changed, anywhere', async () => {
-    const { wasm } = built.scalar
+    const { wasm } = built.aot
     const refused = (bytes: Uint8Array) =>
       loadModule(bytes).then(
         () => false,
@@ -251,7 +255,7 @@ describe('loadModule', () => {
   })
 
   it('ends in a module or a DunlinError, whatever is changed in the file, with a hash that fits', async () => {
-    const { wasm } = built.scalar
+    const { wasm } = built.aot
     const seed = 40
     const random = new Random(seed)
     // Sections but code and data lie at the start and at the end.
@@ -293,14 +297,14 @@ function withFile<T>(name: string, contents: Uint8Array | string, use: (path: st
 }
 
 describe('other engines', () => {
-  it.skipIf(missing('wasm-validate', '--version'))('wabt finds it valid, without any extension for scalar', () => {
+  it.skipIf(missing('wasm-validate', '--version'))('wabt finds it valid, without any extension for aot', () => {
     const flags = ['simd', 'reference-types', 'multi-value', 'saturating-float-to-int'].map((f) => `--disable-${f}`)
-    withFile('digits.wasm', built.scalar.wasm, (path) => execFileSync('wasm-validate', [...flags, path]))
+    withFile('digits.wasm', built.aot.wasm, (path) => execFileSync('wasm-validate', [...flags, path]))
   })
 
   it.skipIf(missing('wasm-interp', '--version'))('wabt runs it', () => {
     const run = (path: string) => execFileSync('wasm-interp', [path, '--run-all-exports'], { encoding: 'utf8' })
-    expect(withFile('digits.wasm', built.scalar.wasm, run)).toContain('run() => i32:0')
+    expect(withFile('digits.wasm', built.aot.wasm, run)).toContain('run() => i32:0')
   })
 
   for (const shell of ['gjs', 'jsc']) {

@@ -45,3 +45,26 @@ export function requantize(acc: i32, multiplier: i32, shift: i32, zero: i32, lo:
   const scaled = shiftRound(mulHigh(acc << max(shift, 0), multiplier), max(-shift, 0))
   return min(max(scaled + zero, lo), hi)
 }
+
+// The same where a multiplier serves several accumulators: what follows from it alone is computed once, and both roundings are one shift.
+// mulHigh is floor((a * m + 2^30) / 2^31), and shiftRound(v, bits) is floor((v + h) / 2^bits), where h is half of 2^bits, less 1 if v < 0 and
+// bits > 0. Floors of floors of quotients are floors: together floor((a * m + 2^30 + h * 2^31) / 2^(31 + bits)), below 2^63 all of it. That
+// a < 0 stands for v < 0 makes no difference: where they differ v is 0, and the result is 0 either way.
+
+/** 2^30 + h * 2^31 for accumulators that are not negative, or that are. */
+// @ts-ignore: decorator
+@inline
+export function rounding(bits: i32, negative: bool): i64 {
+  const half = <i64>(1 << bits >>> 1)
+  return (1 << 30) + ((negative && bits > 0 ? half - 1 : half) << 31)
+}
+
+/** requantize of a, which is an accumulator << max(shift, 0), where bits is max(-shift, 0). */
+// @ts-ignore: decorator
+@inline
+export function requantizeBy(
+  a: i32, multiplier: i64, positive: i64, negative: i64, bits: i32, zero: i32, lo: i32, hi: i32,
+): i32 {
+  const scaled = <i32>((<i64>a * multiplier + (a < 0 ? negative : positive)) >> (31 + bits))
+  return min(max(scaled + zero, lo), hi)
+}

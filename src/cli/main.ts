@@ -2,10 +2,10 @@
 
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { buildModule } from '../deploy'
-import { loadIdxFolder, writeFilesAtomic } from '../files'
+import { loadIdxFolder } from '../files'
 import { DunlinError } from '../graph/error'
 import { readModel } from '../node'
+import { build } from './build'
 import { demo, heldOutDigits } from './demo'
 import { readExperiment } from './experiment'
 import { predict } from './predict'
@@ -30,7 +30,12 @@ const HELP = `dunlin: train, compress and deploy small neural networks
                                folder in MNIST's layout (--data DIR [--classes N]) [--seed N]
   dunlin predict MODEL FILE... what it says of images, sounds, arrays (.npy) or rows (.csv) [--json]
   dunlin summary MODEL         its layers, sizes and costs
-  dunlin build MODEL -o FILE   an int8 model as one standalone .wasm, with a C header beside it [--target scalar|simd]
+  dunlin build MODEL -o FILE   a model as one standalone .wasm, with a C header beside it; prints what it takes, by part and layer
+      --target NAME            aot (for hosts that compile), simd, or interpreter
+      --weights PLACE          flash (weights stay in the file) or ram (they are copied at the start)
+      --ram BYTES              refuse what takes more RAM, and say which layer it is
+      --flash BYTES            refuse what takes more flash
+      --json                   print the report as JSON, nothing else
 
 MODEL is a file written by dunlin (.safetensors); predict takes a module (.wasm), too.`
 
@@ -44,6 +49,9 @@ const OPTIONS = {
   fresh: { type: 'boolean' },
   out: { type: 'string', short: 'o' },
   target: { type: 'string' },
+  weights: { type: 'string' },
+  ram: { type: 'string' },
+  flash: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -56,7 +64,7 @@ const COMMANDS: Record<string, { options: readonly OptionName[]; files: number; 
   eval: { options: ['config', 'data', 'classes', 'seed'], files: 1 },
   predict: { options: ['json'], files: 2, more: true },
   summary: { options: [], files: 1 },
-  build: { options: ['out', 'target'], files: 1 },
+  build: { options: ['out', 'target', 'weights', 'ram', 'flash', 'json'], files: 1 },
 }
 
 async function main(args: string[]): Promise<void> {
@@ -108,16 +116,10 @@ async function main(args: string[]): Promise<void> {
     console.log(`${files[0]}: accuracy ${accuracy.toFixed(4)} on ${data.count} samples`)
   } else {
     const out = values.out ?? files[0].replace(/(\.safetensors)?$/, '.wasm')
-    const target = values.target ?? 'scalar'
-    if (target !== 'scalar' && target !== 'simd') throw new DunlinError(`--target wants scalar or simd, got "${target}".`)
-    const { wasm, header, report } = await buildModule(readModel(files[0]), { target })
-    writeFilesAtomic([
-      { path: out, bytes: wasm },
-      { path: out.replace(/(\.wasm)?$/, '.h'), bytes: header },
-    ])
-    console.log(
-      `${out}: ${report.flashBytes} bytes (code ${report.codeBytes}, data ${report.dataBytes}, metadata ${report.metadataBytes}), RAM ${report.ramBytes} bytes`,
-    )
+    const target = oneOf('target', values.target ?? 'aot', ['aot', 'simd', 'interpreter'])
+    const weights = oneOf('weights', values.weights ?? 'flash', ['flash', 'ram'])
+    const budget = (option: 'ram' | 'flash') => (values[option] === undefined ? undefined : integer(option, values[option], 1))
+    await build(files[0], out, { target, weights, ramBytes: budget('ram'), flashBytes: budget('flash') }, values.json ?? false)
   }
 }
 
@@ -127,6 +129,13 @@ function parse(args: string[]) {
   } catch (error) {
     throw new DunlinError(`${(error as Error).message.split(/\.\s/)[0]}. See dunlin --help.`)
   }
+}
+
+function oneOf<T extends string>(option: string, text: string, names: readonly T[]): T {
+  const found = names.find((name) => name === text)
+  if (!found)
+    throw new DunlinError(`--${option} wants ${names.slice(0, -1).join(', ')} or ${names[names.length - 1]}, got "${text}".`)
+  return found
 }
 
 function integer(option: string, text: string, least: number): number {

@@ -6,6 +6,7 @@ import { DunlinError } from '../graph/error'
 import { isInput, isParam, mapGraph, type Node, type Param, type Quant, size, type TypedArray } from '../graph/node'
 import { Model } from '../model/model'
 import { opOf } from '../ops'
+import { gridScales } from '../ops/channels'
 import { type Int8, type Int8Product, makeNode, where } from '../ops/op'
 import { planInference } from '../plan/build'
 import type { Values } from '../session/door'
@@ -175,7 +176,7 @@ function quantizeWeights(node: Node, [x, w, b]: readonly Node[], axis: number): 
   })
   // The bias has to fit 31 bits on its scale, however small the weights are. A channel of zeros has no range: any scale gives zeros.
   const least = (c: number) => Math.abs(biases?.[c] ?? 0) / (x.quant!.scale[0] * 2 ** 30)
-  const scale = Array.from(largest, (m, c) => Math.fround(Math.max(m / 127, least(c))) || 1)
+  const scale = gridScales(largest.map((m, c) => Math.max(m / 127, least(c))))
   const weights = Int8Array.from(w.data as ArrayLike<number>, (v, i) => clamp(Math.round(v / scale[channelOf(i)]), -127, 127))
   const biasScale = scale.map((s) => s * x.quant!.scale[0])
   const bias = Int32Array.from({ length: channels }, (_, c) =>

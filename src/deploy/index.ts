@@ -2,21 +2,23 @@
 
 import { DunlinError } from '../graph/error'
 import type { Ends } from '../graph/node'
-import type { Plan } from '../plan/plan'
-import { kernelBytes } from '../session/kernels'
+import { OVERREAD, type Plan, type Weights } from '../plan/plan'
+import { type Build, kernelBytes } from '../session/kernels'
 import { Session } from '../session/session'
 import { selfTest } from './functions'
 import { load, type StandaloneModule } from './load'
-import { type ModuleReport, writeModule } from './module'
+import { writeModule } from './module'
+import { checkBudgets, type ModuleReport, type ModuleTarget, reportOf } from './report'
 
 export type { Sample, StandaloneModule } from './load'
-export type { Metadata, ModuleReport, PortMetadata } from './module'
+export type { Metadata, PortMetadata } from './module'
+export type { BufferReport, LayerReport, ModuleReport, ModuleTarget } from './report'
 
 /** What a module is built from: a Model is one. */
 interface Deployable {
   name: string
   labels: readonly string[]
-  plan(batch: number, target: 'module'): Plan
+  plan(batch: number, target: 'module', threads: number, weights: Weights): Plan
   withEnds(ends: Ends): Deployable
 }
 
@@ -29,18 +31,50 @@ export interface BuiltModule {
   report: ModuleReport
 }
 
-/**
- * The model as one .wasm without imports. `target`: 'scalar' runs in every WebAssembly runtime, 'simd' is faster where the runtime has
- * 128-bit SIMD (browsers, servers). `input` and `output`: what stands at the ends of the network. The same model gives the same bytes.
- */
-export async function buildModule(model: Deployable, options: Ends & { target?: 'scalar' | 'simd' } = {}): Promise<BuiltModule> {
-  const { target = 'scalar', input, output } = options
-  const plan = (input || output ? model.withEnds({ input, output }) : model).plan(1, 'module')
+/** The kernels of each target: those of a build, or others in their place where `instead` has them. */
+const KERNELS: Record<ModuleTarget, { build: Build; instead?: 'interpreter' }> = {
+  aot: { build: 'scalar' },
+  simd: { build: 'simd' },
+  interpreter: { build: 'scalar', instead: 'interpreter' },
+}
+
+/** Its `input` and `output` say what stands at the ends of the network. */
+export interface ModuleBuildOptions extends Ends {
+  /**
+   * The form of its loops; results are the same in int8. 'aot' (default) is for hosts that compile; 'simd' is faster where those have 128-bit
+   * SIMD (browsers, servers); 'interpreter' is faster where each instruction is interpreted (small devices). 'aot' and 'interpreter'
+   * run in every WebAssembly runtime.
+   */
+  target?: ModuleTarget
+  /**
+   * 'flash' (default): weights stay in the file, which a device has in its flash, and pass through RAM as they are needed. 'ram': they are
+   * copied to RAM when the module starts; for hosts without bulk memory.
+   */
+  weights?: Weights
+  /** The most that it may take, in bytes: a model that does not fit is refused, with what takes the most and what would fit. */
+  ramBytes?: number
+  flashBytes?: number
+}
+
+/** The model as one .wasm without imports. The same model and options give the same bytes. */
+export async function buildModule(model: Deployable, options: ModuleBuildOptions = {}): Promise<BuiltModule> {
+  const { target = 'aot', weights = 'flash', ramBytes, flashBytes, input, output } = options
+  if (!Object.hasOwn(KERNELS, target))
+    throw new DunlinError(`buildModule: target wants ${Object.keys(KERNELS).join(', ')}, got ${JSON.stringify(target)}.`)
+  if (weights !== 'flash' && weights !== 'ram')
+    throw new DunlinError(`buildModule: weights wants flash or ram, got ${JSON.stringify(weights)}.`)
+  const { build, instead } = KERNELS[target]
+  const plan = (input || output ? model.withEnds({ input, output }) : model).plan(1, 'module', 1, weights)
   // Weights are packed, if at all, by the plan's own `init`.
-  const session = await Session.create(plan, { build: target, threads: 1 })
-  const contents = session.contents(16)
+  const session = await Session.create(plan, { build, threads: 1 })
+  const [contents, flash] = [session.contents(16), session.flash]
+  const kernels = { build: kernelBytes(build), ...(instead && { instead: kernelBytes(instead) }) }
+  const overread = target === 'simd' ? OVERREAD : 0
   const { name, labels } = model
-  return writeModule(plan, { name, build: kernelBytes(target), contents, selfTest: selfTest(session), labels })
+  const built = writeModule(plan, { name, ...kernels, contents, flash, selfTest: selfTest(session), overread, labels })
+  const report = reportOf(plan, built.report, target, weights)
+  checkBudgets(`module "${model.name}"`, report, { ramBytes, flashBytes }, plan.outputs[0].dtype === 'f32')
+  return { ...built, report }
 }
 
 /** Instantiates a module made by buildModule, which must be whole; `source` names it in errors. */

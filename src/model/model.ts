@@ -6,7 +6,7 @@ import { DunlinError } from '../graph/error'
 import { BYTES, type Ends, type InputAttrs, isInput, isParam, type Node, type Param, size, topological } from '../graph/node'
 import { Random } from '../graph/random'
 import { opOf } from '../ops'
-import type { Target } from '../ops/op'
+import type { Target, Weights } from '../ops/op'
 import { planInference } from '../plan/build'
 import type { Plan } from '../plan/plan'
 import type { Values } from '../session/door'
@@ -75,9 +75,12 @@ export class Model {
     return this.nodes.reduce((sum, n) => sum + macsOf(n), 0)
   }
 
-  /** The plan that computes the outputs for `batch` samples at once, in a session on up to `threads` threads or in a module. */
-  plan(batch = 1, target: Target = 'session', threads = 1): Plan {
-    return planInference(this.outputs, { batch, target, threads })
+  /**
+   * The plan that computes the outputs for `batch` samples at once, in a session on up to `threads` threads or in a module, which can leave
+   * its `weights` in flash.
+   */
+  plan(batch = 1, target: Target = 'session', threads = 1, weights: Weights = 'ram'): Plan {
+    return planInference(this.outputs, { batch, target, threads, weights })
   }
 
   /** This model as a device wants it, with the same parameters: raw values at its inputs, or probabilities at its first output. */

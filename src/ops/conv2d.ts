@@ -6,7 +6,7 @@ import { type Layer, type Node, type Param, param } from '../graph/node'
 import { fill, rowwise, sumRows, undoActivation } from './calls'
 import { convolve, convolveDw, convolveDx, macsOf, WINOGRAD_BLOCK, winogradTile } from './convolution'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { type Operands, operandsOf, packed, packedScratch, packedWinograd, plainArgs } from './int8'
+import { channelwise, type Operands, operandsOf, packed, packedScratch, packedWinograd } from './int8'
 import {
   type Activation,
   type Buffer,
@@ -164,6 +164,10 @@ export const conv2dOp: Op<Conv2dAttrs> = {
     quant: 'calibrated',
     weightAxis: 0,
     forward(e, node) {
+      if (e.target === 'module') {
+        convolveStored(e, node)
+        return
+      }
       const whole = operandsOf(e, node)
       const { groups = 1 } = node.attrs
       if (groups === 1) {
@@ -183,13 +187,30 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   },
 }
 
-/** The int8 convolution of these operands, with the kernel of the target. */
+/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8: the values of a window for three positions, in words of 8 bytes which overlap copies. */
+export const convScratch = (ic: number, kh: number, kw: number): number => 10 * kh * kw * ic
+
+/** The int8 convolution in a module, on weights as they are stored. */
+function convolveStored(e: Emit, node: Node<Conv2dAttrs>): void {
+  const { groups = 1 } = node.attrs
+  const { g, xs, ys } = groupsOf(e, node)
+  const { batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl } = g
+  for (let i = 0; i < groups; i++) {
+    const x = groups === 1 ? e.value(node.inputs[0]) : xs.take(i, e.value(node.inputs[0]))
+    const y = groups === 1 ? e.value(node) : e.scratch(ys.length, 'i8')
+    const part: Parameters<typeof channelwise>[2] = (from, count, of, after) => {
+      const scratch = e.scratch(convScratch(ic, kh, kw), 'i8')
+      const sizes = [batch, ih, iw, ic, oh, ow, count, oc, kh, kw, sh, sw, dh, dw, pt, pl] as const
+      e.call('conv2d_i8', x, ...of, e.at(y, from), scratch, ...sizes, ...after)
+    }
+    channelwise(e, node, part, i * oc, oc)
+    if (groups > 1) ys.give(i, y, e.value(node), 0)
+  }
+}
+
+/** The int8 convolution of these operands in a session. */
 function convolveInt8(e: Emit, g: Images, operands: Operands): void {
   const { x, y, after } = operands
-  if (e.target === 'module') {
-    e.call('conv2d_i8', ...plainArgs(operands), ...convSizes(g), ...after)
-    return
-  }
   const { ic, kh, kw, dw } = g
   const macs = macsOf(g)
   if (winogradTile(e, 'i8', g)) {

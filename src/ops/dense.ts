@@ -4,7 +4,7 @@ import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param, size } from '../graph/node'
 import { multiply, multiplyInto, pack, packedLength, sumRows, undoActivation } from './calls'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { operandsOf, packed, packedScratch, plainArgs } from './int8'
+import { channelwise, operandsOf, packed, packedScratch } from './int8'
 import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 
 export interface DenseAttrs {
@@ -93,12 +93,13 @@ export const denseOp: Op<DenseAttrs> = {
     forward(e, node) {
       const [n, k] = node.inputs[1].shape
       const m = rows(e, node)
-      const operands = operandsOf(e, node)
-      const { x, y, after } = operands
       if (e.target === 'module') {
-        e.call('dense_i8', ...plainArgs(operands), m, n, k, ...after)
+        const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+        channelwise(e, node, (from, count, of, after) => e.call('dense_i8', x, ...of, e.at(y, from), m, count, k, n, ...after))
         return
       }
+      const operands = operandsOf(e, node)
+      const { x, y, after } = operands
       const weights = packed(e, operands, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1, four: 1 })
       // A 1x1 convolution on an image of one row, a pixel for each sample.
       const part = (from: number, count: number) => {

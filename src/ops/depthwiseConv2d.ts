@@ -4,7 +4,7 @@ import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param } from '../graph/node'
 import { sumRows, undoActivation } from './calls'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { operandsOf, packed, plainArgs } from './int8'
+import { allChannels, operandsOf, packed } from './int8'
 import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, where } from './op'
 import {
   convSizes,
@@ -136,13 +136,14 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
     quant: 'calibrated',
     weightAxis: 2,
     forward(e, node) {
-      const operands = operandsOf(e, node)
-      const { x, y, after } = operands
       const g = imagesOf(e, node)
       if (e.target === 'module') {
-        e.call('depthwiseConv2d_i8', ...plainArgs(operands), ...convSizes(g), ...after)
+        const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+        allChannels(e, node, (of, after) => e.call('depthwiseConv2d_i8', x, ...of, y, ...convSizes(g), ...after))
         return
       }
+      const operands = operandsOf(e, node)
+      const { x, y, after } = operands
       const { ow, oc, kh, kw, sw, dh, dw } = g
       const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc, four: 0 } as const
       const weights = packed(e, operands, layout)

@@ -21,12 +21,22 @@ export interface Buffer {
 }
 
 export type Target = 'session' | 'module'
+/** Where weights are while the calls run: in memory, or in a module's flash, from where calls bring what they need to memory. */
+export type Weights = 'ram' | 'flash'
+
+/** Numbers that a layer has for each of its output channels: `each` elements of `data`. */
+export interface Table {
+  name: string
+  data: TypedArray
+  each: number
+}
 
 export interface Emit {
   /** Samples that a run computes at once. */
   readonly batch: number
   /** Who runs the calls: a session has room for packed weights; a module wants little code and memory. int8 results are equal. */
   readonly target: Target
+  readonly weights: Weights
   /** Whether the run is a training step: then dropout drops, and batch norm measures the batch. */
   readonly training: boolean
   /** The node's value: its shape for each sample, or once if it does not depend on an input. */
@@ -63,6 +73,12 @@ export interface Emit {
    * order of a sum.
    */
   split(total: number, work: number, part: (from: number, count: number) => void, grain?: number): void
+  /**
+   * Has `part` write the calls that compute the output channels [from, from + count), given what the tables have for those: all `total` of
+   * them where weights are in memory; where they are in flash as many at a time as the planner finds room for, by a loop. So `from` may
+   * move nothing but addresses (`at`), and a call that is written for other `from` is otherwise the same.
+   */
+  tiles(total: number, tables: readonly Table[], part: (from: number, count: number, ...of: Buffer[]) => void): void
   /** The buffer from its `elements`-th element on; no buffer stays none. */
   at<B extends Buffer | 0>(buffer: B, elements: number): B
 }

@@ -3,28 +3,28 @@
 // A training plan is the same list made longer: forward, backward in reverse order, one update for each parameter.
 
 import { DunlinError } from '../graph/error'
-import {
-  ARRAYS,
-  BYTES,
-  type Dtype,
-  isInput,
-  isParam,
-  type Node,
-  type Param,
-  size,
-  type TypedArray,
-  topological,
-} from '../graph/node'
+import { BYTES, type Dtype, isInput, isParam, type Node, type Param, size, type TypedArray, topological } from '../graph/node'
 import { opOf } from '../ops'
 import { elementwise, fill } from '../ops/calls'
-import { type Buffer, type Emit, type KernelName, type Target, where } from '../ops/op'
-import { align, arrange, lowerBound } from './arena'
-import type { Call, Constant, Plan, Port, Region } from './plan'
+import { type Buffer, type Emit, type KernelName, type Table, type Target, type Weights, where } from '../ops/op'
+import { align, arrange, type Lifetime, lowerBound } from './arena'
+import { dtypeOf, FlashStore, type Tiled } from './flash'
+import {
+  type Call,
+  type Constant,
+  type Flash,
+  type LayerCalls,
+  LOAD,
+  type Loop,
+  OVERREAD,
+  type Plan,
+  type Port,
+  type Region,
+} from './plan'
+import { chooseTiles, piecesOf, type Site } from './tiles'
 
 /** Addresses below this are never used: 0 means "no such buffer". */
 const BASE = 16
-/** Kernels may read this far past a buffer's end. */
-const OVERREAD = 16
 /** WebAssembly's limit for a 32-bit memory. */
 const MAX_MEMORY = 2 ** 32 - 65536
 /** Multiply-adds that a part is worth being handed to another thread for: some microseconds, a few times what that takes. */
@@ -51,6 +51,8 @@ interface Planned extends Buffer {
   data?: TypedArray
   /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
   role: 'arena' | 'constant' | 'state' | 'prepared' | 'gradient' | 'input' | 'output'
+  /** Buffers of one tile lie side by side: then the code that writes down their addresses needs but one. */
+  group?: Planned
 }
 
 /** A buffer from some element on. */
@@ -62,23 +64,42 @@ interface Within extends Buffer {
 type Argument = number | Planned | Within
 
 interface Pending {
-  kernel: KernelName
+  kernel: KernelName | typeof LOAD
   args: Argument[]
   /** The parts of a split call after the first. */
   others: Argument[][]
 }
 
+interface PendingLoop {
+  times: number
+  body: Pending[]
+  steps: number[][]
+}
+
 /**
  * The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session), on up to `threads` threads
  * (default: 1). Results do not depend on their number. What the forward of `observed` nodes saves can be read after a run (plan.saved).
+ * `weights` (of a module; default 'ram'): whether they are in memory, or stay in flash, from where calls load what they need.
  */
 export function planInference(
   outputs: readonly Node[],
-  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node> },
+  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node>; weights?: Weights },
 ): Plan {
-  const builder = new Builder(outputs, options.batch, false, options.target, options.threads, undefined, options.observed)
-  builder.forward()
-  return builder.finish()
+  const { batch, target, threads, observed, weights = 'ram' } = options
+  const written = (most?: readonly number[]) => {
+    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, weights, most)
+    builder.forward()
+    return builder
+  }
+  if (weights === 'ram') return written().finish()
+  return chooseTiles(
+    (most) => {
+      const builder = written(most)
+      const plan = builder.finish()
+      return { plan, end: plan.memory, base: plan.persistent, buffers: plan.map?.buffers ?? [], sites: builder.sites }
+    },
+    (most) => written(most).sites,
+  ).plan
 }
 
 /**
@@ -120,8 +141,20 @@ class Builder implements Emit {
   private readonly buffers: Planned[] = []
   private counter?: Planned
   private readonly init: Pending[] = []
-  private readonly calls: Pending[] = []
-  private into = this.calls
+  private readonly calls: (Pending | PendingLoop)[] = []
+  private into: (Pending | PendingLoop)[] = this.calls
+  /** Parameters that were brought from flash for the node that is being written. */
+  private loaded = new Map<Node, Planned>()
+  private readonly store = new FlashStore()
+  /** Buffers that the next call to use them finds filled from flash: the load, and what it brings. */
+  private readonly pending = new Map<Planned, () => Pending>()
+  private readonly brought = new Map<Planned, TypedArray | Planned>()
+  /** The same numbers are in memory once. */
+  private readonly tables = new Map<TypedArray, Planned>()
+  /** Buffers that the writing of a tile made, for the next tile to use in the same order. */
+  private tileBuffers?: { made: Planned[]; next: number }
+  private readonly layers: LayerCalls[] = []
+  readonly sites: Site[] = []
   /** Calls that clear the gradients of parameters before several runs; undefined where every run clears its own. */
   private clear?: Pending[]
   private phases?: Plan['phases']
@@ -134,6 +167,9 @@ class Builder implements Emit {
     private readonly threads = 1,
     frozen: Frozen = () => false,
     private readonly observed: ReadonlySet<Node> = new Set(),
+    readonly weights: Weights = 'ram',
+    /** The most channels that each of the sites computes at once; by default as few as can be. */
+    private readonly most: readonly number[] = [],
   ) {
     if (!Number.isInteger(threads) || threads < 1) throw new DunlinError(`threads wants a positive integer, got ${threads}.`)
     if (!Number.isInteger(batch) || batch < 1) throw new DunlinError(`batch wants a positive integer, got ${batch}.`)
@@ -157,7 +193,17 @@ class Builder implements Emit {
       if (why) throw new DunlinError(`${where(node)}: ${why}`)
       const forward = node.dtype === 'f32' ? row.forward : row.int8?.forward
       if (!forward) throw new DunlinError(`${where(node)}: has no ${node.dtype} kernel.`)
+      const first = this.calls.length
+      const stored = this.storedBytes()
       forward.call(row, this, node)
+      this.loaded.clear()
+      this.pending.clear()
+      const samples = node.batched ? this.batch : 1
+      this.layers.push({
+        ...{ name: node.name, op: node.op, first, end: this.calls.length },
+        ...{ macs: samples * (row.macs?.(node) ?? 0), elements: samples * size(node.shape) },
+        storedBytes: this.storedBytes() - stored,
+      })
     }
   }
 
@@ -205,6 +251,9 @@ class Builder implements Emit {
 
   value(node: Node): Planned {
     const of = this.root(node)
+    if (isParam(of) && this.weights === 'flash') {
+      return this.into === this.init ? this.inWorkspace(of.name, dataOf(of)) : this.fetched(of)
+    }
     let buffer = this.values.get(of)
     if (!buffer) {
       const length = size(of.shape) * (of.batched ? this.batch : 1)
@@ -273,8 +322,33 @@ class Builder implements Emit {
   }
 
   constant(name: string, data: TypedArray): Planned {
-    const dtype = (Object.keys(ARRAYS) as Dtype[]).find((d) => data instanceof ARRAYS[d]) as Dtype
-    return this.add(name, dtype, data.length, 'constant', data)
+    if (this.weights === 'flash') return this.into === this.init ? this.inWorkspace(name, data) : this.bring(name, data)
+    return this.add(name, dtypeOf(data), data.length, 'constant', data)
+  }
+
+  tiles(total: number, tables: readonly Table[], part: (from: number, count: number, ...of: Buffer[]) => void): void {
+    if (this.weights === 'ram') {
+      part(0, total, ...tables.map(({ name, data }) => this.inWorkspace(name, data)))
+      return
+    }
+    this.settle()
+    const { count, times, rest } = piecesOf(total, this.most[this.sites.length] ?? 0)
+    const before = this.buffers.length
+    const site = { total, tile: count, call: this.calls.length, bytes: 0 }
+    const tiled = this.store.putTiles(total, count, tables)
+    const write = (from: number, n: number) => this.aside(() => part(from, n, ...this.stretches(tiled, from, n)))
+    // What grows from tile to tile is seen by writing two (of a single one the second is not there, and nothing grows).
+    this.tileBuffers = { made: [], next: 0 }
+    const body = write(0, count)
+    this.tileBuffers.next = 0
+    const second = write(count, count)
+    this.tileBuffers = undefined
+    this.into.push({ times, body, steps: body.map(({ args }, i) => args.map((a, j) => growth(a, second[i].args[j]))) })
+    const [head, ...others] = this.buffers.slice(before)
+    for (const b of others) b.group = head
+    for (const b of [head, ...others]) site.bytes += align(b.length * BYTES[b.dtype])
+    this.sites.push(site)
+    if (rest) this.into.push(...write(times * count, rest))
   }
 
   prepared(name: string, length: number, fill: (to: Buffer) => void): Planned {
@@ -283,11 +357,12 @@ class Builder implements Emit {
     this.into = this.training ? this.calls : this.init
     fill(buffer)
     this.into = before
-    return buffer
+    return this.weights === 'flash' ? this.bring(name, buffer) : buffer
   }
 
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
-    this.into.push({ kernel, args: args as Argument[], others: [] })
+    const ready = this.weights === 'flash' ? (args as Argument[]).map((arg) => this.ready(arg)) : (args as Argument[])
+    this.into.push({ kernel, args: ready, others: [] })
   }
 
   split(total: number, work: number, part: (from: number, count: number) => void, grain = 1): void {
@@ -300,13 +375,8 @@ class Builder implements Emit {
     }
     const begin = (i: number) => Math.min(total, Math.floor((grains * i) / parts) * grain)
     const before = this.into
-    const lists = Array.from({ length: parts }, (_, i) => {
-      this.into = []
-      part(begin(i), begin(i + 1) - begin(i))
-      return this.into
-    })
-    this.into = before
-    // A part is a call; where it is several, these go side by side one after another.
+    const lists = Array.from({ length: parts }, (_, i) => this.aside(() => part(begin(i), begin(i + 1) - begin(i))))
+    // A part is a call; where it is several, these go side by side one after another. (Loops are a module's, which has one thread.)
     const [first, ...rest] = lists
     first.forEach((c, at) => {
       before.push({ ...c, others: rest.map((list) => list[at].args) })
@@ -324,6 +394,83 @@ class Builder implements Emit {
 
   // Planning
 
+  /** Bytes of constants and of what `init` makes, so far. */
+  private storedBytes(): number {
+    const kept = this.buffers.filter((b) => b.role === 'constant' || b.role === 'prepared')
+    return this.weights === 'flash' ? this.store.bytes : kept.reduce((sum, b) => sum + align(b.length * BYTES[b.dtype]), 0)
+  }
+
+  /** The calls that `write` writes, in a list of their own. */
+  private aside(write: () => void): Pending[] {
+    const before = { into: this.into, loaded: this.loaded }
+    this.into = []
+    this.loaded = new Map(this.loaded)
+    write()
+    const list = this.into as Pending[]
+    Object.assign(this, before)
+    return list
+  }
+
+  /** A constant of the memory in which `init` works, and without flash of all runs. */
+  private inWorkspace(name: string, data: TypedArray): Planned {
+    const buffer = this.tables.get(data) ?? this.add(name, dtypeOf(data), data.length, 'constant', data)
+    this.tables.set(data, buffer)
+    return buffer
+  }
+
+  /** A buffer that is filled from flash before the first call that uses it. */
+  private bring(name: string, of: TypedArray | Planned): Planned {
+    const dtype = 'role' in of ? of.dtype : dtypeOf(of)
+    const buffer = this.add(name, dtype, of.length, 'arena')
+    this.brought.set(buffer, of)
+    this.pending.set(buffer, () => load(buffer, this.store.put(name, dtype, of.length, of)))
+    return buffer
+  }
+
+  /** A parameter, whole, for the node that is being written. */
+  private fetched(of: Param): Planned {
+    const buffer = this.loaded.get(of) ?? this.bring(of.name, dataOf(of))
+    this.loaded.set(of, buffer)
+    return buffer
+  }
+
+  /** What is loaded of tables for the `n` channels from `from` on. */
+  private stretches({ name, address, channel, parts }: Tiled, from: number, n: number): Within[] {
+    const of = this.add(name, 'u8', n * channel, 'arena')
+    this.pending.set(of, () => load(of, address + from * channel))
+    const all: Within[] = []
+    let bytes = 0
+    for (const { at, name, dtype, each } of parts) {
+      all[at] = { name, dtype, length: n * each, of, bytes }
+      bytes += n * each * BYTES[dtype]
+    }
+    return all
+  }
+
+  /** The argument of a call that is about to be written: filled, or where `init` finds the same. */
+  private ready(arg: Argument): Argument {
+    if (typeof arg === 'number') return arg
+    const buffer = 'of' in arg ? arg.of : arg
+    const of = this.brought.get(buffer)
+    if (of && this.into === this.init) {
+      const same = 'role' in of ? of : this.inWorkspace(buffer.name, of)
+      return 'of' in arg ? { ...arg, of: same } : same
+    }
+    this.fill(buffer)
+    return arg
+  }
+
+  private fill(buffer: Planned): void {
+    const wanted = this.pending.get(buffer)
+    this.pending.delete(buffer)
+    if (wanted) this.into.push(wanted())
+  }
+
+  /** Loads what is yet to be loaded: a loop follows, which is to find it. */
+  private settle(): void {
+    for (const buffer of [...this.pending.keys()]) this.fill(buffer)
+  }
+
   /** A reshape's value and gradient are its input's. */
   private root(node: Node): Node {
     let of = node
@@ -337,58 +484,86 @@ class Builder implements Emit {
   }
 
   private add(name: string, dtype: Dtype, length: number, role: Planned['role'], data?: TypedArray): Planned {
+    const tile = this.tileBuffers
+    if (tile && tile.next < tile.made.length) return tile.made[tile.next++]
     const buffer: Planned = { name, dtype, length, role, address: 0, ...(data && { data }) }
     this.buffers.push(buffer)
+    if (tile) {
+      tile.made.push(buffer)
+      tile.next++
+    }
     return buffer
   }
 
   finish(): Plan {
     const lifetimes = this.lifetimes()
+    const flash = this.weights === 'flash' ? this.flash(lifetimes) : undefined
     // Constants first: a module stores them as one segment, which ends where they end.
-    const kinds: Planned['role'][] = ['constant', 'prepared', 'state', 'gradient']
-    let at = BASE
-    for (const role of kinds) {
-      for (const buffer of this.buffers) {
-        if (buffer.role !== role) continue
-        buffer.address = at
-        at = align(at + buffer.length * BYTES[buffer.dtype])
+    const kinds: Planned['role'][] = flash ? ['state'] : ['constant', 'prepared', 'state', 'gradient']
+    const kept = kinds.flatMap((role) => this.buffers.filter((b) => b.role === role))
+    const at = inOrder(kept, BASE)
+    const arena = this.buffers.filter((b) => lifetimes.has(b) && !(flash && (lifetimes.get(b) as { last: number }).last < -1))
+    const bytesOf = (b: Planned) => b.length * BYTES[b.dtype]
+    const groups = new Map<Planned, { members: Planned[]; bytes: number; first: number; last: number }>()
+    for (const b of arena) {
+      const life = lifetimes.get(b) as { first: number; last: number }
+      const head = b.group ?? b
+      const group = groups.get(head)
+      if (!group) groups.set(head, { members: [b], bytes: bytesOf(b), ...life })
+      else {
+        group.members.push(b)
+        group.bytes = align(group.bytes) + bytesOf(b)
       }
     }
-    const arena = this.buffers.filter((b) => lifetimes.has(b))
-    const bytes = arena.map((b) => ({
-      bytes: b.length * BYTES[b.dtype],
-      ...(lifetimes.get(b) as { first: number; last: number }),
-    }))
-    const { addresses, end } = arrange(bytes, at)
-    arena.forEach((buffer, i) => {
-      buffer.address = addresses[i]
+    const blocks = [...groups.values()]
+    const { addresses, end } = arrange(blocks, at)
+    blocks.forEach(({ members }, i) => {
+      inOrder(members, addresses[i])
     })
-    const memory = end + OVERREAD
+    const memory = end + (this.target === 'session' ? OVERREAD : 0)
     if (memory > MAX_MEMORY) {
       throw new DunlinError(
         `The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`,
       )
     }
     const number = (a: Argument) => (typeof a === 'number' ? a : 'of' in a ? a.of.address + a.bytes : a.address)
-    const resolve = ({ kernel, args, others }: Pending): Call => ({
+    const call = ({ kernel, args, others }: Pending): Call => ({
       kernel,
       args: args.map(number),
       ...(others.length && { others: others.map((o) => o.map(number)) }),
     })
+    const resolve = (c: Pending | PendingLoop): Call | Loop => ('body' in c ? { ...c, body: c.body.map(call) } : call(c))
     const region = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
     return {
       memory,
       persistent: at,
-      arena: { bytes: end - at, lowerBound: lowerBound(bytes) },
+      arena: { bytes: end - at, lowerBound: lowerBound(blocks) },
       constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...region(b), data: b.data as TypedArray })),
       state: this.buffers.filter((b) => b.role === 'state').map(region),
-      init: this.init.map(resolve),
+      init: this.init.map(call),
       calls: this.calls.map(resolve),
+      ...(flash && { flash }),
+      map: {
+        layers: this.layers,
+        buffers: arena.map((b) => ({
+          name: b.name,
+          address: b.address,
+          ...(lifetimes.get(b) as Omit<Lifetime, 'bytes'>),
+          bytes: bytesOf(b),
+        })),
+      },
       ...(this.phases && { phases: this.phases }),
       ...(this.observed.size && { saved: this.remembered().map(region) }),
       inputs: this.order.filter(isInput).map((n) => this.port(n)),
       outputs: this.outputs.map((n) => this.port(n)),
     }
+  }
+
+  /** The numbers in flash. What `init` works on lies in memory only until it ran, so that the runs may have that memory. */
+  private flash(lifetimes: ReadonlyMap<Planned, { last: number }>): Flash {
+    const passing = (b: Planned) => b.role === 'arena' && (lifetimes.get(b)?.last ?? 0) < -1
+    const used = this.buffers.filter((b) => b.role === 'constant' || b.role === 'prepared' || passing(b))
+    return this.store.plan(inOrder(used, BASE))
   }
 
   /** What observed nodes saved. */
@@ -415,7 +590,7 @@ class Builder implements Emit {
     })
     for (const node of this.order) if (isInput(node)) touch(this.value(node), -1)
     this.calls.forEach((c, i) => {
-      for (const arg of [c.args, ...c.others].flat()) touch(arg, i)
+      for (const { args, others } of 'body' in c ? c.body : [c]) for (const arg of [args, ...others].flat()) touch(arg, i)
     })
     for (const node of this.outputs) touch(this.value(node), this.calls.length)
     for (const buffer of this.remembered()) touch(buffer, this.calls.length)
@@ -436,6 +611,25 @@ class Builder implements Emit {
       ...(normalize && { normalize }),
     }
   }
+}
+
+/** Gives the buffers addresses one after another, from `base` on; returns where they end. */
+function inOrder(buffers: readonly Planned[], base: number): number {
+  let at = base
+  for (const buffer of buffers) {
+    buffer.address = at
+    at = align(at + buffer.length * BYTES[buffer.dtype])
+  }
+  return at
+}
+
+/** The call that fills a buffer from an address in flash. */
+const load = (to: Planned, from: number): Pending => ({ kernel: LOAD, args: [to, from, to.length * BYTES[to.dtype]], others: [] })
+
+/** By how much an argument grows from a tile to the next. */
+function growth(a: Argument, b: Argument): number {
+  if (typeof a === 'number' || typeof b === 'number') return (b as number) - (a as number)
+  return ('of' in b ? b.bytes : 0) - ('of' in a ? a.bytes : 0)
 }
 
 function dataOf(param: Param): TypedArray {

@@ -1,0 +1,365 @@
+// The calls of a plan as wasm code. Layers of one kind are the same calls with other numbers: those that differ become parameters of one
+// function, those that follow from others are computed from them, and a layer is then a call of it with a few numbers instead of dozens.
+// A loop of the plan is a loop; what grows in it is its number of turns times a step.
+
+import { DunlinError } from '../graph/error'
+import { type Call, LOAD, type Loop } from '../plan/plan'
+import { VALUE_TYPES, type ValueType, Writer } from './binary'
+import type { FunctionType } from './kernels'
+
+const OPCODE = {
+  loop: 0x03,
+  end: 0x0b,
+  brIf: 0x0d,
+  call: 0x10,
+  drop: 0x1a,
+  localGet: 0x20,
+  localSet: 0x21,
+  localTee: 0x22,
+  i32Const: 0x41,
+  f32Const: 0x43,
+  ltUnsigned: 0x49,
+  add: 0x6a,
+  multiply: 0x6c,
+} as const
+const EMPTY = 0x40
+const MEMORY_INIT = [0xfc, 8]
+
+/** The type of `load`, which is no function but an instruction on the passive segment. */
+const LOAD_TYPE: FunctionType = { params: ['i32', 'i32', 'i32'], results: [] }
+
+export interface Callee {
+  name: string
+  type: FunctionType
+}
+
+export interface WrittenFunction {
+  type: FunctionType
+  body: Uint8Array
+}
+
+/**
+ * The functions that make the calls; the last one is `run`, the others are its own. `callees`: the functions of the module before them, in
+ * order. `layers`: which calls belong together, each from its first to before its end.
+ */
+export function writeRun(
+  calls: readonly (Call | Loop)[],
+  layers: readonly { first: number; end: number }[],
+  callees: readonly Callee[],
+): WrittenFunction[] {
+  check(calls, callees)
+  const indexOf = new Map(callees.map(({ name }, i) => [name, i]))
+  const typeOf = (kernel: string) => (kernel === LOAD ? LOAD_TYPE : callees[indexOf.get(kernel) as number].type)
+  const body = new Body((kernel) => indexOf.get(kernel), typeOf)
+
+  const pieces = cut(calls.length, layers).map(([first, end]) => numbersOf(calls.slice(first, end), typeOf))
+  const kinds = new Map<string, Piece[]>()
+  for (const piece of pieces) kinds.set(piece.kind, [...(kinds.get(piece.kind) ?? []), piece])
+  const functions: WrittenFunction[] = []
+  const made = new Map<Piece, { index: number; args: Numeral[] }>()
+  for (const alike of kinds.values()) {
+    const index = callees.length + functions.length
+    const shared = body.outline(alike, index)
+    if (!shared) continue
+    functions.push(shared.written)
+    for (const piece of shared.pieces) made.set(piece, { index, args: shared.argsOf(piece) })
+  }
+  const run = new Writer()
+  let loops = 0
+  const code = new Writer()
+  for (const piece of pieces) {
+    const call = made.get(piece)
+    if (call) {
+      for (const { type, value } of call.args) writeConstant(code, type, value)
+      code.byte(OPCODE.call).u32(call.index)
+    } else loops += body.append(code, piece, piece.numbers.map(constant), 0, loops > 0)
+  }
+  writeLocals(run, loops > 0)
+  run.raw(code.bytes()).byte(OPCODE.i32Const).i32(0).byte(OPCODE.end)
+  return [...functions, { type: { params: [], results: ['i32'] }, body: run.bytes() }]
+}
+
+/** The kernels that the calls name, in order of first use. */
+export function kernelsOf(calls: readonly (Call | Loop)[]): string[] {
+  const all = calls.flatMap((c) => ('body' in c ? c.body : [c]))
+  return [...new Set(all.map(({ kernel }) => kernel))].filter((kernel) => kernel !== LOAD)
+}
+
+/** `value` undefined: any will do, nobody looks at it. */
+interface Numeral {
+  type: ValueType
+  value: number | undefined
+}
+
+/** Some calls, as what is alike in all calls of their kind, and the numbers. */
+interface Piece {
+  kind: string
+  calls: readonly (Call | Loop)[]
+  numbers: Numeral[]
+}
+
+/** The calls of the layers, and each call that is of none alone. */
+function cut(count: number, layers: readonly { first: number; end: number }[]): [number, number][] {
+  const pieces: [number, number][] = []
+  let at = 0
+  for (const { first, end } of [...layers].sort((a, b) => a.first - b.first)) {
+    for (; at < first; at++) pieces.push([at, at + 1])
+    if (end > at) pieces.push([at, end])
+    at = Math.max(at, end)
+  }
+  for (; at < count; at++) pieces.push([at, at + 1])
+  return pieces
+}
+
+/** Numbers in the order in which Body reads them: of a loop how often, then each argument, and its step where it has one. */
+function numbersOf(calls: readonly (Call | Loop)[], typeOf: (kernel: string) => FunctionType): Piece {
+  const numbers: Numeral[] = []
+  const call = ({ kernel, args }: Call, steps?: number[], times = 1) => {
+    const { params } = typeOf(kernel)
+    args.forEach((value, i) => {
+      numbers.push({ type: params[i], value })
+      if (steps?.[i]) numbers.push({ type: 'i32', value: times > 1 ? steps[i] : undefined })
+    })
+    return `${kernel}${steps ? steps.map((s) => (s ? '+' : '.')).join('') : ''}`
+  }
+  const kind = calls.map((c) => {
+    if (!('body' in c)) return call(c)
+    numbers.push({ type: 'i32', value: c.times })
+    return `[${c.body.map((b, i) => call(b, c.steps[i], c.times))}]`
+  })
+  return { kind: kind.join(), calls, numbers }
+}
+
+/** How code gets a number; `once`: it is 1, always. */
+interface Column {
+  write(w: Writer): void
+  once?: boolean
+}
+
+const constant = ({ type, value }: Numeral): Column => ({ write: (w) => writeConstant(w, type, value), once: value === 1 })
+
+function writeConstant(w: Writer, type: ValueType, value = 0): void {
+  if (type === 'f32') w.byte(OPCODE.f32Const).f32(value)
+  else w.byte(OPCODE.i32Const).i32(value)
+}
+
+function sizeOf(numbers: readonly Numeral[]): number {
+  const w = new Writer()
+  for (const { type, value } of numbers) writeConstant(w, type, value)
+  return w.length
+}
+
+/** What pieces of one kind have in common: columns of numbers that are constant, that follow from others, and that are parameters. */
+function share(pieces: readonly Piece[]) {
+  const typeOf = (column: number) => pieces[0].numbers[column].type
+  const valuesOf = (column: number) => pieces.map((p) => p.numbers[column].value)
+  const params: number[] = [] // the columns that are passed
+  const get = (param: number) => (w: Writer) => w.byte(OPCODE.localGet).u32(param)
+
+  const columnOf = (column: number): Column => {
+    const values = valuesOf(column)
+    const all = (f: (i: number) => number | undefined) => values.every((v, i) => v === undefined || Object.is(v, f(i)))
+    const known = values.findIndex((v) => v !== undefined)
+    const value = values[known]
+    if (value === undefined || all(() => value)) return constant({ type: typeOf(column), value })
+    for (const [p, from] of params.entries()) {
+      if (typeOf(from) !== typeOf(column)) continue
+      const base = valuesOf(from).map((v) => v ?? 0)
+      if (all((i) => base[i])) return { write: get(p) }
+      if (typeOf(column) !== 'i32') continue
+      const apply = (operand: number, opcode: number) => ({
+        write: (w: Writer) => get(p)(w.byte(OPCODE.i32Const).i32(operand)).byte(opcode),
+      })
+      const more = value - base[known]
+      if (all((i) => base[i] + more)) return apply(more, OPCODE.add)
+      const times = value / base[known]
+      if (Number.isInteger(times) && all((i) => base[i] * times)) return apply(times, OPCODE.multiply)
+      for (const [q, second] of params.entries()) {
+        if (typeOf(second) !== 'i32') continue
+        const other = valuesOf(second).map((v) => v ?? 0)
+        const product = productOf(values, base, other)
+        if (product && all((i) => (product.times * base[i] + product.more) * other[i])) {
+          const { times, more } = product
+          return {
+            write(w) {
+              get(p)(w)
+              if (times !== 1) w.byte(OPCODE.i32Const).i32(times).byte(OPCODE.multiply)
+              if (more !== 0) w.byte(OPCODE.i32Const).i32(more).byte(OPCODE.add)
+              get(q)(w).byte(OPCODE.multiply)
+            },
+          }
+        }
+        const each = (value - base[known]) / other[known]
+        if (!Number.isInteger(each) || Math.abs(each) >= 2 ** 31 || !all((i) => base[i] + each * other[i])) continue
+        return {
+          write(w) {
+            get(q)(get(p)(w))
+            if (each !== 1) w.byte(OPCODE.i32Const).i32(each).byte(OPCODE.multiply)
+            w.byte(OPCODE.add)
+          },
+        }
+      }
+    }
+    params.push(column)
+    return { write: get(params.length - 1) }
+  }
+
+  // Small numbers first: large ones are often sums and products of them. Last those that any number will do for.
+  const sizes = pieces[0].numbers.map((_, column) => {
+    const numbers = pieces.map((p) => p.numbers[column])
+    return numbers.some((n) => n.value === undefined) ? Infinity : sizeOf(numbers)
+  })
+  const columns: Column[] = []
+  for (const column of sizes.map((_, i) => i).sort((a, b) => (sizes[a] < sizes[b] ? -1 : sizes[a] > sizes[b] ? 1 : a - b)))
+    columns[column] = columnOf(column)
+  return { columns, params: params.map(typeOf), argsOf: (piece: Piece) => params.map((column) => piece.numbers[column]) }
+}
+
+/** Integers for which (times a + more) b may be the values: from two of them. */
+function productOf(values: readonly (number | undefined)[], a: readonly number[], b: readonly number[]) {
+  const quotients = values.map((v, i) => (v === undefined ? undefined : v / b[i]))
+  const first = quotients.findIndex((v) => v !== undefined)
+  const second = quotients.findIndex((v, i) => v !== undefined && a[i] !== a[first])
+  if (second < 0) return undefined
+  const [y, z] = [quotients[first] as number, quotients[second] as number]
+  const times = (z - y) / (a[second] - a[first])
+  const more = y - times * a[first]
+  const fits = (v: number) => Number.isInteger(v) && Math.abs(v) < 2 ** 31
+  return fits(times) && fits(more) && times !== 0 ? { times, more } : undefined
+}
+
+/** The piece that alone has other numbers where all the others have one and the same, if that is so of several numbers. */
+function oddOne(pieces: readonly Piece[]): Piece | undefined {
+  const odd = new Map<Piece, number>()
+  pieces[0].numbers.forEach((_, column) => {
+    const values = pieces.map((p) => p.numbers[column].value)
+    const [first, second] = new Set(values)
+    if (new Set(values).size !== 2) return
+    for (const value of [first, second]) {
+      if (values.filter((v) => v === value).length !== 1) continue
+      const piece = pieces[values.indexOf(value)]
+      odd.set(piece, (odd.get(piece) ?? 0) + 1)
+    }
+  })
+  const [most] = [...odd].sort(([, a], [, b]) => b - a)
+  return most && most[1] > 2 && pieces.length > 2 ? most[0] : undefined
+}
+
+/** Declares the counter of loops, where there is one. */
+const writeLocals = (w: Writer, counter: boolean) => (counter ? w.u32(1).u32(1).byte(VALUE_TYPES.i32) : w.u32(0))
+
+interface Outlined {
+  pieces: readonly Piece[]
+  written: WrittenFunction
+  argsOf(piece: Piece): Numeral[]
+  /** Bytes that are saved. */
+  gain: number
+}
+
+class Body {
+  constructor(
+    private readonly indexOf: (kernel: string) => number | undefined,
+    private readonly typeOf: (kernel: string) => FunctionType,
+  ) {}
+
+  /** The function that makes the calls of these pieces, or of those that have most in common; undefined when it saves nothing. */
+  outline(alike: readonly Piece[], index: number): Outlined | undefined {
+    let best: Outlined | undefined
+    for (let pieces = alike; pieces.length > 1; ) {
+      const { columns, params, argsOf } = share(pieces)
+      const body = this.write(pieces[0], columns, params)
+      // A function is its body, its length, its type and the mention of the type.
+      const own = body.length + 8 + params.length
+      const gain = pieces.reduce((sum, piece) => {
+        const plain = this.write(piece, piece.numbers.map(constant), []).length
+        return sum + plain - sizeOf(argsOf(piece)) - 1 - new Writer().u32(index).length
+      }, -own)
+      if (gain > (best?.gain ?? 0)) best = { pieces, written: { type: { params, results: [] }, body }, argsOf, gain }
+      const odd = oddOne(pieces)
+      if (!odd) break
+      pieces = pieces.filter((piece) => piece !== odd)
+    }
+    return best
+  }
+
+  /** The body of a function of these parameters that makes the calls. */
+  write(piece: Piece, columns: readonly Column[], params: readonly ValueType[]): Uint8Array {
+    const code = new Writer()
+    const loops = this.append(code, piece, columns, params.length, false)
+    const w = new Writer()
+    writeLocals(w, loops > 0)
+    return w.raw(code.bytes()).byte(OPCODE.end).bytes()
+  }
+
+  /** Appends the calls; returns how many loops. `counter`: the local that counts, `used`: not 0 any more. */
+  append(w: Writer, piece: Piece, columns: readonly Column[], counter: number, used: boolean): number {
+    let at = 0
+    let loops = 0
+    const call = ({ kernel, args }: Call, steps?: number[], once = false) => {
+      args.forEach((_, i) => {
+        columns[at++].write(w)
+        if (!steps?.[i]) return
+        const step = columns[at++]
+        if (once) return
+        w.byte(OPCODE.localGet).u32(counter)
+        if (!step.once) {
+          step.write(w)
+          w.byte(OPCODE.multiply)
+        }
+        w.byte(OPCODE.add)
+      })
+      if (kernel === LOAD) w.raw(MEMORY_INIT).u32(0).byte(0)
+      else w.byte(OPCODE.call).u32(this.indexOf(kernel) as number)
+      for (let i = 0; i < this.typeOf(kernel).results.length; i++) w.byte(OPCODE.drop)
+    }
+    for (const c of piece.calls) {
+      if (!('body' in c)) {
+        call(c)
+        continue
+      }
+      const times = columns[at++]
+      if (times.once) {
+        c.body.forEach((b, i) => {
+          call(b, c.steps[i], true)
+        })
+        continue
+      }
+      if (used || loops) w.byte(OPCODE.i32Const).i32(0).byte(OPCODE.localSet).u32(counter)
+      loops++
+      w.byte(OPCODE.loop).byte(EMPTY)
+      c.body.forEach((b, i) => {
+        call(b, c.steps[i])
+      })
+      w.byte(OPCODE.localGet).u32(counter).byte(OPCODE.i32Const).i32(1).byte(OPCODE.add).byte(OPCODE.localTee).u32(counter)
+      times.write(w)
+      w.byte(OPCODE.ltUnsigned).byte(OPCODE.brIf).u32(0).byte(OPCODE.end)
+    }
+    return loops
+  }
+}
+
+/** Every call has the arguments that its kernel takes, and they are numbers that code can hold. */
+function check(calls: readonly (Call | Loop)[], callees: readonly Callee[]): void {
+  calls.forEach((c, index) => {
+    const body = 'body' in c ? c.body : [c]
+    body.forEach(({ kernel, args }, i) => {
+      const where = `kernel "${kernel}", call ${index} of the plan`
+      const { params } = kernel === LOAD ? LOAD_TYPE : (callees.find(({ name }) => name === kernel) as Callee).type
+      if (args.length !== params.length) {
+        throw new DunlinError(
+          `${where}: ${args.length} arguments, it takes ${params.length} (${params}). Plan and kernel build must be of one version.`,
+        )
+      }
+      args.forEach((first, j) => {
+        if (params[j] === 'f32') return
+        if (params[j] !== 'i32')
+          throw new DunlinError(`${where}: parameter ${j} is ${params[j]}, a call can pass i32 and f32 only.`)
+        const last = 'body' in c ? first + (c.times - 1) * c.steps[i][j] : first
+        for (const value of [first, last]) {
+          if (!(Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 32))
+            throw new DunlinError(`${where}: argument ${j} is ${value}, wanted an integer of 32 bits.`)
+        }
+      })
+    })
+  })
+}

@@ -1,0 +1,82 @@
+// What a module stores for each output channel of an int8 layer: its bias, and the multiplier and shift of its scale.
+// quantize() chooses the scales of a layer's weights from a grid, largest * m / 32 / 2^e with m in [17, 32] and e in [0, 15]: at most a
+// 17th coarser than a channel wants, 3 % on average, and then m and e say a channel's multiplier and shift, by one number of the layer. So a
+// channel is a word of 24 bits of bias and 8 bits of code, no more than the bias alone. Other scales (of imported models) take two words.
+
+import type { Quant } from '../graph/node'
+import { type FixedPoint, quantizeMultiplier, split } from './fixedPoint'
+
+const STEPS = 32
+const LEAST_STEP = STEPS / 2 + 1
+const EXPONENTS = 16
+/** Bits of the largest scale: with the 5 bits of m a product is still a float32. */
+const BITS = 19
+/** Bits of the layer's number: times m it is below 2^62. */
+const BASE_BITS = 57
+
+/** The finest scales of the grid that are not below those wanted (0: any will do), as float32. */
+export function gridScales(wanted: ArrayLike<number>): number[] {
+  const most = Array.from(wanted).reduce((a, b) => Math.max(a, b), 0)
+  if (!(most > 0)) return Array.from(wanted, () => 1)
+  const { fraction, exponent } = split(most)
+  const largest = Math.ceil(fraction * 2 ** BITS) * 2 ** (exponent - BITS)
+  return Array.from(wanted, (scale) => {
+    if (scale === 0) return largest
+    const { steps, e } = onGrid(scale / largest)
+    const m = e < EXPONENTS ? Math.max(LEAST_STEP, Math.ceil(steps)) : LEAST_STEP
+    return Math.fround((largest * m) / STEPS / 2 ** Math.min(e, EXPONENTS - 1))
+  })
+}
+
+/** part = steps / 32 / 2^e, with steps in (16, 32]; part is in (0, 1]. */
+function onGrid(part: number): { steps: number; e: number } {
+  const { fraction, exponent } = split(part)
+  return fraction === 0.5 ? { steps: STEPS, e: 1 - exponent } : { steps: fraction * STEPS, e: -exponent }
+}
+
+/** The numbers of a layer with scales of the grid: base / 2^57 * 2^exponent is scale(x) * largest / scale(y). */
+export interface Grid {
+  high: number
+  low: number
+  exponent: number
+}
+
+/** As they are stored: a word a channel and the layer's numbers, two words, or the three arrays that kernels take. */
+export type StoredChannels =
+  | { kind: 'coded'; words: Int32Array; grid: Grid }
+  | { kind: 'records'; words: Int32Array }
+  | { kind: 'plain'; bias: Int32Array; multiplier: Int32Array; shift: Int32Array }
+
+/** Multipliers and shifts of a layer's channels, by TensorFlow Lite's arithmetic. */
+export const fixedPoints = (channels: number, x: Quant, w: Quant, y: Quant): FixedPoint[] =>
+  Array.from({ length: channels }, (_, c) => quantizeMultiplier((x.scale[0] * w.scale[c % w.scale.length]) / y.scale[0]))
+
+/** The shortest form that gives exactly these biases, multipliers and shifts. */
+export function storeChannels(bias: Int32Array, fixed: readonly FixedPoint[], x: Quant, w: Quant, y: Quant): StoredChannels {
+  if (bias.some((b) => b !== (b << 8) >> 8)) {
+    const of = (what: keyof FixedPoint) => Int32Array.from(fixed, (f) => f[what])
+    return { kind: 'plain', bias, multiplier: of('multiplier'), shift: of('shift') }
+  }
+  const coded = code(fixed, x, w, y)
+  if (coded) return { kind: 'coded', words: bias.map((b, c) => (b & 0xffffff) | (coded.codes[c] << 24)), grid: coded.grid }
+  const words = fixed.flatMap(({ multiplier, shift }, c) => [(bias[c] & 0xffffff) | (shift << 24), multiplier])
+  return { kind: 'records', words: Int32Array.from(words) }
+}
+
+/** The codes of the channels; undefined where a scale is off the grid, or a multiplier would come out one off. */
+function code(fixed: readonly FixedPoint[], x: Quant, w: Quant, y: Quant): { codes: number[]; grid: Grid } | undefined {
+  const largest = w.scale.reduce((a, b) => Math.max(a, b), 0)
+  const { fraction, exponent } = split((x.scale[0] * largest) / y.scale[0])
+  const base = BigInt(fraction * 2 ** BASE_BITS)
+  const codes: number[] = []
+  for (const [c, { multiplier, shift }] of fixed.entries()) {
+    const { steps: m, e } = onGrid(w.scale[c % w.scale.length] / largest)
+    if (!Number.isInteger(m) || e >= EXPONENTS) return undefined
+    const product = base * BigInt(m)
+    const below = product < 1n << 61n ? 1n : 0n
+    if (Number((product + (1n << (30n - below))) >> (31n - below)) !== multiplier) return undefined
+    if (exponent - e - Number(below) !== shift) return undefined
+    codes.push((e << 4) | (m - LEAST_STEP))
+  }
+  return { codes, grid: { high: Number(base >> 32n), low: Number(base & 0xffffffffn), exponent } }
+}
