@@ -178,10 +178,14 @@ describe('summary, eval, build', () => {
     )
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(/^my\.wasm: \d+ bytes/)
-    expect(readdirSync(dir).sort()).toEqual(['my.h', 'my.wasm'])
+    expect(readdirSync(dir).sort()).toEqual(['my.h', 'my.mjs', 'my.wasm'])
     const wasm = readFileSync(join(dir, 'my.wasm'))
     if (target === 'aot') expect(wasm).toEqual(readFileSync(join(models, 'digits.wasm')))
     expect((await loadModule(wasm)).metadata.name).toBe('digits')
+    const { load } = await import(join(dir, 'my.mjs'))
+    const module = await load(wasm)
+    module.selfTest()
+    expect(module.metadata.labels.length).toBe(module.outputs[0].length)
   })
 
   it('help says how', async () => {
@@ -264,6 +268,7 @@ describe('bad input', () => {
       }
     }
     await refused(/small/, 'eval', 'small')
+    await refused(/--output wants probabilities, got "soft"/, 'build', 'small', '--output', 'soft')
     await refused(/--target wants aot, interpreter or simd/, 'build', 'small', '--target', 'avx')
     await refused(/small\/x\.wasm: its folder cannot be made/, 'build', 'small', '-o', 'small/x.wasm')
   })

@@ -9,7 +9,7 @@ import { prune } from '../src/compress/prune'
 import { quantize } from '../src/compress/quantize'
 import { type Dataset, split, statistics, subset } from '../src/data/dataset'
 import { type BuiltModule, buildModule, loadModule } from '../src/deploy'
-import { HASH_BYTES, hashText } from '../src/deploy/abi'
+import { HASH_BYTES, hashDigits } from '../src/deploy/abi'
 import { MAGIC, SECTION, Writer } from '../src/deploy/binary'
 import { loadDigits } from '../src/files'
 import { DunlinError } from '../src/graph/error'
@@ -274,7 +274,7 @@ describe('loadModule', () => {
 
 /** The file with the hash of what it holds. */
 function signed(bytes: Uint8Array): Uint8Array {
-  bytes.set(new TextEncoder().encode(hashText(bytes)), bytes.length - HASH_BYTES)
+  bytes.set(new TextEncoder().encode(hashDigits(bytes)), bytes.length - HASH_BYTES)
   return bytes
 }
 

@@ -1,5 +1,5 @@
-// `dunlin build`: a model as a module with its header and its loader, and in text what it takes: flash by part, layers, and RAM drawn as bars, a line a layer
-// and a line a buffer.
+// `dunlin build`: a model as a module with its header and loader, and in text what it takes: flash by part, layers, and RAM drawn as bars,
+// a line a layer and a line a buffer.
 
 import { buildModule, type ModuleBuildOptions, type ModuleReport } from '../deploy'
 import { writeFilesAtomic } from '../files'

@@ -9,10 +9,10 @@ export const portName = (kind: 'input' | 'output', index: number): string => (in
 /** FNV-1a of 32 bits (Fowler, Noll, Vo): a change of one byte always changes it. Goes on from `hash`. */
 export function hashOf(bytes: Uint8Array, hash = 0x811c9dc5): number {
   let h = hash
-  for (let i = 0; i < bytes.length; i++) h = Math.imul(h ^ bytes[i], 0x01000193)
+  for (const byte of bytes) h = Math.imul(h ^ byte, 0x01000193)
   return h >>> 0
 }
 
-/** How a file ends: eight hexadecimal digits, the hash of every byte before them, and what closes the JSON around them. */
+/** How a file ends: eight hexadecimal digits, the hash of every byte before them, and `"}`, which closes the JSON around them. */
 export const HASH_BYTES = 10
-export const hashText = (bytes: Uint8Array): string => `${hashOf(bytes.subarray(0, -HASH_BYTES)).toString(16).padStart(8, '0')}"}`
+export const hashDigits = (bytes: Uint8Array): string => hashOf(bytes.subarray(0, -HASH_BYTES)).toString(16).padStart(8, '0')

@@ -3,7 +3,7 @@
 
 import { ARRAYS, size, type TypedArray } from '../graph/node'
 import { enter, leave, type Values } from '../session/door'
-import { ABI, HASH_BYTES, hashOf, portName } from './abi'
+import { ABI, hashDigits, portName } from './abi'
 import type { Metadata, PortMetadata } from './module'
 
 /** The values of one raw sample, or those of each input by name. */
@@ -49,7 +49,7 @@ export async function load(
     if (!section) refuse('no module of dunlin: it has no section "dunlin"')
     const metadata: Metadata = JSON.parse(new TextDecoder().decode(section))
     if (metadata.abi !== ABI) refuse(`ABI ${metadata.abi}, this loader knows ABI ${ABI}`)
-    if (parseInt(metadata.hash, 16) !== hashOf(bytes.subarray(0, -HASH_BYTES))) refuse('damaged: its bytes do not have its hash')
+    if (metadata.hash !== hashDigits(bytes)) refuse('damaged: its bytes do not have its hash')
     return host(metadata, (await WebAssembly.instantiate(module)).exports as unknown as Exports, fail)
   } catch (e) {
     if (e === failure) throw e

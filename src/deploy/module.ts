@@ -7,12 +7,12 @@
 import { DunlinError } from '../graph/error'
 import { BYTES, type Dtype } from '../graph/node'
 import { type Plan, type Port, unrolled } from '../plan/plan'
-import { ABI, HASH_BYTES, hashText, portName } from './abi'
+import { ABI, HASH_BYTES, hashDigits, portName } from './abi'
 import { KINDS, type Kind, MAGIC, SECTION, VALUE_TYPES, Writer } from './binary'
 import { moduleFunctions } from './functions'
 import { writeHeader } from './header'
 import { type FunctionType, kernelOf, parseBuild } from './kernels'
-import { loader } from './loader'
+import { loaderText } from './loader'
 import { kernelsOf, writeRun } from './run'
 
 export interface ModuleOptions {
@@ -159,7 +159,7 @@ export function writeModule(
   const metadataBytes = w.section(SECTION.custom, (s) => s.text('dunlin').raw(new TextEncoder().encode(JSON.stringify(metadata))))
 
   const wasm = w.bytes()
-  wasm.set(new TextEncoder().encode(hashText(wasm)), wasm.length - HASH_BYTES)
+  wasm.set(new TextEncoder().encode(hashDigits(wasm)), wasm.length - HASH_BYTES)
   const sizes = Object.fromEntries(kernels.map(({ body }, i) => [names[i], body.length]))
   const ownSizes = Object.fromEntries(own.map((f) => [f.name, f.body.length]))
   return {
@@ -172,7 +172,7 @@ export function writeModule(
       functions: own.map((f) => f.name),
       ramBytes,
     }),
-    loader,
+    loader: loaderText(),
     report: { flashBytes: wasm.length, codeBytes, dataBytes, metadataBytes, ramBytes, kernels: sizes, functions: ownSizes },
   }
 }
