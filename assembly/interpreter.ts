@@ -3,4 +3,3 @@
 
 export { conv2d_i8, conv2dAdd_i8 } from './i8/conv2d'
 export { dense_i8 } from './i8/dense'
-export { depthwiseConv2d_i8 } from './i8/depthwiseConv2d'

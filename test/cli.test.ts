@@ -177,7 +177,7 @@ describe('summary, eval, build', () => {
       target,
     )
     expect([code, stderr]).toEqual([0, ''])
-    expect(stdout).toMatch(/^my\.wasm: \d+ bytes/)
+    expect(stdout).toMatch(/\nmy\.wasm: \d+ bytes/)
     expect(readdirSync(dir).sort()).toEqual(['my.h', 'my.mjs', 'my.wasm'])
     const wasm = readFileSync(join(dir, 'my.wasm'))
     if (target === 'aot') expect(wasm).toEqual(readFileSync(join(models, 'digits.wasm')))

@@ -21,6 +21,7 @@ export class Fenced implements Emit {
   private readonly kept = new Map<string, Placed>()
 
   readonly weights: Weights
+  readonly interpreted = true
 
   constructor(
     private readonly build: Build,
@@ -106,6 +107,10 @@ export class Fenced implements Emit {
 
   constant(name: string, data: TypedArray): Placed {
     return this.place(name, in_(data))
+  }
+
+  uses(): boolean {
+    return false
   }
 
   /** In a module the shortest pieces. */

@@ -111,10 +111,11 @@ const outputs = (s: reference.Window): number => s.batch * s.oh * s.ow * s.oc
 const convolution = ({ batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl }: reference.Window): number[] => {
   return [batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl]
 }
-/** Scratch and sizes of conv2d_i8: `oc` channels of the layer's `yStep`. */
-const plain = (s: reference.Window, oc = s.oc): (Buffer | number)[] => {
+/** Scratch and sizes of conv2d_i8 of a build: `oc` channels of the layer's `yStep`. */
+const plain = (build: Build, s: reference.Window, oc = s.oc): (Buffer | number)[] => {
+  const bytes = convScratch(build === interpreter, s)
   const { batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = s
-  return [scratch('i8', convScratch(ic, kh, kw)), batch, ih, iw, ic, oh, ow, oc, s.oc, kh, kw, sh, sw, dh, dw, pt, pl]
+  return [bytes && scratch('i8', bytes), batch, ih, iw, ic, oh, ow, oc, s.oc, kh, kw, sh, sw, dh, dw, pt, pl]
 }
 const pooling = ({ batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl }: reference.Window): number[] => {
   return [batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl]
@@ -138,7 +139,7 @@ function expectConvolution(
     const buffers = [in_(x), in_(w), ...fences(channels), out('i8', outputs(s))]
     const [y] =
       op === 'conv2d'
-        ? run(build, 'conv2d_i8', [...buffers, ...plain(s), ...ranges(range)])
+        ? run(build, 'conv2d_i8', [...buffers, ...plain(build, s), ...ranges(range)])
         : run(build, 'depthwiseConv2d_i8', [...buffers, ...convolution(s), ...ranges(range)])
     expect(y, where).toEqual(want)
     if (build === interpreter) continue
@@ -229,8 +230,8 @@ describe.each([
     }
   })
 
-  it('is exact where inputs, weights and zero points are at their ends', () => {
-    const s = windowOf({ ih: 5, iw: 5, ic: 17, oc: 17, kh: 5, kw: 5 }, 'same')
+  it.each([3, 5])('is exact where inputs, weights and zero points are at their ends, window of %d', (kernel) => {
+    const s = windowOf({ ih: 5, iw: 5, ic: 17, oc: 17, kh: kernel, kw: kernel }, 'same')
     const channels = channelsOf(new Random(1), s.oc, 40 * products(s) ** 2)
     for (const xZero of [-128, 127]) {
       for (const value of [-128, 127]) {
@@ -332,7 +333,7 @@ describe.each([interpreter, ...builds])('$name', (build) => {
         before.slice(from).map((v, i) => ((i + from) % s.oc >= from && i % s.oc < oc ? all[i + from] : v))
       const [y] = run(build, 'conv2d_i8', [
         ...[in_(x), in_(part), ...fences(tile), inout(before.slice(from))],
-        ...plain(s, oc),
+        ...plain(build, s, oc),
         ...ranges(range),
       ])
       expect(y, where).toEqual(expected(conv))
@@ -344,7 +345,7 @@ describe.each([interpreter, ...builds])('$name', (build) => {
       const band = { ...s, ih: Math.max(end - top, 0), oh: rows, pt: top - (first * s.sh - s.pt) }
       const [lines] = run(build, 'conv2d_i8', [
         ...[in_(x.slice(top * s.iw * s.ic)), in_(w), ...fences(channels), out('i8', outputs(band))],
-        ...plain(band),
+        ...plain(build, band),
         ...ranges(range),
       ])
       expect(lines, where).toEqual(conv.slice(first * s.ow * s.oc, (first + rows) * s.ow * s.oc))
@@ -396,12 +397,12 @@ describe.each([interpreter, ...builds])('$name', (build) => {
       const numbers = [...ranges(range), rZero, ...factors, sZero, sLo, sHi]
       const buffers = [in_(x), in_(w), ...fences(channels)]
       const where = `seed ${seed} ${JSON.stringify({ ...s, ...range })}`
-      const [y] = run(build, 'conv2dAdd_i8', [...buffers, in_(r), out('i8', outputs(s)), ...plain(s), ...numbers])
+      const [y] = run(build, 'conv2dAdd_i8', [...buffers, in_(r), out('i8', outputs(s)), ...plain(build, s), ...numbers])
       expect(y, where).toEqual(want)
 
       // In place of the residual: the kernel called with one address for both.
       const both = inout(r)
-      const [inPlace] = run(build, 'conv2dAdd_i8', [...buffers, both, both, ...plain(s), ...numbers])
+      const [inPlace] = run(build, 'conv2dAdd_i8', [...buffers, both, both, ...plain(build, s), ...numbers])
       expect(inPlace, where).toEqual(want)
     }
   })

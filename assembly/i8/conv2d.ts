@@ -126,12 +126,13 @@ function convolve(
         }
         // The last position that was looked at is x0.
         if (INTERPRETER) packThree(x2, x1, x0, scratch, k, xZero)
-        let q = w
         let o = 0
         do {
-          // Four channels, or, of what is left, one.
+          // Four channels: the last four, if fewer are left, but none may meet the residual twice; then, and of fewer than four, one.
+          if (!add && oc >= 4) o = min(o, oc - 4)
           const step = oc - o >= 4 ? k : 0
           const numbers = o << 2
+          const q = w + o * k
           if (INTERPRETER) {
             threePositions(
               scratch, q, step, bias + numbers, multiplier + numbers, shift + numbers, y + o, n, yStep, k, yZero, lo, hi,
@@ -143,7 +144,6 @@ function convolve(
               add, r + o, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
             )
           }
-          q += step ? step << 2 : k
           o += step ? 4 : 1
         } while (o < oc)
         y += n * yStep

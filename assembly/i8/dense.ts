@@ -19,23 +19,21 @@ export function dense_i8(
   batch: i32, n: i32, k: i32, yStep: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   for (let b = 0; b < batch; b++) {
-    let q = w
     let j = 0
     do {
+      // Four outputs: the last four, if fewer are left; or, of fewer than four, one.
+      if (!ASC_FEATURE_SIMD && n >= 4) j = min(j, n - 4)
       const at = j << 2
+      const q = w + j * k
       if (ASC_FEATURE_SIMD) {
         fourChannels(
           x, q, bias + at, multiplier + at, shift + at, y + j, n - j,
           1, 0, 0, 1, 0, 0, k, k, xZero, yZero, lo, hi, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         )
-        q += k << 2
         j += 4
       } else {
-        // Four outputs, or, of what is left, one.
-        const step = n - j >= 4 ? k : 0
-        onePosition(x, q, step, bias + at, multiplier + at, shift + at, y + j, k, xZero, yZero, lo, hi)
-        q += step ? step << 2 : k
-        j += step ? 4 : 1
+        onePosition(x, q, n < 4 ? 0 : k, bias + at, multiplier + at, shift + at, y + j, k, xZero, yZero, lo, hi)
+        j += n < 4 ? 1 : 4
       }
     } while (j < n)
     x += k

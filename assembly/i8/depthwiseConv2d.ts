@@ -1,9 +1,9 @@
 // Depthwise 2-D convolution in int8: channel o of y reads channel o / (oc / ic) of x only. Padding is a real 0 and is left out.
-// SIMD works along the channels, 8 at a time; compilers' code on words of 4; interpreters' code along columns, three rows of weights at once.
+// SIMD works along the channels, 8 at a time; other code along columns, three rows of weights at once, where the window is 3x3 or smaller.
 // Arithmetic of TensorFlow Lite's reference kernel (integer_ops/depthwise_conv.h).
 
 import { LANE } from './positions'
-import { requantize, requantizeBy, rounding } from './requantize'
+import { belowZero, requantize, requantizeBy, roundingOf } from './requantize'
 import { endTap, firstTap } from '../window'
 
 /**
@@ -26,15 +26,7 @@ export function depthwiseConv2d_i8(
   const xLine = iw * ic
   const xColumn = dw * ic
   for (let b = 0; b < batch; b++) {
-    if (INTERPRETER && kh <= 3 && kw <= 3 && dh == 1) {
-      for (let o = 0; o < oc; o++) {
-        threeRows(
-          x + o / depth, w + o, bias + (o << 2), multiplier + (o << 2), shift + (o << 2), y + o,
-          ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dw, pt, pl, xZero, yZero, lo, hi,
-        )
-      }
-      y += oh * ow * oc
-    } else {
+    if (ASC_FEATURE_SIMD) {
       for (let oy = 0; oy < oh; oy++) {
         const top = oy * sh - pt
         const ky = firstTap(top, dh)
@@ -45,75 +37,70 @@ export function depthwiseConv2d_i8(
           const kxEnd = endTap(left, dw, iw, kw)
           const from = x + (left + kx * dw) * ic
           let o = 0
-          if (ASC_FEATURE_SIMD) {
-            const zero = i16x8.splat(<i16>xZero)
-            while (o < oc) {
-              // Up to 8 channels: neighbours in x when depth is 1, else those that read the same channel of x.
-              const i = depth == 1 ? o : o / depth
-              const end = min(o + 8, depth == 1 ? oc : (i + 1) * depth)
-              let low = i32x4.splat(0)
-              let high = i32x4.splat(0)
-              for (let r = ky; r < kyEnd; r++) {
-                let p = from + ((top + r * dh) * xLine + i)
-                let q = w + ((r * kw + kx) * oc + o)
-                for (let c = kx; c < kxEnd; c++) {
-                  const raw = depth == 1 ? v128.load8x8_s(p) : i16x8.splat(load<i8>(p))
-                  const v = i16x8.sub(raw, zero)
-                  const u = v128.load8x8_s(q)
-                  low = i32x4.add(low, i32x4.extmul_low_i16x8_s(v, u))
-                  high = i32x4.add(high, i32x4.extmul_high_i16x8_s(v, u))
-                  p += xColumn
-                  q += oc
-                }
-              }
-              // The 8 sums move down a lane each time, so that one copy of the code serves them all.
-              for (; o < end; o++) {
-                const at = o << 2
-                const acc = i32x4.extract_lane(low, 0) + load<i32>(bias + at)
-                store<i8>(y + o, requantize(acc, load<i32>(multiplier + at), load<i32>(shift + at), yZero, lo, hi))
-                low = v128.shuffle<i32>(low, high, 1, 2, 3, 4)
-                high = v128.shuffle<i32>(high, high, 1, 2, 3, 0)
+          const zero = i16x8.splat(<i16>xZero)
+          while (o < oc) {
+            // Up to 8 channels: neighbours in x when depth is 1, else those that read the same channel of x.
+            const i = depth == 1 ? o : o / depth
+            const end = min(o + 8, depth == 1 ? oc : (i + 1) * depth)
+            let low = i32x4.splat(0)
+            let high = i32x4.splat(0)
+            for (let r = ky; r < kyEnd; r++) {
+              let p = from + ((top + r * dh) * xLine + i)
+              let q = w + ((r * kw + kx) * oc + o)
+              for (let c = kx; c < kxEnd; c++) {
+                const raw = depth == 1 ? v128.load8x8_s(p) : i16x8.splat(load<i8>(p))
+                const v = i16x8.sub(raw, zero)
+                const u = v128.load8x8_s(q)
+                low = i32x4.add(low, i32x4.extmul_low_i16x8_s(v, u))
+                high = i32x4.add(high, i32x4.extmul_high_i16x8_s(v, u))
+                p += xColumn
+                q += oc
               }
             }
-          } else {
-            while (o < oc) {
-              // Four channels that are neighbours in x too, or one.
-              const four = !INTERPRETER && depth == 1 && oc - o >= 4
-              let a0 = 0
-              let a1 = 0
-              let a2 = 0
-              let a3 = 0
-              for (let r = ky; r < kyEnd; r++) {
-                let p = from + ((top + r * dh) * xLine + (depth == 1 ? o : o / depth))
-                let q = w + ((r * kw + kx) * oc + o)
-                for (let c = kx; c < kxEnd; c++) {
-                  if (four) {
-                    const v = load<i32>(p)
-                    const u = load<i32>(q)
-                    a0 += (<i32><i8>v - xZero) * <i32><i8>u
-                    a1 += (<i32><i8>(v >> 8) - xZero) * <i32><i8>(u >> 8)
-                    a2 += (<i32><i8>(v >> 16) - xZero) * <i32><i8>(u >> 16)
-                    a3 += ((v >> 24) - xZero) * (u >> 24)
-                  } else {
-                    a0 += (<i32>load<i8>(p) - xZero) * load<i8>(q)
-                  }
-                  p += xColumn
-                  q += oc
-                }
-              }
-              const end = o + (four ? 4 : 1)
-              do {
-                const at = o << 2
-                const acc = a0 + load<i32>(bias + at)
-                store<i8>(y + o, requantize(acc, load<i32>(multiplier + at), load<i32>(shift + at), yZero, lo, hi))
-                a0 = a1
-                a1 = a2
-                a2 = a3
-                o++
-              } while (o < end)
+            // The 8 sums move down a lane each time, so that one copy of the code serves them all.
+            for (; o < end; o++) {
+              const at = o << 2
+              const acc = i32x4.extract_lane(low, 0) + load<i32>(bias + at)
+              store<i8>(y + o, requantize(acc, load<i32>(multiplier + at), load<i32>(shift + at), yZero, lo, hi))
+              low = v128.shuffle<i32>(low, high, 1, 2, 3, 4)
+              high = v128.shuffle<i32>(high, high, 1, 2, 3, 0)
             }
           }
           y += oc
+        }
+      }
+    } else if (kh <= 3 && kw <= 3 && dh == 1) {
+      for (let o = 0; o < oc; o++) {
+        const at = o << 2
+        threeRows(
+          x + o / depth, w + o, bias + at, multiplier + at, shift + at, y + o,
+          ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dw, pt, pl, xZero, yZero, lo, hi,
+        )
+      }
+      y += oh * ow * oc
+    } else {
+      for (let oy = 0; oy < oh; oy++) {
+        for (let ox = 0; ox < ow; ox++) {
+          for (let o = 0; o < oc; o++) {
+            const at = o << 2
+            let acc = load<i32>(bias + at)
+            let q = w + o
+            let iy = oy * sh - pt
+            const end = iy + kh * dh
+            do {
+              let ix = ox * sw - pl
+              let p = x + (iy * xLine + ix * ic + o / depth)
+              const right = ix + kw * dw
+              do {
+                if (<u32>iy < <u32>ih && <u32>ix < <u32>iw) acc += (<i32>load<i8>(p) - xZero) * load<i8>(q)
+                p += xColumn
+                q += oc
+                ix += dw
+              } while (ix < right)
+              iy += dh
+            } while (iy < end)
+            store<i8>(y++, requantize(acc, load<i32>(multiplier + at), load<i32>(shift + at), yZero, lo, hi))
+          }
         }
       }
     }
@@ -122,7 +109,7 @@ export function depthwiseConv2d_i8(
 }
 
 /**
- * One channel of one image, for interpreters: column by column, three rows of the window at a time. The weights of a column of the window
+ * One channel of one image: column by column, three rows of the window at a time. The weights of a column of the window
  * are packed into the lanes of an i64, the row above all others in the lowest of those used and the last row in lane 2, so that a value
  * of x times them is what it adds to three outputs. From row to row the sums move up a lane: each has met the next row of
  * weights then, and is complete in lane 2. A lane has 21 bits: |sum| <= 9 * 255 * 128 < 2^19, and the two lower lanes together are less than
@@ -135,27 +122,30 @@ function threeRows(
   x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, y: usize, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32,
   kh: i32, kw: i32, sh: i32, sw: i32, dw: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
-  // Columns as rows: the last is w2.
+  // The last column of the window is w2.
   let w0: i64 = 0
   let w1: i64 = 0
   let w2: i64 = 0
-  for (let kx = 0; kx < kw; kx++) {
-    let column: i64 = 0
-    let q = w + kx * oc
-    for (let ky = 0; ky < kh; ky++) {
-      column += <i64>load<i8>(q) << ((ky + 3 - kh) * LANE)
-      q += kw * oc
-    }
+  for (let kx = kw; kx > 0; kx--) {
+    let q = w
+    let lane: i64 = (3 - kh) * LANE
     w0 = w1
     w1 = w2
-    w2 = column
+    w2 = 0
+    do {
+      w2 += <i64>load<i8>(q) << lane
+      q += kw * oc
+      lane += LANE
+    } while (lane < 3 * LANE)
+    w += oc
   }
-  const b = load<i32>(bias)
-  const m = <i64>load<i32>(multiplier)
   const up = max(load<i32>(shift), 0)
   const bits = max(-load<i32>(shift), 0)
-  const positive = rounding(bits, false)
-  const negative = rounding(bits, true)
+  const b = load<i32>(bias)
+  const m = <i64>load<i32>(multiplier)
+  const positive = roundingOf(bits)
+  const negative = positive - belowZero(bits)
+  const down = <i64>bits + 31
   const xLine = iw * ic
   const yLine = ow * oc
   const end = (oh - 1) * sh + kh - pt
@@ -184,8 +174,8 @@ function threeRows(
         p2 += xLine
       }
       if (iy == next) {
-        const acc = <i32>((sum + (1 << (2 * LANE - 1))) << 1 >> (2 * LANE + 1)) + b
-        store<i8>(to, requantizeBy(acc << up, m, positive, negative, bits, yZero, lo, hi))
+        const a = (<i32>((sum + (1 << (2 * LANE - 1))) << 1 >> (2 * LANE + 1)) + b) << up
+        store<i8>(to, requantizeBy(a, m, a < 0 ? negative : positive, down, yZero, lo, hi))
         to += yLine
         next += sh
       }

@@ -3,7 +3,7 @@
 // `twoPositions` and `onePosition` are for compilers: sums in registers, and words of four values, since what a load costs is its check of bounds.
 // `threePositions` is for interpreters, where each instruction costs alike: one multiplication of 64 bits computes three products.
 
-import { requantize, requantizeBy, rounding } from './requantize'
+import { belowZero, requantize, requantizeBy, roundingOf } from './requantize'
 import { withResidual } from './residual'
 
 /**
@@ -341,17 +341,19 @@ export function threePositions(
   let residual = r
   do {
     const b = load<i32>(bias)
-    const bits = max(-load<i32>(shift), 0)
     const up = max(load<i32>(shift), 0)
+    const bits = max(-load<i32>(shift), 0)
     const m = <i64>load<i32>(multiplier)
-    const positive = rounding(bits, false)
-    const negative = rounding(bits, true)
+    const positive = roundingOf(bits)
+    const negative = positive - belowZero(bits)
+    const down = <i64>bits + 31
     let to = column
     let from = residual
     let i = n
     do {
+      const a = (s00 + b) << up
       store<i8>(to, withResidual(
-        requantizeBy((s00 + b) << up, m, positive, negative, bits, yZero, lo, hi),
+        requantizeBy(a, m, a < 0 ? negative : positive, down, yZero, lo, hi),
         yZero, add, from, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
       ))
       to += yStep

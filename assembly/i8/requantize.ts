@@ -51,20 +51,23 @@ export function requantize(acc: i32, multiplier: i32, shift: i32, zero: i32, lo:
 // bits > 0. Floors of floors of quotients are floors: together floor((a * m + 2^30 + h * 2^31) / 2^(31 + bits)), below 2^63 all of it. That
 // a < 0 stands for v < 0 makes no difference: where they differ v is 0, and the result is 0 either way.
 
-/** 2^30 + h * 2^31 for accumulators that are not negative, or that are. */
+/** 2^30 + h * 2^31 for a >= 0. */
 // @ts-ignore: decorator
 @inline
-export function rounding(bits: i32, negative: bool): i64 {
-  const half = <i64>(1 << bits >>> 1)
-  return (1 << 30) + ((negative && bits > 0 ? half - 1 : half) << 31)
+export function roundingOf(bits: i32): i64 {
+  return ((<i64>1 << bits >> 1) << 31) + (1 << 30)
 }
 
-/** requantize of a, which is an accumulator << max(shift, 0), where bits is max(-shift, 0). */
+/** What it is less for a < 0. */
 // @ts-ignore: decorator
 @inline
-export function requantizeBy(
-  a: i32, multiplier: i64, positive: i64, negative: i64, bits: i32, zero: i32, lo: i32, hi: i32,
-): i32 {
-  const scaled = <i32>((<i64>a * multiplier + (a < 0 ? negative : positive)) >> (31 + bits))
-  return min(max(scaled + zero, lo), hi)
+export function belowZero(bits: i32): i64 {
+  return <i64>(bits > 0) << 31
+}
+
+/** requantize of a, which is an accumulator << max(shift, 0); `rounding` as above for its sign, and down = 31 + max(-shift, 0). */
+// @ts-ignore: decorator
+@inline
+export function requantizeBy(a: i32, multiplier: i64, rounding: i64, down: i64, zero: i32, lo: i32, hi: i32): i32 {
+  return min(max(<i32>((<i64>a * multiplier + rounding) >> down) + zero, lo), hi)
 }

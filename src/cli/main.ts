@@ -120,7 +120,7 @@ async function main(args: string[]): Promise<void> {
     console.log(`${files[0]}: accuracy ${accuracy.toFixed(4)} on ${data.count} samples`)
   } else {
     const out = values.out ?? files[0].replace(/(\.safetensors)?$/, '.wasm')
-    const target = oneOf('target', values.target ?? 'aot', ['aot', 'simd', 'interpreter'])
+    const target = oneOf('target', values.target ?? 'aot', ['aot', 'interpreter', 'simd'])
     const weights = oneOf('weights', values.weights ?? 'flash', ['flash', 'ram'])
     const input = values.input === undefined ? undefined : oneOf('input', values.input, ['u8', 'i16'])
     const output = values.output === undefined ? undefined : oneOf('output', values.output, ['probabilities'])

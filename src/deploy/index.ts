@@ -18,7 +18,7 @@ export type { BufferReport, LayerReport, ModuleReport, ModuleTarget } from './re
 interface Deployable {
   name: string
   labels: readonly string[]
-  plan(batch: number, target: 'module', threads: number, weights: Weights): Plan
+  plan(batch: number, target: 'module', threads: number, options: { weights: Weights; interpreted: boolean }): Plan
   withEnds(ends: Ends): Deployable
 }
 
@@ -64,7 +64,8 @@ export async function buildModule(model: Deployable, options: ModuleBuildOptions
   if (weights !== 'flash' && weights !== 'ram')
     throw new DunlinError(`buildModule: weights wants flash or ram, got ${JSON.stringify(weights)}.`)
   const { build, instead } = KERNELS[target]
-  const plan = (input || output ? model.withEnds({ input, output }) : model).plan(1, 'module', 1, weights)
+  const ended = input || output ? model.withEnds({ input, output }) : model
+  const plan = ended.plan(1, 'module', 1, { weights, interpreted: target === 'interpreter' })
   // Weights are packed, if at all, by the plan's own `init`.
   const session = await Session.create(plan, { build, threads: 1 })
   const [contents, flash] = [session.contents(16), session.flash]

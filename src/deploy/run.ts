@@ -6,6 +6,7 @@ import { DunlinError } from '../graph/error'
 import { type Call, LOAD, type Loop } from '../plan/plan'
 import { VALUE_TYPES, type ValueType, Writer } from './binary'
 import type { FunctionType } from './kernels'
+import { type Column, constant, type Numeral, oddOne, share, writeConstant } from './share'
 
 const OPCODE = {
   loop: 0x03,
@@ -17,7 +18,6 @@ const OPCODE = {
   localSet: 0x21,
   localTee: 0x22,
   i32Const: 0x41,
-  f32Const: 0x43,
   ltUnsigned: 0x49,
   add: 0x6a,
   multiply: 0x6c,
@@ -70,7 +70,7 @@ export function writeRun(
   for (const piece of pieces) {
     const call = made.get(piece)
     if (call) {
-      for (const { type, value } of call.args) writeConstant(code, type, value)
+      for (const numeral of call.args) writeConstant(code, numeral)
       code.byte(OPCODE.call).u32(call.index)
     } else loops += body.append(code, piece, piece.numbers.map(constant), 0, loops > 0)
   }
@@ -83,12 +83,6 @@ export function writeRun(
 export function kernelsOf(calls: readonly (Call | Loop)[]): string[] {
   const all = calls.flatMap((c) => ('body' in c ? c.body : [c]))
   return [...new Set(all.map(({ kernel }) => kernel))].filter((kernel) => kernel !== LOAD)
-}
-
-/** `value` undefined: any will do, nobody looks at it. */
-interface Numeral {
-  type: ValueType
-  value: number | undefined
 }
 
 /** Some calls, as what is alike in all calls of their kind, and the numbers. */
@@ -130,119 +124,10 @@ function numbersOf(calls: readonly (Call | Loop)[], typeOf: (kernel: string) => 
   return { kind: kind.join(), calls, numbers }
 }
 
-/** How code gets a number; `once`: it is 1, always. */
-interface Column {
-  write(w: Writer): void
-  once?: boolean
-}
-
-const constant = ({ type, value }: Numeral): Column => ({ write: (w) => writeConstant(w, type, value), once: value === 1 })
-
-function writeConstant(w: Writer, type: ValueType, value = 0): void {
-  if (type === 'f32') w.byte(OPCODE.f32Const).f32(value)
-  else w.byte(OPCODE.i32Const).i32(value)
-}
-
 function sizeOf(numbers: readonly Numeral[]): number {
   const w = new Writer()
-  for (const { type, value } of numbers) writeConstant(w, type, value)
+  for (const numeral of numbers) writeConstant(w, numeral)
   return w.length
-}
-
-/** What pieces of one kind have in common: columns of numbers that are constant, that follow from others, and that are parameters. */
-function share(pieces: readonly Piece[]) {
-  const typeOf = (column: number) => pieces[0].numbers[column].type
-  const valuesOf = (column: number) => pieces.map((p) => p.numbers[column].value)
-  const params: number[] = [] // the columns that are passed
-  const get = (param: number) => (w: Writer) => w.byte(OPCODE.localGet).u32(param)
-
-  const columnOf = (column: number): Column => {
-    const values = valuesOf(column)
-    const all = (f: (i: number) => number | undefined) => values.every((v, i) => v === undefined || Object.is(v, f(i)))
-    const known = values.findIndex((v) => v !== undefined)
-    const value = values[known]
-    if (value === undefined || all(() => value)) return constant({ type: typeOf(column), value })
-    for (const [p, from] of params.entries()) {
-      if (typeOf(from) !== typeOf(column)) continue
-      const base = valuesOf(from).map((v) => v ?? 0)
-      if (all((i) => base[i])) return { write: get(p) }
-      if (typeOf(column) !== 'i32') continue
-      const apply = (operand: number, opcode: number) => ({
-        write: (w: Writer) => get(p)(w.byte(OPCODE.i32Const).i32(operand)).byte(opcode),
-      })
-      const more = value - base[known]
-      if (all((i) => base[i] + more)) return apply(more, OPCODE.add)
-      const times = value / base[known]
-      if (Number.isInteger(times) && all((i) => base[i] * times)) return apply(times, OPCODE.multiply)
-      for (const [q, second] of params.entries()) {
-        if (typeOf(second) !== 'i32') continue
-        const other = valuesOf(second).map((v) => v ?? 0)
-        const product = productOf(values, base, other)
-        if (product && all((i) => (product.times * base[i] + product.more) * other[i])) {
-          const { times, more } = product
-          return {
-            write(w) {
-              get(p)(w)
-              if (times !== 1) w.byte(OPCODE.i32Const).i32(times).byte(OPCODE.multiply)
-              if (more !== 0) w.byte(OPCODE.i32Const).i32(more).byte(OPCODE.add)
-              get(q)(w).byte(OPCODE.multiply)
-            },
-          }
-        }
-        const each = (value - base[known]) / other[known]
-        if (!Number.isInteger(each) || Math.abs(each) >= 2 ** 31 || !all((i) => base[i] + each * other[i])) continue
-        return {
-          write(w) {
-            get(q)(get(p)(w))
-            if (each !== 1) w.byte(OPCODE.i32Const).i32(each).byte(OPCODE.multiply)
-            w.byte(OPCODE.add)
-          },
-        }
-      }
-    }
-    params.push(column)
-    return { write: get(params.length - 1) }
-  }
-
-  // Small numbers first: large ones are often sums and products of them. Last those that any number will do for.
-  const sizes = pieces[0].numbers.map((_, column) => {
-    const numbers = pieces.map((p) => p.numbers[column])
-    return numbers.some((n) => n.value === undefined) ? Infinity : sizeOf(numbers)
-  })
-  const columns: Column[] = []
-  for (const column of sizes.map((_, i) => i).sort((a, b) => (sizes[a] < sizes[b] ? -1 : sizes[a] > sizes[b] ? 1 : a - b)))
-    columns[column] = columnOf(column)
-  return { columns, params: params.map(typeOf), argsOf: (piece: Piece) => params.map((column) => piece.numbers[column]) }
-}
-
-/** Integers for which (times a + more) b may be the values: from two of them. */
-function productOf(values: readonly (number | undefined)[], a: readonly number[], b: readonly number[]) {
-  const quotients = values.map((v, i) => (v === undefined ? undefined : v / b[i]))
-  const first = quotients.findIndex((v) => v !== undefined)
-  const second = quotients.findIndex((v, i) => v !== undefined && a[i] !== a[first])
-  if (second < 0) return undefined
-  const [y, z] = [quotients[first] as number, quotients[second] as number]
-  const times = (z - y) / (a[second] - a[first])
-  const more = y - times * a[first]
-  const fits = (v: number) => Number.isInteger(v) && Math.abs(v) < 2 ** 31
-  return fits(times) && fits(more) && times !== 0 ? { times, more } : undefined
-}
-
-/** The piece that alone has other numbers where all the others have one and the same, if that is so of several numbers. */
-function oddOne(pieces: readonly Piece[]): Piece | undefined {
-  const odd = new Map<Piece, number>()
-  pieces[0].numbers.forEach((_, column) => {
-    const values = pieces.map((p) => p.numbers[column].value)
-    const [first, second] = new Set(values)
-    if (new Set(values).size !== 2) return
-    for (const value of [first, second]) {
-      if (values.filter((v) => v === value).length !== 1) continue
-      const piece = pieces[values.indexOf(value)]
-      odd.set(piece, (odd.get(piece) ?? 0) + 1)
-    }
-  })
-  const [most] = [...odd].sort(([, a], [, b]) => b - a)
-  return most && most[1] > 2 && pieces.length > 2 ? most[0] : undefined
 }
 
 /** Declares the counter of loops, where there is one. */
@@ -266,18 +151,21 @@ class Body {
   outline(alike: readonly Piece[], index: number): Outlined | undefined {
     let best: Outlined | undefined
     for (let pieces = alike; pieces.length > 1; ) {
-      const { columns, params, argsOf } = share(pieces)
-      const body = this.write(pieces[0], columns, params)
+      const numbers = pieces.map((piece) => piece.numbers)
+      const { columns, params } = share(numbers)
+      const type = { params: params.map((column) => numbers[0][column].type), results: [] }
+      const argsOf = (piece: Piece) => params.map((column) => piece.numbers[column])
+      const body = this.write(pieces[0], columns, type.params)
       // A function is its body, its length, its type and the mention of the type.
       const own = body.length + 8 + params.length
       const gain = pieces.reduce((sum, piece) => {
         const plain = this.write(piece, piece.numbers.map(constant), []).length
         return sum + plain - sizeOf(argsOf(piece)) - 1 - new Writer().u32(index).length
       }, -own)
-      if (gain > (best?.gain ?? 0)) best = { pieces, written: { type: { params, results: [] }, body }, argsOf, gain }
-      const odd = oddOne(pieces)
-      if (!odd) break
-      pieces = pieces.filter((piece) => piece !== odd)
+      if (gain > (best?.gain ?? 0)) best = { pieces, written: { type, body }, argsOf, gain }
+      const odd = oddOne(numbers)
+      if (odd === undefined) break
+      pieces = pieces.filter((_, i) => i !== odd)
     }
     return best
   }

@@ -6,8 +6,8 @@ import { DunlinError } from '../graph/error'
 import { BYTES, type Ends, type InputAttrs, isInput, isParam, type Node, type Param, size, topological } from '../graph/node'
 import { Random } from '../graph/random'
 import { opOf } from '../ops'
-import type { Target, Weights } from '../ops/op'
-import { planInference } from '../plan/build'
+import type { Target } from '../ops/op'
+import { type ModulePlan, planInference } from '../plan/build'
 import type { Plan } from '../plan/plan'
 import type { Values } from '../session/door'
 import type { Build } from '../session/kernels'
@@ -76,11 +76,10 @@ export class Model {
   }
 
   /**
-   * The plan that computes the outputs for `batch` samples at once, in a session on up to `threads` threads or in a module, which can leave
-   * its `weights` in flash.
+   * The plan that computes the outputs for `batch` samples at once, in a session on up to `threads` threads or in a module (`options`: how).
    */
-  plan(batch = 1, target: Target = 'session', threads = 1, weights: Weights = 'ram'): Plan {
-    return planInference(this.outputs, { batch, target, threads, weights })
+  plan(batch = 1, target: Target = 'session', threads = 1, options: ModulePlan = {}): Plan {
+    return planInference(this.outputs, { batch, target, threads, ...options })
   }
 
   /** This model as a device wants it, with the same parameters: raw values at its inputs, or probabilities at its first output. */

@@ -20,7 +20,18 @@ import {
   type Unshaped,
   where,
 } from './op'
-import { convSizes, type Images, imagesOf, type Padding, type Pair, pair, splitRows, type WindowAttrs, windowOf } from './window'
+import {
+  convSizes,
+  type Images,
+  imagesOf,
+  type Padding,
+  type Pair,
+  pair,
+  splitRows,
+  type Window,
+  type WindowAttrs,
+  windowOf,
+} from './window'
 
 export interface Conv2dAttrs extends WindowAttrs {
   activation?: Activation
@@ -187,8 +198,15 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   },
 }
 
-/** Bytes of scratch of conv2d_i8 and conv2dAdd_i8: the values of a window for three positions, in words of 8 bytes which overlap copies. */
-export const convScratch = (ic: number, kh: number, kw: number): number => 10 * kh * kw * ic
+/**
+ * Bytes of scratch of conv2d_i8 and conv2dAdd_i8. Interpreted: the values of a window for three positions, in words of 8 bytes which overlap
+ * copies; compiled: copies of two windows, where those are not read from the image.
+ */
+export function convScratch(interpreted: boolean, { ih, iw, ic, oh, ow, kh, kw, sh, sw, dw, pt, pl }: Window): number {
+  if (interpreted) return 10 * kh * kw * ic
+  const inside = pt === 0 && pl === 0 && (oh - 1) * sh < ih && (ow - 1) * sw + kw <= iw
+  return kh === 1 && dw === 1 && inside ? 0 : 2 * kh * kw * ic
+}
 
 /** The int8 convolution in a module, on weights as they are stored. */
 function convolveStored(e: Emit, node: Node<Conv2dAttrs>): void {
@@ -199,7 +217,8 @@ function convolveStored(e: Emit, node: Node<Conv2dAttrs>): void {
     const x = groups === 1 ? e.value(node.inputs[0]) : xs.take(i, e.value(node.inputs[0]))
     const y = groups === 1 ? e.value(node) : e.scratch(ys.length, 'i8')
     const part: Parameters<typeof channelwise>[2] = (from, count, of, after) => {
-      const scratch = e.scratch(convScratch(ic, kh, kw), 'i8')
+      const bytes = convScratch(e.interpreted, g)
+      const scratch = bytes && e.scratch(bytes, 'i8')
       const sizes = [batch, ih, iw, ic, oh, ow, count, oc, kh, kw, sh, sw, dh, dw, pt, pl] as const
       e.call('conv2d_i8', x, ...of, e.at(y, from), scratch, ...sizes, ...after)
     }

@@ -43,6 +43,9 @@ function expectVector(shape: readonly number[], node: { op: string; name: string
   }
 }
 
+/** Weights of a layer that takes no time to speak of, on whatever kernel. */
+const SMALL = 8192
+
 export const denseOp: Op<DenseAttrs> = {
   shape(node) {
     const [x, w, b] = node.inputs
@@ -95,7 +98,13 @@ export const denseOp: Op<DenseAttrs> = {
       const m = rows(e, node)
       if (e.target === 'module') {
         const [x, y] = [e.value(node.inputs[0]), e.value(node)]
-        channelwise(e, node, (from, count, of, after) => e.call('dense_i8', x, ...of, e.at(y, from), m, count, k, n, ...after))
+        // A small layer is not worth the code of a kernel, where there is one of convolutions: a pixel for each sample, on an image of one row.
+        const pixel = !e.interpreted && n * k <= SMALL && e.uses('conv2d_i8') && !e.uses('dense_i8')
+        channelwise(e, node, (from, count, of, after) => {
+          const to = e.at(y, from)
+          if (pixel) e.call('conv2d_i8', x, ...of, to, 0, 1, 1, m, k, 1, m, count, n, 1, 1, 1, 1, 1, 1, 0, 0, ...after)
+          else e.call('dense_i8', x, ...of, to, m, count, k, n, ...after)
+        })
         return
       }
       const operands = operandsOf(e, node)

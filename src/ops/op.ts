@@ -37,6 +37,8 @@ export interface Emit {
   /** Who runs the calls: a session has room for packed weights; a module wants little code and memory. int8 results are equal. */
   readonly target: Target
   readonly weights: Weights
+  /** Whether a module's host interprets its kernels: those for that pack what they read. */
+  readonly interpreted: boolean
   /** Whether the run is a training step: then dropout drops, and batch norm measures the batch. */
   readonly training: boolean
   /** The node's value: its shape for each sample, or once if it does not depend on an input. */
@@ -64,6 +66,8 @@ export interface Emit {
   constant(name: string, data: TypedArray): Buffer
   /** `length` words of 4 bytes made from parameters by `fill`: once per session when the parameters stand still, else in every run. */
   prepared(name: string, length: number, fill: (to: Buffer) => void): Buffer
+  /** Whether some call so far is of this kernel: then it takes no more code. */
+  uses(kernel: KernelName): boolean
   call<K extends KernelName>(kernel: K, ...args: Args<K>): void
   /**
    * Has `part` write the call that computes the outputs [from, from + count), once for each thread, with ranges that follow each other

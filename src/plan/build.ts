@@ -10,17 +10,19 @@ import { type Buffer, type Emit, type KernelName, type Table, type Target, type 
 import { align, arrange, type Lifetime, lowerBound } from './arena'
 import { dtypeOf, FlashStore, type Tiled } from './flash'
 import {
-  type Call,
-  type Constant,
-  type Flash,
-  type LayerCalls,
-  LOAD,
-  type Loop,
-  OVERREAD,
-  type Plan,
-  type Port,
-  type Region,
-} from './plan'
+  type Argument,
+  callOf,
+  dataOf,
+  growth,
+  inOrder,
+  load,
+  type Pending,
+  type PendingLoop,
+  type Planned,
+  resolved,
+  type Within,
+} from './pending'
+import { type Constant, type Flash, type LayerCalls, OVERREAD, type Plan, type Port, type Region } from './plan'
 import { chooseTiles, piecesOf, type Site } from './tiles'
 
 /** Addresses below this are never used: 0 means "no such buffer". */
@@ -46,48 +48,25 @@ export type Update = (e: Emit, params: readonly Updated[], hyper: Buffer) => voi
 /** Says of a parameter, by its name (such as `conv1/w`), that training leaves it as it is. */
 export type Frozen = (name: string) => boolean
 
-interface Planned extends Buffer {
-  address: number
-  data?: TypedArray
-  /** Where the buffer stands in the plan; arena buffers live only between the calls that name them. */
-  role: 'arena' | 'constant' | 'state' | 'prepared' | 'gradient' | 'input' | 'output'
-  /** Buffers of one tile lie side by side: then the code that writes down their addresses needs but one. */
-  group?: Planned
-}
-
-/** A buffer from some element on. */
-interface Within extends Buffer {
-  of: Planned
-  bytes: number
-}
-
-type Argument = number | Planned | Within
-
-interface Pending {
-  kernel: KernelName | typeof LOAD
-  args: Argument[]
-  /** The parts of a split call after the first. */
-  others: Argument[][]
-}
-
-interface PendingLoop {
-  times: number
-  body: Pending[]
-  steps: number[][]
+/** How a module is planned. */
+export interface ModulePlan {
+  /** Whether weights are in memory (default), or stay in flash, from where calls load what they need. */
+  weights?: Weights
+  /** Whether its host interprets kernels. Default false. */
+  interpreted?: boolean
 }
 
 /**
  * The plan that computes `outputs` for `batch` samples; `target` is who will run it (default: a session), on up to `threads` threads
  * (default: 1). Results do not depend on their number. What the forward of `observed` nodes saves can be read after a run (plan.saved).
- * `weights` (of a module; default 'ram'): whether they are in memory, or stay in flash, from where calls load what they need.
  */
 export function planInference(
   outputs: readonly Node[],
-  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node>; weights?: Weights },
+  options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node> } & ModulePlan,
 ): Plan {
-  const { batch, target, threads, observed, weights = 'ram' } = options
+  const { batch, target, threads, observed, weights = 'ram', interpreted } = options
   const written = (most?: readonly number[]) => {
-    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, weights, most)
+    const builder = new Builder(outputs, batch, false, target, threads, undefined, observed, weights, interpreted, most)
     builder.forward()
     return builder
   }
@@ -146,6 +125,7 @@ class Builder implements Emit {
   /** Parameters that were brought from flash for the node that is being written. */
   private loaded = new Map<Node, Planned>()
   private readonly store = new FlashStore()
+  private readonly used = new Set<KernelName>()
   /** Buffers that the next call to use them finds filled from flash: the load, and what it brings. */
   private readonly pending = new Map<Planned, () => Pending>()
   private readonly brought = new Map<Planned, TypedArray | Planned>()
@@ -168,6 +148,7 @@ class Builder implements Emit {
     frozen: Frozen = () => false,
     private readonly observed: ReadonlySet<Node> = new Set(),
     readonly weights: Weights = 'ram',
+    readonly interpreted = false,
     /** The most channels that each of the sites computes at once; by default as few as can be. */
     private readonly most: readonly number[] = [],
   ) {
@@ -360,9 +341,14 @@ class Builder implements Emit {
     return this.weights === 'flash' ? this.bring(name, buffer) : buffer
   }
 
+  uses(kernel: KernelName): boolean {
+    return this.used.has(kernel)
+  }
+
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {
     const ready = this.weights === 'flash' ? (args as Argument[]).map((arg) => this.ready(arg)) : (args as Argument[])
     this.into.push({ kernel, args: ready, others: [] })
+    if (this.into !== this.init) this.used.add(kernel)
   }
 
   split(total: number, work: number, part: (from: number, count: number) => void, grain = 1): void {
@@ -518,6 +504,8 @@ class Builder implements Emit {
     const blocks = [...groups.values()]
     const { addresses, end } = arrange(blocks, at)
     blocks.forEach(({ members }, i) => {
+      // Numbers of channels first: there are a multiple of 16 bytes of them, most often, and what follows needs no gap.
+      members.sort((a, b) => Number(b.dtype === 'i32') - Number(a.dtype === 'i32'))
       inOrder(members, addresses[i])
     })
     const memory = end + (this.target === 'session' ? OVERREAD : 0)
@@ -526,13 +514,6 @@ class Builder implements Emit {
         `The network needs ${memory} bytes for a batch of ${this.batch}, more than the 4 GiB of a WebAssembly memory. Use a smaller batch.`,
       )
     }
-    const number = (a: Argument) => (typeof a === 'number' ? a : 'of' in a ? a.of.address + a.bytes : a.address)
-    const call = ({ kernel, args, others }: Pending): Call => ({
-      kernel,
-      args: args.map(number),
-      ...(others.length && { others: others.map((o) => o.map(number)) }),
-    })
-    const resolve = (c: Pending | PendingLoop): Call | Loop => ('body' in c ? { ...c, body: c.body.map(call) } : call(c))
     const region = ({ name, address, dtype, length }: Planned): Region => ({ name, address, dtype, length })
     return {
       memory,
@@ -540,8 +521,8 @@ class Builder implements Emit {
       arena: { bytes: end - at, lowerBound: lowerBound(blocks) },
       constants: this.buffers.filter((b) => b.data).map((b): Constant => ({ ...region(b), data: b.data as TypedArray })),
       state: this.buffers.filter((b) => b.role === 'state').map(region),
-      init: this.init.map(call),
-      calls: this.calls.map(resolve),
+      init: this.init.map(callOf),
+      calls: this.calls.map(resolved),
       ...(flash && { flash }),
       map: {
         layers: this.layers,
@@ -611,32 +592,4 @@ class Builder implements Emit {
       ...(normalize && { normalize }),
     }
   }
-}
-
-/** Gives the buffers addresses one after another, from `base` on; returns where they end. */
-function inOrder(buffers: readonly Planned[], base: number): number {
-  let at = base
-  for (const buffer of buffers) {
-    buffer.address = at
-    at = align(at + buffer.length * BYTES[buffer.dtype])
-  }
-  return at
-}
-
-/** The call that fills a buffer from an address in flash. */
-const load = (to: Planned, from: number): Pending => ({ kernel: LOAD, args: [to, from, to.length * BYTES[to.dtype]], others: [] })
-
-/** By how much an argument grows from a tile to the next. */
-function growth(a: Argument, b: Argument): number {
-  if (typeof a === 'number' || typeof b === 'number') return (b as number) - (a as number)
-  return ('of' in b ? b.bytes : 0) - ('of' in a ? a.bytes : 0)
-}
-
-function dataOf(param: Param): TypedArray {
-  if (param.data.length !== size(param.shape)) {
-    throw new DunlinError(
-      `parameter "${param.name}": has no values yet. Make a Model of the graph first: it draws them from its seed.`,
-    )
-  }
-  return param.data
 }
