@@ -51,7 +51,17 @@ export {
   type TrainOptions,
 } from './deploy'
 export { DunlinError } from './graph/error'
-export { type Dtype, input, type Layer, type Node, type Normalize, type Param, type Quant, type Shape } from './graph/node'
+export {
+  type Dtype,
+  type Ends,
+  input,
+  type Layer,
+  type Node,
+  type Normalize,
+  type Param,
+  type Quant,
+  type Shape,
+} from './graph/node'
 export { Random } from './graph/random'
 export { accuracy, argmax, Model, type ModelOptions } from './model/model'
 export { sequential } from './model/sequential'
@@ -88,6 +98,7 @@ export type { WeightInitializer } from './ops/initializer'
 export { layerNorm } from './ops/layerNorm'
 export { type LogMelOptions, logMel, mfcc } from './ops/logMel'
 export { lstm } from './ops/lstm'
+export { normalize } from './ops/normalize'
 export { channelShuffle, permute } from './ops/permute'
 export { avgPool1d, globalAvgPool1d, maxPool1d } from './ops/pool1d'
 export { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from './ops/pool2d'

@@ -98,7 +98,7 @@ describe('imports', () => {
   })
 
   it.each([
-    ['index.ts', 20, ['@assemblyscript/loader', '../build/kernels', '../build/scalar']],
+    ['index.ts', 20, ['@assemblyscript/loader', '../build/kernels', '../build/loader', '../build/scalar']],
     ['zoo/index.ts', 20, ['@assemblyscript/loader', '../build/kernels', '../build/scalar']],
     ['decode/index.ts', 10, ['fast-png', 'fflate', 'jpeg-js', 'modern-tar']],
   ])('of what runs in a browser reach nothing of Node and no packages but those bundled (%s)', (entry, least, packages) => {

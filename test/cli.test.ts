@@ -181,10 +181,14 @@ describe('summary, eval, build', () => {
     // Flash by part, layers and RAM, and where it is fullest.
     for (const line of [/^conv2d_i8 +1,\d+ /m, /^conv1 +conv2d +4,608 .*#/m, /^input +\d+ +64 +conv1 .*#/m, / peak$/m])
       expect(stdout).toMatch(line)
-    expect(readdirSync(dir).sort()).toEqual(['my.h', 'my.wasm'])
+    expect(readdirSync(dir).sort()).toEqual(['my.h', 'my.mjs', 'my.wasm'])
     const wasm = readFileSync(join(dir, 'my.wasm'))
     if (target === 'aot') expect(wasm).toEqual(readFileSync(join(models, 'digits.wasm')))
     expect((await loadModule(wasm)).metadata.name).toBe('digits')
+    const { load } = await import(join(dir, 'my.mjs'))
+    const module = await load(wasm)
+    module.selfTest()
+    expect(module.metadata.labels.length).toBe(module.outputs[0].length)
   })
 
   it('build prints its report as JSON, and refuses what does not fit', async () => {
@@ -287,6 +291,7 @@ describe('bad input', () => {
       }
     }
     await refused(/small/, 'eval', 'small')
+    await refused(/--output wants probabilities, got "soft"/, 'build', 'small', '--output', 'soft')
     await refused(/--target wants aot, interpreter or simd/, 'build', 'small', '--target', 'avx')
     await refused(/small\/x\.wasm: its folder cannot be made/, 'build', 'small', '-o', 'small/x.wasm')
   })

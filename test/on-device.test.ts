@@ -126,16 +126,16 @@ describe('a module that learns', () => {
       const plan = planTrain(model.outputs, { weights, interpreted: target === 'interpreter' }, options)
       const session = await Session.create(plan, { build: target === 'simd' ? 'simd' : 'scalar' })
       const random = new Random(7)
-      const classes = module.output.length
+      const classes = module.outputs[0].length
       const expectSame = (what: string) => {
         const [first] = plan.learning!.parameters
         const { parameters } = learns(module)
         const bytes = new Uint8Array(session.view(first).buffer, first.address, parameters.length)
         expect(parameters, `${what} (seed 7)`).toEqual(bytes)
-        expect([...module.output], `${what} (seed 7)`).toEqual([...session.view(plan.outputs[0])])
+        expect([...module.outputs[0]], `${what} (seed 7)`).toEqual([...session.view(plan.outputs[0])])
       }
       for (let step = 0; step < 7; step++) {
-        const x = floats(random, module.input.length, model === int8 ? 100 : 2)
+        const x = floats(random, module.inputs[0].length, model === int8 ? 100 : 2)
         const label = random.integer(classes)
         if (plan.learning!.target) {
           const wanted = floats(random, classes)
@@ -149,7 +149,7 @@ describe('a module that learns', () => {
         expectSame(`${target}, ${weights}, step ${step}`)
       }
       // And what was learned is what a run computes with.
-      const x = floats(random, module.input.length, model === int8 ? 100 : 2)
+      const x = floats(random, module.inputs[0].length, model === int8 ? 100 : 2)
       session.feed(plan.inputs[0], x)
       session.run(0, unrolled(plan.calls.slice(0, plan.learning!.phases.loss)).length)
       module.predict(x)
@@ -178,9 +178,9 @@ describe('a module that learns', () => {
       ...{ batch: 1, build: 'scalar', threads: 1, ...(numbers && { loss: meanSquaredError() }) },
     })
     const random = new Random(11)
-    const classes = module.output.length
+    const classes = module.outputs[0].length
     for (let step = 0; step < 6; step++) {
-      const x = floats(random, module.input.length, 2)
+      const x = floats(random, module.inputs[0].length, 2)
       const label = random.integer(classes)
       const target = floats(random, classes)
       const shape = model.inputs[0].shape
@@ -242,7 +242,7 @@ describe('a module that learns', () => {
     const [before, plain] = [module.predict(x), await make().predict(x, { build: 'scalar' })]
     for (const [i, v] of plain.entries()) expect(before[i]).toBeCloseTo(v, 5)
     learns(module).learn(x, 1)
-    expect([...module.output]).toEqual([...before])
+    expect([...module.outputs[0]]).toEqual([...before])
     expect(module.metadata.training!.parameters.map((p) => p.name)).toContain('batchNorm/gamma')
     expect(module.predict(x)[1]).toBeGreaterThan(before[1])
   })
@@ -311,10 +311,10 @@ describe('a module that learns', () => {
     ] as const) {
       const { wasm, report } = await buildModule(model, { target, train: { ...OPTIONS, layers, batch: 2 } })
       const module = await loadModule(wasm)
-      const beyond = new Uint8Array(module.input.buffer, report.ramBytes).fill(0xcb)
+      const beyond = new Uint8Array(module.inputs[0].buffer, report.ramBytes).fill(0xcb)
       for (let i = 0; i < 4; i++) {
-        expect(learns(module).learn(floats(new Random(i), module.input.length), i)).toSatisfy(Number.isFinite)
-        module.predict(floats(new Random(i), module.input.length))
+        expect(learns(module).learn(floats(new Random(i), module.inputs[0].length), i)).toSatisfy(Number.isFinite)
+        module.predict(floats(new Random(i), module.inputs[0].length))
       }
       expect(beyond.every((b) => b === 0xcb)).toBe(true)
       expect(beyond.length).toBeGreaterThan(1000)
@@ -389,7 +389,7 @@ describe('the float head of an int8 model', () => {
     learns(module).learn(x, 2)
     const p = module.predict(x)
     expect(p.reduce((a, v) => a + v, 0)).toBeCloseTo(1, 5)
-    expect(p[2]).toBeGreaterThan(module.output.length ? 0 : 1)
+    expect(p[2]).toBeGreaterThan(module.outputs[0].length ? 0 : 1)
   })
 })
 

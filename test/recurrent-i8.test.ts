@@ -154,9 +154,9 @@ describe.each(LAYERS)('%s', (_, make) => {
       session.run()
       const want = expected(node, fed, 1, h, state)
       expect(session.view(exit), `run ${r}`).toEqual(want)
-      module.input.set(fed)
+      module.inputs[0].set(fed)
       module.run()
-      expect(module.output, `run ${r}`).toEqual(want)
+      expect(module.outputs[0], `run ${r}`).toEqual(want)
     }
     expect(h.some((v) => v !== 0)).toBe(true)
   })

@@ -45,6 +45,7 @@ import {
   meanSquaredError,
 } from '../src/ops/losses'
 import { lstm } from '../src/ops/lstm'
+import { normalize } from '../src/ops/normalize'
 import { permute } from '../src/ops/permute'
 import { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from '../src/ops/pool2d'
 import type { Recurrent, RecurrentOptions } from '../src/ops/recurrent'
@@ -392,6 +393,15 @@ const rowsOfLogits: Row<object>[] = [
   [[33], {}, 3],
 ]
 
+/** Raw values from the least to the most that the dtype has. */
+const raw = (batch: number, shape: number[], dtype: 'u8' | 'i16', options: Parameters<typeof normalize>[0]): Sample => {
+  const count = batch * size(shape)
+  const values = dtype === 'u8' ? new Uint8Array(count) : new Int16Array(count)
+  for (let i = 0; i < count; i++) values[i] = dtype === 'u8' ? (i * 255) / (count - 1) : (i * 65535) / (count - 1) - 32768
+  const node = normalize(options)(input(shape, { dtype }))
+  return { what: `[${shape}] ${dtype} ${text(options)} x ${batch}`, batch, node, given: { 0: values } }
+}
+
 export const samples: Record<OpName, Sample[]> = {
   add: shapes.map(([shape, , batch = 1], i) => {
     const activation = ([undefined, 'relu', 'relu6'] as const)[i % 3]
@@ -549,6 +559,12 @@ export const samples: Record<OpName, Sample[]> = {
   ),
   mish: shapes.map(layer(mish, { range: 9 })),
   mul: shapes.map(two(mul)),
+  normalize: [
+    raw(1, [3, 5, 1], 'u8', { mean: 127.5, std: 64 }),
+    raw(3, [4, 5, 3], 'u8', { mean: [125.3, 123, 113.9], std: [63, 62.1, 66.7] }),
+    raw(2, [7, 3], 'i16', { mean: [0, -5, 1000], std: [4096, 1, 32768] }),
+    raw(1, [33], 'i16', { mean: 0, std: 32768 }),
+  ],
   pad: (
     [
       [[1], { padding: [[0, 0]] }],

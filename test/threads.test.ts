@@ -223,7 +223,7 @@ describe('plans', () => {
     )
     const plan = model.plan(1, 'module', 4)
     expect(threadsOf(plan)).toBeGreaterThan(1)
-    const options = { name: 'm', build: kernelBytes('scalar'), contents: new Uint8Array(plan.persistent - 16) }
+    const options = { name: 'm', build: kernelBytes('scalar'), contents: new Uint8Array(plan.persistent - 16), selfTest: 0 }
     expect(() => writeModule(plan, options)).toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: module "m": the plan splits conv2d_f32 for threads, a module has one. Plan with threads 1.]`,
     )

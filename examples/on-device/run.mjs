@@ -33,7 +33,7 @@ function learn(module, data, see, order) {
   for (const i of order) {
     const loss = module.training.learn(see(picture(data, i)), data.y[i])
     if (!Number.isFinite(loss)) throw new Error(`sample ${i}: the loss is ${loss}`)
-    if (argmax(module.output) === data.y[i]) right++
+    if (argmax(module.outputs[0]) === data.y[i]) right++
   }
   return right / order.length
 }

@@ -1,5 +1,5 @@
-// `dunlin build`: a model as a module with its header, and in text what it takes: flash by part, layers, and RAM drawn as bars, a line a layer
-// and a line a buffer.
+// `dunlin build`: a model as a module with its header and loader, and in text what it takes: flash by part, layers, and RAM drawn as bars,
+// a line a layer and a line a buffer.
 
 import { buildModule, type ModuleBuildOptions, type ModuleReport } from '../deploy'
 import { writeFilesAtomic } from '../files'
@@ -10,10 +10,11 @@ import { readModel } from '../node'
 const WIDTH = 40
 
 export async function build(file: string, out: string, options: ModuleBuildOptions, json: boolean): Promise<void> {
-  const { wasm, header, report } = await buildModule(readModel(file), options)
+  const { wasm, header, loader, report } = await buildModule(readModel(file), options)
   writeFilesAtomic([
     { path: out, bytes: wasm },
     { path: out.replace(/(\.wasm)?$/, '.h'), bytes: header },
+    { path: out.replace(/(\.wasm)?$/, '.mjs'), bytes: loader },
   ])
   console.log(json ? JSON.stringify(report) : `${textOf(report)}\n\n${out}: ${summary(report)}`)
 }

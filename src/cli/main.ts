@@ -30,9 +30,11 @@ const HELP = `dunlin: train, compress and deploy small neural networks
                                folder in MNIST's layout (--data DIR [--classes N]) [--seed N]
   dunlin predict MODEL FILE... what it says of images, sounds, arrays (.npy) or rows (.csv) [--json]
   dunlin summary MODEL         its layers, sizes and costs
-  dunlin build MODEL -o FILE   a model as one standalone .wasm, with a C header beside it; prints what it takes, by part and layer
+  dunlin build MODEL -o FILE   a model as one standalone .wasm, with a C header and a loader beside it; prints what it takes
       --target NAME            aot (for hosts that compile), simd, or interpreter
       --weights PLACE          flash (weights stay in the file) or ram (they are copied at the start)
+      --input TYPE             u8 (bytes of a camera) or i16 (samples of a sensor): it normalizes and quantizes them itself
+      --output probabilities   a softmax follows the logits
       --ram BYTES              refuse what takes more RAM, and say which layer it is
       --flash BYTES            refuse what takes more flash
       --json                   print the report as JSON, nothing else
@@ -50,6 +52,8 @@ const OPTIONS = {
   out: { type: 'string', short: 'o' },
   target: { type: 'string' },
   weights: { type: 'string' },
+  input: { type: 'string' },
+  output: { type: 'string' },
   ram: { type: 'string' },
   flash: { type: 'string' },
   json: { type: 'boolean' },
@@ -64,7 +68,7 @@ const COMMANDS: Record<string, { options: readonly OptionName[]; files: number; 
   eval: { options: ['config', 'data', 'classes', 'seed'], files: 1 },
   predict: { options: ['json'], files: 2, more: true },
   summary: { options: [], files: 1 },
-  build: { options: ['out', 'target', 'weights', 'ram', 'flash', 'json'], files: 1 },
+  build: { options: ['out', 'target', 'weights', 'input', 'output', 'ram', 'flash', 'json'], files: 1 },
 }
 
 async function main(args: string[]): Promise<void> {
@@ -118,8 +122,11 @@ async function main(args: string[]): Promise<void> {
     const out = values.out ?? files[0].replace(/(\.safetensors)?$/, '.wasm')
     const target = oneOf('target', values.target ?? 'aot', ['aot', 'interpreter', 'simd'])
     const weights = oneOf('weights', values.weights ?? 'flash', ['flash', 'ram'])
+    const input = values.input === undefined ? undefined : oneOf('input', values.input, ['u8', 'i16'])
+    const output = values.output === undefined ? undefined : oneOf('output', values.output, ['probabilities'])
     const budget = (option: 'ram' | 'flash') => (values[option] === undefined ? undefined : integer(option, values[option], 1))
-    await build(files[0], out, { target, weights, ramBytes: budget('ram'), flashBytes: budget('flash') }, values.json ?? false)
+    const budgets = { ramBytes: budget('ram'), flashBytes: budget('flash') }
+    await build(files[0], out, { target, weights, input, output, ...budgets }, values.json ?? false)
   }
 }
 
@@ -133,8 +140,9 @@ function parse(args: string[]) {
 
 function oneOf<T extends string>(option: string, text: string, names: readonly T[]): T {
   const found = names.find((name) => name === text)
-  if (!found)
-    throw new DunlinError(`--${option} wants ${names.slice(0, -1).join(', ')} or ${names[names.length - 1]}, got "${text}".`)
+  const [last, ...others] = [...names].reverse()
+  const list = others.length ? `${others.reverse().join(', ')} or ${last}` : last
+  if (!found) throw new DunlinError(`--${option} wants ${list}, got "${text}".`)
   return found
 }
 

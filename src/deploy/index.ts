@@ -1,16 +1,18 @@
 // Deploying: the model becomes the module. Its plan for one sample is written down as a standalone .wasm, with a C header.
 
 import { DunlinError } from '../graph/error'
-import type { Node } from '../graph/node'
+import type { Ends, Node } from '../graph/node'
 import { planTrain, type TrainOptions } from '../plan/learn'
-import { OVERREAD, type Plan, type Weights } from '../plan/plan'
+import { OVERREAD, type Plan, type Region, unrolled, type Weights } from '../plan/plan'
 import { type Build, kernelBytes } from '../session/kernels'
 import { Session } from '../session/session'
+import { selfTest } from './functions'
+import { load, type StandaloneModule } from './load'
 import { writeModule } from './module'
 import { checkBudgets, type ModuleReport, type ModuleTarget, reportOf } from './report'
 
 export type { TrainOptions } from '../plan/learn'
-export { loadModule, type StandaloneModule, type StandaloneTraining } from './load'
+export type { Sample, StandaloneModule, StandaloneTraining } from './load'
 export type { Metadata, PortMetadata } from './module'
 export type { BufferReport, LayerReport, ModuleReport, ModuleTarget } from './report'
 export type { TrainingMetadata } from './training'
@@ -21,12 +23,15 @@ interface Deployable {
   labels: readonly string[]
   outputs: readonly Node[]
   plan(batch: number, target: 'module', threads: number, options: { weights: Weights; interpreted: boolean }): Plan
+  withEnds(ends: Ends): Deployable
 }
 
 export interface BuiltModule {
   wasm: Uint8Array<ArrayBuffer>
   /** C99: addresses, shapes, quantization, labels. */
   header: string
+  /** An ES module without dependencies, with types in JSDoc: its `load(bytes)` is loadModule. */
+  loader: string
   report: ModuleReport
 }
 
@@ -37,7 +42,8 @@ const KERNELS: Record<ModuleTarget, { build: Build; instead?: 'interpreter' }> =
   interpreter: { build: 'scalar', instead: 'interpreter' },
 }
 
-export interface ModuleBuildOptions {
+/** Its `input` and `output` say what stands at the ends of the network. */
+export interface ModuleBuildOptions extends Ends {
   /**
    * The form of its loops; results are the same in int8. 'aot' (default) is for hosts that compile; 'simd' is faster where those have 128-bit
    * SIMD (browsers, servers); 'interpreter' is faster where each instruction is interpreted (small devices). 'aot' and 'interpreter'
@@ -63,21 +69,34 @@ export interface ModuleBuildOptions {
 
 /** The model as one .wasm without imports. The same model and options give the same bytes. */
 export async function buildModule(model: Deployable, options: ModuleBuildOptions = {}): Promise<BuiltModule> {
-  const { target = 'aot', weights = 'flash', ramBytes, flashBytes, train } = options
+  const { target = 'aot', weights = 'flash', ramBytes, flashBytes, input, output, train } = options
   if (!Object.hasOwn(KERNELS, target))
     throw new DunlinError(`buildModule: target wants ${Object.keys(KERNELS).join(', ')}, got ${JSON.stringify(target)}.`)
   if (weights !== 'flash' && weights !== 'ram')
     throw new DunlinError(`buildModule: weights wants flash or ram, got ${JSON.stringify(weights)}.`)
   const { build, instead } = KERNELS[target]
+  const ended = input || output ? model.withEnds({ input, output }) : model
   const how = { weights, interpreted: target === 'interpreter' }
-  const plan = train ? planTrain(model.outputs, how, train) : model.plan(1, 'module', 1, how)
+  const plan = train ? planTrain(ended.outputs, how, train) : ended.plan(1, 'module', 1, how)
   // Weights are packed, if at all, by the plan's own `init`.
-  const session = await Session.create(plan, { build })
+  const session = await Session.create(plan, { build, threads: 1 })
   const [contents, flash] = [session.contents(16), session.flash]
   const kernels = { build: kernelBytes(build), ...(instead && { instead: kernelBytes(instead) }) }
   const overread = target === 'simd' ? OVERREAD : 0
-  const built = writeModule(plan, { name: model.name, ...kernels, contents, flash, overread, labels: model.labels })
+  const { name, labels } = model
+  const built = writeModule(plan, { name, ...kernels, contents, flash, selfTest: selfTest(inference(session)), overread, labels })
   const report = reportOf(plan, built.report, target, weights)
   checkBudgets(`module "${model.name}"`, report, { ramBytes, flashBytes }, plan.outputs[0].dtype === 'f32')
   return { ...built, report }
 }
+
+/** A session that runs what `run` will: not what follows where a module learns. */
+function inference(session: Session) {
+  const { plan } = session
+  const calls = plan.learning && unrolled(plan.calls.slice(0, plan.learning.phases.loss)).length
+  return { plan, view: (region: Region) => session.view(region), run: () => session.run(0, calls) }
+}
+
+/** Instantiates a module made by buildModule, which must be whole; `source` names it in errors. */
+export const loadModule = (wasm: Uint8Array | ArrayBuffer, source?: string): Promise<StandaloneModule> =>
+  load(wasm, source, DunlinError)

@@ -7,9 +7,12 @@
 import { DunlinError } from '../graph/error'
 import { BYTES, type Dtype } from '../graph/node'
 import { type Plan, type Port, unrolled } from '../plan/plan'
+import { ABI, HASH_BYTES, hashDigits, portName } from './abi'
 import { KINDS, type Kind, MAGIC, SECTION, VALUE_TYPES, Writer } from './binary'
-import { ABI, writeHeader } from './header'
+import { moduleFunctions } from './functions'
+import { writeHeader } from './header'
 import { type FunctionType, kernelOf, parseBuild } from './kernels'
+import { loaderText } from './loader'
 import { kernelsOf, writeRun } from './run'
 import { describeTraining, type TrainingMetadata, trainingGlobals } from './training'
 
@@ -22,6 +25,8 @@ export interface ModuleOptions {
   instead?: Uint8Array
   /** Memory [16, plan.persistent) after the constants were written and `plan.init` ran. */
   contents: Uint8Array
+  /** What the self-test's outputs hash to: selfTest() of an executor of the plan. */
+  selfTest: number
   /** What the plan keeps in flash; left out: nothing. */
   flash?: Uint8Array
   /** Bytes past the plan's memory that the kernels of this build may read. Default 0. */
@@ -40,6 +45,8 @@ export interface ModuleSizes {
   ramBytes: number
   /** Size of each kernel's body, in order of first use. */
   kernels: Record<string, number>
+  /** The same of the exported functions beside `run`. */
+  functions: Record<string, number>
 }
 
 /** What the custom section `dunlin` holds, as JSON. Shapes are of one sample; real = scale * (q - zero_point). */
@@ -50,6 +57,8 @@ export interface Metadata {
   outputs: PortMetadata[]
   labels: readonly string[]
   training?: TrainingMetadata
+  /** The hash of all bytes of the file before it: eight hexadecimal digits. It comes last, in the last section. */
+  hash: string
 }
 
 export interface PortMetadata {
@@ -74,9 +83,9 @@ const align16 = (bytes: number) => Math.ceil(bytes / 16) * 16
 export function writeModule(
   plan: Plan,
   options: ModuleOptions,
-): { wasm: Uint8Array<ArrayBuffer>; header: string; report: ModuleSizes } {
+): { wasm: Uint8Array<ArrayBuffer>; header: string; loader: string; report: ModuleSizes } {
   const { name, contents, flash = new Uint8Array(0), overread = 0, labels = [] } = options
-  const [input, output] = checkPlan(plan, options)
+  checkPlan(plan, options)
   const builds = [...(options.instead ? [options.instead] : []), options.build].map(parseBuild)
   for (const { data } of builds) {
     if (data.length) {
@@ -97,7 +106,11 @@ export function writeModule(
     kernels.map(({ type }, i) => ({ name: names[i], type })),
     learning,
   )
-  const functions = [...kernels, ...written]
+  // What is written ends with run, and train_step where there is one.
+  const first = kernels.length + written.length
+  const run = first - (learning ? 2 : 1)
+  const own = moduleFunctions(plan, run, first, options.selfTest)
+  const functions = [...kernels, ...written, ...own]
 
   const types: FunctionType[] = []
   const typeOf = (type: FunctionType) => {
@@ -107,10 +120,8 @@ export function writeModule(
   const functionTypes = functions.map(({ type }) => typeOf(type))
   const ramBytes = align16(plan.memory + overread)
   const globals: [string, number][] = [
-    ['input', input.address],
-    ['input_bytes', bytesOf(input)],
-    ['output', output.address],
-    ['output_bytes', bytesOf(output)],
+    ...addresses('input', plan.inputs),
+    ...addresses('output', plan.outputs),
     ['abi', ABI],
     ...(learning ? trainingGlobals(learning) : []),
     ['__heap_base', ramBytes],
@@ -118,11 +129,9 @@ export function writeModule(
   ]
   const exports: [string, Kind, number][] = [
     ['memory', 'memory', 0],
-    ...(learning ? ['run', 'train_step'] : ['run']).map((name, i, all): [string, Kind, number] => [
-      name,
-      'function',
-      functions.length - all.length + i,
-    ]),
+    ['run', 'function', run],
+    ...(learning ? [['train_step', 'function', run + 1] as [string, Kind, number]] : []),
+    ...own.map((f, i): [string, Kind, number] => [f.name, 'function', first + i]),
     ...globals.map(([global], i): [string, Kind, number] => [global, 'global', i]),
   ]
   const pages = Math.ceil(ramBytes / PAGE)
@@ -153,25 +162,44 @@ export function writeModule(
           if (used) s.u32(0).byte(OPCODE.i32Const).i32(FIRST).byte(OPCODE.end).u32(used).raw(contents.subarray(0, used))
         })
       : 0
+  const [inputs, outputs] = [plan.inputs.map(describe), plan.outputs.map(describe)]
   const training = learning && describeTraining(learning)
-  const metadata: Metadata = { abi: ABI, name, inputs: [describe(input)], outputs: [describe(output)], labels, training }
+  const metadata: Metadata = { abi: ABI, name, inputs, outputs, labels, training, hash: '00000000' }
   const metadataBytes = w.section(SECTION.custom, (s) => s.text('dunlin').raw(new TextEncoder().encode(JSON.stringify(metadata))))
 
   const wasm = w.bytes()
+  wasm.set(new TextEncoder().encode(hashDigits(wasm)), wasm.length - HASH_BYTES)
   const sizes = Object.fromEntries(kernels.map(({ body }, i) => [names[i], body.length]))
+  const ownSizes = Object.fromEntries(own.map((f) => [f.name, f.body.length]))
   return {
     wasm,
-    header: writeHeader({ name, input, output, labels, ramBytes, learning }),
-    report: { flashBytes: wasm.length, codeBytes, dataBytes, metadataBytes, ramBytes, kernels: sizes },
+    header: writeHeader({
+      name,
+      inputs: plan.inputs,
+      outputs: plan.outputs,
+      labels,
+      functions: own.map((f) => f.name),
+      ramBytes,
+      learning,
+    }),
+    loader: loaderText(),
+    report: { flashBytes: wasm.length, codeBytes, dataBytes, metadataBytes, ramBytes, kernels: sizes, functions: ownSizes },
   }
 }
 
-/** The one input and output of a plan that a module can hold. */
-function checkPlan(plan: Plan, { name, contents, flash, labels }: ModuleOptions): [Port, Port] {
+/** Where ports lie and how large they are, by the names of the exports that say so. */
+const addresses = (kind: 'input' | 'output', ports: readonly Port[]) =>
+  ports.flatMap((port, i): [string, number][] => [
+    [portName(kind, i), port.address],
+    [`${portName(kind, i)}_bytes`, bytesOf(port)],
+  ])
+
+/** What a module cannot hold is refused. */
+function checkPlan(plan: Plan, { name, contents, flash, labels }: ModuleOptions): void {
   const module = `module "${name}"`
-  if (plan.inputs.length !== 1 || plan.outputs.length !== 1) {
+  if (!plan.inputs.length || !plan.outputs.length) {
     throw new DunlinError(
-      `${module}: a module has one input and one output, the plan has ${plan.inputs.length} and ${plan.outputs.length}. Merge them in the graph.`,
+      `${module}: a module has inputs and outputs, the plan has ${plan.inputs.length} and ${plan.outputs.length}. Plan a whole graph.`,
     )
   }
   const split = unrolled(plan.calls).find((call) => call.others)
@@ -203,9 +231,7 @@ function checkPlan(plan: Plan, { name, contents, flash, labels }: ModuleOptions)
     throw new DunlinError(
       `${module}: flash is ${flash?.length ?? 0} bytes, wanted ${stored}. Give that of a session on this plan.`,
     )
-  const [input] = plan.inputs
-  const [output] = plan.outputs
-  for (const port of [input, output]) {
+  for (const port of [...plan.inputs, ...plan.outputs]) {
     const what = `${module}: port "${port.name}"`
     if (port.batch !== 1)
       throw new DunlinError(`${what} holds ${port.batch} samples, a module runs one at a time. Plan with batch 1.`)
@@ -218,13 +244,13 @@ function checkPlan(plan: Plan, { name, contents, flash, labels }: ModuleOptions)
     if (!(scale > 0 && scale < Infinity))
       throw new DunlinError(`${what} has scale ${port.quant?.scale[0]}, wanted a positive float.`)
   }
+  const [output] = plan.outputs
   const classes = output.shape.at(-1) ?? 1
   if (labels?.length && labels.length !== classes) {
     throw new DunlinError(
       `${module}: ${labels.length} labels for output "${output.name}" of shape [${output.shape}]. Give ${classes}, one for each class, or none.`,
     )
   }
-  return [input, output]
 }
 
 const bytesOf = (port: Port) => port.length * BYTES[port.dtype]

@@ -72,12 +72,13 @@ export function reportOf(plan: Plan, sizes: ModuleSizes, target: ModuleTarget, w
     return { name, op, macs, instructions: instructionsOf(kernels, macs, elements, target), flashBytes: storedBytes, ramBytes }
   })
   const layerAt = (call: number) => layers.find(({ first, end }) => first <= call && call < end)?.name
-  const { flashBytes, codeBytes, dataBytes, metadataBytes, kernels } = sizes
-  const kernelBytes = Object.values(kernels).reduce((a, b) => a + b, 0)
+  const { flashBytes, codeBytes, dataBytes, metadataBytes } = sizes
+  const bodies = Object.entries({ ...sizes.kernels, ...sizes.functions }).map(([name, bytes]) => ({ name, bytes }))
+  const bodyBytes = bodies.reduce((sum, { bytes }) => sum + bytes, 0)
   const stored = storedParts(plan)
   const flash = [
-    ...Object.entries(kernels).map(([name, bytes]) => ({ name, bytes })),
-    { name: 'run', bytes: codeBytes - kernelBytes },
+    ...bodies,
+    { name: 'run', bytes: codeBytes - bodyBytes },
     ...stored,
     { name: 'other data', bytes: dataBytes - stored.reduce((all, p) => all + p.bytes, 0) },
     { name: 'metadata', bytes: metadataBytes },

@@ -3,7 +3,7 @@
 
 import type { Dataset, Samples } from '../data/dataset'
 import { DunlinError } from '../graph/error'
-import { BYTES, type InputAttrs, isInput, isParam, type Node, type Param, size, topological } from '../graph/node'
+import { BYTES, type Ends, type InputAttrs, isInput, isParam, type Node, type Param, size, topological } from '../graph/node'
 import { Random } from '../graph/random'
 import { opOf } from '../ops'
 import type { Target } from '../ops/op'
@@ -13,6 +13,7 @@ import type { Values } from '../session/door'
 import type { Build } from '../session/kernels'
 import { Session } from '../session/session'
 import { availableThreads } from '../session/threads'
+import { changeEnds } from './ends'
 import { deserialize, serialize } from './file'
 import { initialize } from './initialize'
 import { formatTable, thousands } from './table'
@@ -79,6 +80,12 @@ export class Model {
    */
   plan(batch = 1, target: Target = 'session', threads = 1, options: ModulePlan = {}): Plan {
     return planInference(this.outputs, { batch, target, threads, ...options })
+  }
+
+  /** This model as a device wants it, with the same parameters: raw values at its inputs, or probabilities at its first output. */
+  withEnds(ends: Ends): Model {
+    const { name, labels } = this
+    return new Model(changeEnds(this.outputs, ends), { name, labels })
   }
 
   /** A session of that plan with the weights of now; `threads`: default the cores available. Sessions are kept until the weights change. */

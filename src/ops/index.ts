@@ -41,6 +41,7 @@ import {
   meanSquaredErrorOp,
 } from './losses'
 import { lstmOp } from './lstm'
+import { normalizeOp } from './normalize'
 import type { Op } from './op'
 import { permuteOp } from './permute'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
@@ -78,6 +79,7 @@ export const OPS = {
   mfcc: mfccOp,
   mish: mishOp,
   mul: mulOp,
+  normalize: normalizeOp,
   pad: padOp,
   permute: permuteOp,
   hinge: hingeOp,

@@ -116,8 +116,8 @@ export interface Op<A = unknown> {
   reducesBatch?: true
   /** The value is its first input, in the same memory: always (a reshape), or in inference only (a dropout). */
   alias?: true | 'inference'
-  /** Dtypes of its inputs, where they are not the value's own. */
-  reads?: readonly Dtype[]
+  /** Dtypes of its inputs, where they are not the value's own; a list where one may have several. */
+  reads?: readonly (Dtype | readonly Dtype[])[]
   forward?(e: Emit, node: Node<A>): void
   /** Adds into the gradients of its inputs. */
   backward?(e: Emit, node: Node<A>): void
@@ -131,7 +131,7 @@ export interface Int8<A> {
    */
   quant: 'calibrated' | 'input' | 'weights' | Quant
   /** Dtypes of its inputs, where they are not int8 and, with `weightAxis`, the int32 bias. */
-  reads?: readonly Dtype[]
+  reads?: readonly (Dtype | readonly Dtype[])[]
   /** Why this node has no int8 kernel although others of its op have; false when it has. */
   unsupported?(node: Node<A>): string | false
   /** What its first input is, where that is not int8: it must then be an input of the model, which is given this dtype and scale. */
