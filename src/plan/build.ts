@@ -866,4 +866,3 @@ class Builder implements Emit {
 const longest = ({ starts, end }: Span): number => Math.max(...starts.map((from, i) => (starts[i + 1] ?? end) - from))
 
 const bytesOf = (b: Buffer) => b.length * BYTES[b.dtype]
-

@@ -15,8 +15,8 @@ const LONGEST = 16
 const KEPT = 3
 const ROUNDS = 16
 const PLANNED = 4
-/** About how many bytes of code a call takes. */
-const CALL = 16
+/** What a call weighs: about 25 bytes of code, and an interpreter takes three bytes of RAM for each. */
+const CALL = 75
 
 /**
  * The parts of the network to compute by bands, for the least memory that costs at most `recompute` times the multiply-accumulates of the
@@ -51,7 +51,9 @@ export function choosePatches(
         .filter(({ least }) => least < state.bytes)
         .map((part) => stateOf([...state.parts.filter((p) => part.to < p.from || p.to < part.from), part]))
         // Of several nodes that take the most, one is dealt with after the other.
-        .filter(({ bytes, node, cost }) => (bytes < state.bytes || (bytes === state.bytes && node > state.node)) && cost <= recompute),
+        .filter(
+          ({ bytes, node, cost }) => (bytes < state.bytes || (bytes === state.bytes && node > state.node)) && cost <= recompute,
+        ),
     )
     states = next.sort(better).slice(0, KEPT)
     found.push(...states)
