@@ -228,9 +228,9 @@ describe('run', () => {
   }))
 
   /** Layers of few kinds whose numbers are alike, sums and products of each other, or anything. */
-  function plan(random: Random): { calls: (Call | Loop)[]; layers: { first: number; end: number }[] } {
+  function plan(random: Random): { calls: (Call | Loop)[]; layers: { name: string; first: number; end: number }[] } {
     const calls: (Call | Loop)[] = []
-    const layers: { first: number; end: number }[] = []
+    const layers: { name: string; first: number; end: number }[] = []
     for (let i = 2 + random.integer(12); i > 0; i--) {
       const [a, b] = [1 + random.integer(40), random.integer(2 ** random.integer(31)) - 1000]
       const call = (kernel: number): Call => {
@@ -248,7 +248,7 @@ describe('run', () => {
         calls.push({ times: random.integer(2) ? 1 : 1 + random.integer(4), body, steps })
       }
       if (kind === 2) calls.push({ times: 2, body: [call(1)], steps: [[1]] })
-      if (random.integer(5)) layers.push({ first, end: calls.length })
+      if (random.integer(5)) layers.push({ name: `layer ${random.integer(3)}`, first, end: calls.length })
     }
     return { calls, layers }
   }
@@ -269,7 +269,7 @@ describe('run', () => {
   it('writes layers of a kind as one function', () => {
     const layer = (i: number): Call => ({ kernel: 'k2', args: [i, i * 4, i * 16, 1, 2, 3, 1000 + 64 * i, 5, i] })
     const calls = Array.from({ length: 10 }, (_, i) => layer(i + 1))
-    const layers = calls.map((_, i) => ({ first: i, end: i + 1 }))
+    const layers = calls.map((_, i) => ({ name: `${i}`, first: i, end: i + 1 }))
     const functions = writeRun(calls, layers, callees)
     expect(functions.map(({ type }) => type.params.length)).toEqual([1, 0])
     expect(writeRun(calls.slice(0, 1), layers.slice(0, 1), callees)).toHaveLength(1)

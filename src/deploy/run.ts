@@ -46,7 +46,7 @@ export interface WrittenFunction {
  */
 export function writeRun(
   calls: readonly (Call | Loop)[],
-  layers: readonly { first: number; end: number }[],
+  layers: readonly Cut[],
   callees: readonly Callee[],
   learning?: Learning,
 ): WrittenFunction[] {
@@ -56,23 +56,32 @@ export function writeRun(
   const body = new Body((kernel) => indexOf.get(kernel), typeOf)
 
   const cuts = cut(calls.length, layers)
-  const pieces = cuts.map(([first, end]) => numbersOf(calls.slice(first, end), typeOf))
+  const pieces = cuts.map(({ first, end, name }) => numbersOf(calls.slice(first, end), typeOf, name))
   const kinds = new Map<string, Piece[]>()
   for (const piece of pieces) kinds.set(piece.kind, [...(kinds.get(piece.kind) ?? []), piece])
   const functions: WrittenFunction[] = []
   const made = new Map<Piece, { index: number; args: Numeral[] }>()
   for (const alike of kinds.values()) {
     const index = callees.length + functions.length
-    const shared = body.outline(alike, index)
-    if (!shared) continue
-    functions.push(shared.written)
-    for (const piece of shared.pieces) made.set(piece, { index, args: shared.argsOf(piece) })
+    // Bands of rows of a layer have more in common with each other than with other layers.
+    const layers = new Map<string, Piece[]>()
+    for (const piece of alike) layers.set(piece.layer, [...(layers.get(piece.layer) ?? []), piece])
+    const once = [...layers.values()].filter(({ length }) => length === 1).flat()
+    const apart = [...layers.values()].filter(({ length }) => length > 1)
+    const outlined = (groups: readonly Piece[][]) => groups.flatMap((group, i) => body.outline(group, index + i) ?? [])
+    const [together, separate] = [[alike], [once, ...apart]].map(outlined)
+    const gain = (all: readonly Outlined[]) => all.reduce((sum, shared) => sum + shared.gain, 0)
+    for (const shared of gain(separate) > gain(together) ? separate : together) {
+      const at = callees.length + functions.length
+      functions.push(shared.written)
+      for (const piece of shared.pieces) made.set(piece, { index: at, args: shared.argsOf(piece) })
+    }
   }
   /** Appends the calls from one to before another; returns how many loops. */
   const append = (code: Writer, from: number, to: number, counter: number) => {
     let loops = 0
     for (const [at, piece] of pieces.entries()) {
-      if (cuts[at][0] < from || cuts[at][1] > to) continue
+      if (cuts[at].first < from || cuts[at].end > to) continue
       const call = made.get(piece)
       if (call) {
         for (const numeral of call.args) writeConstant(code, numeral)
@@ -100,25 +109,32 @@ export function kernelsOf(calls: readonly (Call | Loop)[]): string[] {
 /** Some calls, as what is alike in all calls of their kind, and the numbers. */
 interface Piece {
   kind: string
+  layer: string
   calls: readonly (Call | Loop)[]
   numbers: Numeral[]
 }
 
+interface Cut {
+  name: string
+  first: number
+  end: number
+}
+
 /** The calls of the layers, and each call that is of none alone. */
-function cut(count: number, layers: readonly { first: number; end: number }[]): [number, number][] {
-  const pieces: [number, number][] = []
+function cut(count: number, layers: readonly Cut[]): Cut[] {
+  const pieces: Cut[] = []
   let at = 0
-  for (const { first, end } of [...layers].sort((a, b) => a.first - b.first)) {
-    for (; at < first; at++) pieces.push([at, at + 1])
-    if (end > at) pieces.push([at, end])
+  for (const { name, first, end } of [...layers].sort((a, b) => a.first - b.first)) {
+    for (; at < first; at++) pieces.push({ name: '', first: at, end: at + 1 })
+    if (end > at) pieces.push({ name, first: at, end })
     at = Math.max(at, end)
   }
-  for (; at < count; at++) pieces.push([at, at + 1])
+  for (; at < count; at++) pieces.push({ name: '', first: at, end: at + 1 })
   return pieces
 }
 
 /** Numbers in the order in which Body reads them: of a loop how often, then each argument, and its step where it has one. */
-function numbersOf(calls: readonly (Call | Loop)[], typeOf: (kernel: string) => FunctionType): Piece {
+function numbersOf(calls: readonly (Call | Loop)[], typeOf: (kernel: string) => FunctionType, layer: string): Piece {
   const numbers: Numeral[] = []
   const call = ({ kernel, args }: Call, steps?: number[], times = 1) => {
     const { params } = typeOf(kernel)
@@ -133,7 +149,7 @@ function numbersOf(calls: readonly (Call | Loop)[], typeOf: (kernel: string) => 
     numbers.push({ type: 'i32', value: c.times })
     return `[${c.body.map((b, i) => call(b, c.steps[i], c.times))}]`
   })
-  return { kind: kind.join(), calls, numbers }
+  return { kind: kind.join(), layer, calls, numbers }
 }
 
 function sizeOf(numbers: readonly Numeral[]): number {

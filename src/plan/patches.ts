@@ -15,8 +15,8 @@ const LONGEST = 16
 const KEPT = 3
 const ROUNDS = 16
 const PLANNED = 4
-/** About how many bytes of code a call takes. */
-const CALL = 16
+/** What a call weighs: about 25 bytes of code, and an interpreter takes three bytes of RAM for each. */
+const CALL = 75
 
 /**
  * The parts of the network to compute by bands, for the least memory that costs at most `recompute` times the multiply-accumulates of the
