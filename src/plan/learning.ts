@@ -4,7 +4,8 @@
 import { DunlinError } from '../graph/error'
 import { isParam, type Node, type Param, size, type TypedArray } from '../graph/node'
 import { type Descent, where } from '../ops/op'
-import { Builder, type Frozen, fitted, type ModulePlan } from './build'
+import { fitted, type ModulePlan } from './build'
+import { Builder, type Frozen } from './builder'
 import { type Planned, regionOf } from './pending'
 import type { Learning, Plan } from './plan'
 
