@@ -169,8 +169,9 @@ export function splitRows(e: Emit, g: Images, work: number, part: ImagePart, gra
  */
 export function distanceOf({ batch, ih, iw, ic, oh, ow, oc, sh, sw, pt, pl }: Images, ahead: number): number {
   const top = (oy: number) => Math.max(0, oy * sh - pt) * iw * ic
-  // Within a row both ends of what is written and read grow linearly, but for windows that begin in the padding.
-  const corners = [0, Math.floor(pl / sw), Math.floor(pl / sw) + 1, ow - 1].filter((ox) => ox < ow)
+  // Within a row both ends of what is written and read grow linearly, but for windows that begin in the padding, and where the image ends
+  // before `ahead` positions are full.
+  const corners = [0, Math.floor(pl / sw), Math.floor(pl / sw) + 1, ow - ahead, ow - 1].filter((ox) => ox >= 0 && ox < ow)
   let most = Number.NEGATIVE_INFINITY
   for (let oy = 0; oy < oh; oy++) {
     const next = oy + 1 < oh ? top(oy + 1) : Number.POSITIVE_INFINITY
