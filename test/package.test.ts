@@ -45,6 +45,7 @@ describe('the tarball', () => {
         'data.js',
         'index.cjs',
         'index.js',
+        'kernels/interpreter.wasm',
         'kernels/relaxed.wasm',
         'kernels/scalar.wasm',
         'kernels/simd.wasm',

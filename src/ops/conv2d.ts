@@ -20,17 +20,7 @@ import {
   type Unshaped,
   where,
 } from './op'
-import {
-  convSizes,
-  type Images,
-  imagesOf,
-  type Padding,
-  type Pair,
-  pair,
-  splitRows,
-  type WindowAttrs,
-  windowOf,
-} from './window'
+import { convSizes, type Images, imagesOf, type Padding, type Pair, pair, splitRows, type WindowAttrs, windowOf } from './window'
 
 export interface Conv2dAttrs extends WindowAttrs {
   activation?: Activation
