@@ -2,6 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import type { Ends, Node } from '../graph/node'
+import type { ModulePlan } from '../plan/build'
 import { planTrain, type TrainOptions } from '../plan/learn'
 import { OVERREAD, type Plan, type Region, unrolled, type Weights } from '../plan/plan'
 import { type Build, kernelBytes } from '../session/kernels'
@@ -22,7 +23,7 @@ interface Deployable {
   name: string
   labels: readonly string[]
   outputs: readonly Node[]
-  plan(batch: number, target: 'module', threads: number, options: { weights: Weights; interpreted: boolean }): Plan
+  plan(batch: number, target: 'module', threads: number, options: ModulePlan): Plan
   withEnds(ends: Ends): Deployable
 }
 
@@ -55,7 +56,10 @@ export interface ModuleBuildOptions extends Ends {
    * copied to RAM when the module starts; for hosts without bulk memory.
    */
   weights?: Weights
-  /** The most that it may take, in bytes: a model that does not fit is refused, with what takes the most and what would fit. */
+  /**
+   * The most that it may take, in bytes: a model that does not fit is refused, with what takes the most and what would fit. Where flash is short
+   * RAM is not saved by bands of rows, whose calls take code.
+   */
   ramBytes?: number
   flashBytes?: number
   /**
@@ -74,10 +78,24 @@ export async function buildModule(model: Deployable, options: ModuleBuildOptions
     throw new DunlinError(`buildModule: target wants ${Object.keys(KERNELS).join(', ')}, got ${JSON.stringify(target)}.`)
   if (weights !== 'flash' && weights !== 'ram')
     throw new DunlinError(`buildModule: weights wants flash or ram, got ${JSON.stringify(weights)}.`)
-  const { build, instead } = KERNELS[target]
   const ended = input || output ? model.withEnds({ input, output }) : model
   const how = { weights, interpreted: target === 'interpreter' }
   const plan = train ? planTrain(ended.outputs, how, train) : ended.plan(1, 'module', 1, how)
+  const built = await write(model, plan, target, weights)
+  const isFloat = plan.outputs[0].dtype === 'f32'
+  if (flashBytes === undefined || built.report.flashBytes <= flashBytes || train) {
+    checkBudgets(`module "${model.name}"`, built.report, { ramBytes, flashBytes }, isFloat)
+    return built
+  }
+  // Bands of rows save memory and take code: where that is too much, without.
+  const smaller = await write(model, ended.plan(1, 'module', 1, { ...how, recompute: -1 }), target, weights)
+  checkBudgets(`module "${model.name}"`, smaller.report, { ramBytes, flashBytes }, isFloat)
+  return smaller
+}
+
+/** The module of a plan. */
+async function write(model: Deployable, plan: Plan, target: ModuleTarget, weights: Weights): Promise<BuiltModule> {
+  const { build, instead } = KERNELS[target]
   // Weights are packed, if at all, by the plan's own `init`.
   const session = await Session.create(plan, { build, threads: 1 })
   const [contents, flash] = [session.contents(16), session.flash]
@@ -85,9 +103,7 @@ export async function buildModule(model: Deployable, options: ModuleBuildOptions
   const overread = target === 'simd' ? OVERREAD : 0
   const { name, labels } = model
   const built = writeModule(plan, { name, ...kernels, contents, flash, selfTest: selfTest(inference(session)), overread, labels })
-  const report = reportOf(plan, built.report, target, weights)
-  checkBudgets(`module "${model.name}"`, report, { ramBytes, flashBytes }, plan.outputs[0].dtype === 'f32')
-  return { ...built, report }
+  return { ...built, report: reportOf(plan, built.report, target, weights) }
 }
 
 /** A session that runs what `run` will: not what follows where a module learns. */

@@ -1,3 +1,6 @@
+// Plans of graphs: for inference, in a session or a module; for a step of training. Where a module is short of memory several are
+// written, with other tiles and bands, and the best is taken.
+
 import type { Node } from '../graph/node'
 import type { Target, Weights } from '../ops/op'
 import type { Banded } from './bands'
