@@ -156,11 +156,15 @@ describe('a configuration', () => {
     ])
   })
 
-  it.each(readdirSync('examples', { withFileTypes: true }).flatMap((f) => (f.isDirectory() ? [f.name] : [])))(
+  // One of the examples, a host in C, trains nothing.
+  const trained = readdirSync('examples', { recursive: true, encoding: 'utf8' }).filter((f) =>
+    /^[^/]+\/config\.(json|mjs)$/.test(f),
+  )
+
+  it.each(trained)(
     'of the example %s is one',
-    async (name) => {
-      const file = readdirSync(join('examples', name)).find((f) => /^config\.(json|mjs)$/.test(f))
-      const { experiment } = await readExperiment(join('examples', name, file as string))
+    async (file) => {
+      const { experiment } = await readExperiment(join('examples', file))
       expect(experiment.epochs).toBeGreaterThan(0)
     },
     30_000,
