@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest'
 import type { TypedArray } from '../src/graph/node'
 import { Random } from '../src/graph/random'
-import { convScratch } from '../src/ops/conv2d'
+import { convScratch } from '../src/ops/convolution'
 import { type Buffer, type Build, builds, in_, inout, interpreter, out, run, scratch } from './harness'
 import * as reference from './reference/i8'
 

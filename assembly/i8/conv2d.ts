@@ -13,7 +13,7 @@ import { endTap, firstTap } from '../window'
  * @param multiplier i32 [oc], Q31
  * @param shift i32 [oc], in [-31, 31], positive to the left
  * @param y i8 [batch][oh][ow][yStep], of which oc channels are written; overlaps nothing
- * @param scratch as long as convScratch in src/ops/conv2d.ts says, aligned to 16
+ * @param scratch as long as convScratch in src/ops/convolution.ts says, aligned to 16
  * @param oc output channels that this call computes, of the yStep that a position of y has: w, bias, multiplier, shift and y begin
  * at the first of them
  * @param sh, sw stride; dh, dw dilation; pt, pl rows of padding above and columns to the left

@@ -4,7 +4,7 @@
 import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Param, param } from '../graph/node'
 import { fill, rowwise, sumRows, undoActivation } from './calls'
-import { convolve, convolveDw, convolveDx, macsOf, WINOGRAD_BLOCK, winogradTile } from './convolution'
+import { convolve, convolveDw, convolveDx, convScratch, macsOf, WINOGRAD_BLOCK, winogradTile } from './convolution'
 import { initializerOf, type WeightInitializer } from './initializer'
 import { channelwise, type Operands, operandsOf, packed, packedScratch, packedWinograd } from './int8'
 import {
@@ -20,18 +20,7 @@ import {
   type Unshaped,
   where,
 } from './op'
-import {
-  convSizes,
-  type Images,
-  imagesOf,
-  type Padding,
-  type Pair,
-  pair,
-  splitRows,
-  type Window,
-  type WindowAttrs,
-  windowOf,
-} from './window'
+import { convSizes, type Images, imagesOf, type Padding, type Pair, pair, splitRows, type WindowAttrs, windowOf } from './window'
 
 export interface Conv2dAttrs extends WindowAttrs {
   activation?: Activation
@@ -196,16 +185,6 @@ export const conv2dOp: Op<Conv2dAttrs> = {
       }
     },
   },
-}
-
-/**
- * Bytes of scratch of conv2d_i8 and conv2dAdd_i8. Interpreted: the values of a window for three positions, in words of 8 bytes which overlap
- * copies; compiled: copies of two windows, where those are not read from the image.
- */
-export function convScratch(interpreted: boolean, { ih, iw, ic, oh, ow, kh, kw, sh, sw, dw, pt, pl }: Window): number {
-  if (interpreted) return 10 * kh * kw * ic
-  const inside = pt === 0 && pl === 0 && (oh - 1) * sh < ih && (ow - 1) * sw + kw <= iw
-  return kh === 1 && dw === 1 && inside ? 0 : 2 * kh * kw * ic
 }
 
 /** The int8 convolution in a module, on weights as they are stored. */

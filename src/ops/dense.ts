@@ -3,6 +3,7 @@
 import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param, size } from '../graph/node'
 import { multiply, multiplyInto, pack, packedLength, sumRows, undoActivation } from './calls'
+import { convScratch } from './convolution'
 import { initializerOf, type WeightInitializer } from './initializer'
 import { channelwise, operandsOf, packed, packedScratch } from './int8'
 import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
@@ -43,7 +44,7 @@ function expectVector(shape: readonly number[], node: { op: string; name: string
   }
 }
 
-/** Weights of a layer that takes no time to speak of, on whatever kernel. */
+/** Weights of a layer that takes no time to speak of, on whatever kernel; and twice the bytes of scratch that this may cost. */
 const SMALL = 8192
 
 export const denseOp: Op<DenseAttrs> = {
@@ -99,11 +100,15 @@ export const denseOp: Op<DenseAttrs> = {
       if (e.target === 'module') {
         const [x, y] = [e.value(node.inputs[0]), e.value(node)]
         // A small layer is not worth the code of a kernel, where there is one of convolutions: a pixel for each sample, on an image of one row.
-        const pixel = !e.interpreted && n * k <= SMALL && e.uses('conv2d_i8') && !e.uses('dense_i8')
+        const g = { ih: 1, iw: m, ic: k, oh: 1, ow: m, kh: 1, kw: 1, sh: 1, sw: 1, dh: 1, dw: 1, pt: 0, pl: 0 }
+        const bytes = convScratch(e.interpreted, g)
+        const pixel = n * k <= SMALL && bytes <= SMALL / 2 && e.uses('conv2d_i8') && !e.uses('dense_i8')
         channelwise(e, node, (from, count, of, after) => {
           const to = e.at(y, from)
-          if (pixel) e.call('conv2d_i8', x, ...of, to, 0, 1, 1, m, k, 1, m, count, n, 1, 1, 1, 1, 1, 1, 0, 0, ...after)
-          else e.call('dense_i8', x, ...of, to, m, count, k, n, ...after)
+          if (pixel) {
+            const scratch = bytes && e.scratch(bytes, 'i8')
+            e.call('conv2d_i8', x, ...of, to, scratch, 1, 1, m, k, 1, m, count, n, 1, 1, 1, 1, 1, 1, 0, 0, ...after)
+          } else e.call('dense_i8', x, ...of, to, m, count, k, n, ...after)
         })
         return
       }
