@@ -18,7 +18,7 @@ import { flatten } from '../src/ops/reshape'
 import { distanceOf, type Images, type Pair } from '../src/ops/window'
 import { planInference } from '../src/plan/build'
 import { Session } from '../src/session/session'
-import { builds } from './harness'
+import { builds, interpreter } from './harness'
 
 const POISON = 0xa5
 
@@ -106,35 +106,73 @@ describe('module plans', () => {
   it('had bands among them', () => expect(banded).toBeGreaterThan(20))
 })
 
+/** Random windows, and where the results of a kernel at that distance before its input, or further, begin. */
+function windows(count: number, check: (g: Images, random: Random, note: string) => void): void {
+  for (let seed = 0; seed < count; seed++) {
+    const random = new Random(seed)
+    const upTo = (n: number) => 1 + random.integer(n)
+    const [kh, kw, sh, sw, ic] = [upTo(4), upTo(4), upTo(3), upTo(3), upTo(9)]
+    const [pt, pl] = [random.integer(kh), random.integer(kw)]
+    const [ih, iw] = [kh + random.integer(9), kw + random.integer(9)]
+    const [oh, ow] = [Math.floor((ih + pt - kh) / sh) + 1, Math.floor((iw + pl - kw) / sw) + 1]
+    const g: Images = { batch: upTo(2), ih, iw, ic, oh, ow, oc: ic, kh, kw, sh, sw, dh: 1, dw: 1, pt, pl }
+    check(g, random, `seed ${seed}, ${JSON.stringify(g)}`)
+  }
+}
+
 describe('distanceOf', () => {
-  it('is what maxPool2d_i8 and depthwiseConv2d_i8 can be trusted with, and no kernel is given less', () => {
-    for (let seed = 0; seed < 400; seed++) {
-      const random = new Random(seed)
-      const upTo = (n: number) => 1 + random.integer(n)
-      const [kh, kw, sh, sw, ic] = [upTo(4), upTo(4), upTo(3), upTo(3), upTo(9)]
-      const [pt, pl] = [random.integer(kh), random.integer(kw)]
-      const [ih, iw] = [kh + random.integer(9), kw + random.integer(9)]
-      const [oh, ow] = [Math.floor((ih + pt - kh) / sh) + 1, Math.floor((iw + pl - kw) / sw) + 1]
-      const batch = upTo(2)
-      const g: Images = { batch, ih, iw, ic, oh, ow, oc: ic, kh, kw, sh, sw, dh: 1, dw: 1, pt, pl }
-      const distance = distanceOf(g, 0)
-      const x = Int8Array.from({ length: batch * ih * iw * ic }, () => random.integer(256) - 128)
+  const AT = 8192
+  const bytesOf = (random: Random, n: number) => Int8Array.from({ length: n }, () => random.integer(256) - 128)
+
+  it('is far enough for a kernel that goes channel by channel: maxPool2d_i8', () => {
+    windows(400, (g, random, note) => {
+      const { batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl } = g
+      const x = bytesOf(random, batch * ih * iw * ic)
       const n = batch * oh * ow * ic
       for (const { name, memory, kernels } of builds) {
-        if (name === 'interpreter') continue
-        const sizes = [batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl, -128, 127]
         const bytes = new Int8Array(memory.buffer)
-        const at = 4096
         const result = (y: number) => {
-          bytes.fill(77, 0, 16384)
-          bytes.set(x, at)
-          kernels.maxPool2d_i8(at, y, ...sizes)
+          bytes.fill(77, 0, 2 * AT)
+          bytes.set(x, AT)
+          kernels.maxPool2d_i8(AT, y, batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl, -128, 127)
           return bytes.slice(y, y + n).join()
         }
-        const apart = result(at + x.length + 64)
-        const note = `seed ${seed}, ${name}, ${JSON.stringify(g)}, distance ${distance}`
-        for (const more of [0, 1, 17]) expect(result(at - distance - more), note).toBe(apart)
+        const apart = result(AT + x.length + 64)
+        for (const more of [0, 1, 17]) expect(result(AT - distanceOf(g, 0) - more), `${name}, ${note}`).toBe(apart)
       }
+    })
+  })
+
+  it('is far enough for a kernel of three positions at a time: conv2d_i8', () => {
+    const check = (g: Images, random: Random, note: string) => {
+      const { batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, pt, pl } = g
+      const x = bytesOf(random, batch * ih * iw * ic)
+      const w = bytesOf(random, oc * kh * kw * ic).map((v) => Math.max(v, -127))
+      const n = batch * oh * ow * oc
+      for (const { name, memory, kernels } of [...builds, interpreter]) {
+        const bytes = new Int8Array(memory.buffer)
+        const result = (y: number) => {
+          bytes.fill(77, 0, 6 * AT)
+          bytes.set(x, AT)
+          bytes.set(w, 3 * AT)
+          const numbers = [4 * AT, 4 * AT + 64, 4 * AT + 128]
+          new Int32Array(memory.buffer, numbers[0], oc).fill(9)
+          new Int32Array(memory.buffer, numbers[1], oc).fill(2 ** 30)
+          new Int32Array(memory.buffer, numbers[2], oc).fill(-8)
+          const sizes = [batch, ih, iw, ic, oh, ow, oc, oc, kh, kw, sh, sw, 1, 1, pt, pl, 3, -5, -128, 127]
+          kernels.conv2d_i8(AT, 3 * AT, ...numbers, y, 5 * AT, ...sizes)
+          return bytes.slice(y, y + n).join()
+        }
+        const apart = result(AT + x.length + 64)
+        for (const more of [0, 1, 17]) expect(result(AT - distanceOf(g, 3) - more), `${name}, ${note}`).toBe(apart)
+      }
+    }
+    windows(400, (g, random, note) => check({ ...g, oc: 1 + random.integer(11) }, random, note))
+    // The last positions of an image are fewer than three.
+    for (const side of [4, 5, 6]) {
+      const sizes = { batch: 1, ih: side, iw: side, ic: 8, oh: side, ow: side, oc: 16 }
+      const g = { ...sizes, kh: 1, kw: 1, sh: 1, sw: 1, dh: 1, dw: 1, pt: 0, pl: 0 }
+      check(g, new Random(side), `twice the channels, ${JSON.stringify(g)}`)
     }
   })
 })
