@@ -65,7 +65,7 @@ describe('numbers of channels', () => {
   const wanted = (random: Random, n: number) =>
     Array.from({ length: n }, () => (random.integer(12) ? 10 ** random.uniform(random.integer(2) ? -2 : -9, 0) : 0))
 
-  it('have scales on the grid: float32, not below what is wanted, at most a 17th above it', () => {
+  it('have scales on the grid: float32, within a 512th of what is wanted', () => {
     for (let seed = 0; seed < 200; seed++) {
       const random = new Random(seed)
       const w = wanted(random, 1 + random.integer(30))
@@ -76,8 +76,9 @@ describe('numbers of channels', () => {
       grid.forEach((scale, c) => {
         const note = `seed ${seed}, channel ${c}: ${w[c]} -> ${scale}`
         expect(scale > 0 && scale === Math.fround(scale), note).toBe(true)
-        expect(scale, note).toBeGreaterThanOrEqual(w[c])
-        if (w[c] > largest / 2 ** 15) expect(scale / w[c], note).toBeLessThanOrEqual(17 / 16 + 1e-4)
+        // The grid ends at 257 / 512 / 2^15 of the largest.
+        if (w[c] > largest / 2 ** 15.99) expect(Math.abs(scale / w[c] - 1), note).toBeLessThanOrEqual(1 / 512 + 2 ** -14)
+        else expect(scale, note).toBeGreaterThanOrEqual(w[c])
       })
     }
   })
@@ -86,13 +87,13 @@ describe('numbers of channels', () => {
     'come out of what is stored exactly as TensorFlow Lite computes them (%s)',
     (_, build) => {
       const kinds = new Map<string, number>()
-      for (let seed = 0; seed < 150; seed++) {
+      for (let seed = 0; seed < 200; seed++) {
         const random = new Random(seed)
         const n = 1 + random.integer(20)
         const grid = seed % 3 > 0
         const scale = grid ? gridScales(wanted(random, n)) : wanted(random, n).map((s) => Math.fround(s || 1))
         const [x, y] = [0, 0].map(() => ({ scale: [Math.fround(10 ** random.uniform(-4, 0))], zeroPoint: 0 }))
-        const bits = seed % 5 === 4 ? 30 : 23
+        const bits = seed % 5 === 4 ? 30 : seed % 5 === 3 ? 23 : 19
         const bias = Int32Array.from({ length: n }, () => Math.trunc(random.uniform(-(2 ** bits), 2 ** bits)))
         const fixed = scale.map((s) => quantizeMultiplier((x.scale[0] * s) / y.scale[0]))
         const stored = storeChannels(bias, fixed, x, { scale, zeroPoint: 0 }, y)
