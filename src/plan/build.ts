@@ -57,8 +57,13 @@ export function planInference(
     const all = gaining.has(node) && !inBands
     return { scratch: scratch[all ? 'whole' : 'least'].get(node) ?? 0, over: all || least.overlying.has(node) }
   }
-  const banded = batch > 1 ? [] : least.patches(needs, recompute, (parts) => written(parts, start(parts)).trial())
-  return fitted(weights, (most) => written(banded, most), start(banded))
+  const tried = (banded: readonly Banded[]) => {
+    const most = start(banded)
+    const builder = written(banded, most)
+    return { banded, most, builder, bytes: builder.trial().bytes }
+  }
+  const { banded, most, builder } = batch > 1 ? tried([]) : least.patches(needs, recompute, tried)
+  return fitted(weights, (other) => (other === most ? builder : written(banded, other)), most)
 }
 
 /**
@@ -91,7 +96,7 @@ export function planForward(outputs: readonly Node[], options: { batch: number; 
 
 /** The plan of what is written with the best of the tiles that were tried, where weights are in flash. */
 export function fitted(weights: Weights, written: (most: readonly number[]) => Builder, start: readonly number[] = []): Plan {
-  if (weights === 'ram') return written([]).finish()
+  if (weights === 'ram') return written(start).finish()
   return chooseTiles(
     (most) => {
       const builder = written(most)
