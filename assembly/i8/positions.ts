@@ -131,33 +131,29 @@ export function onePosition(
   let a3 = 0
   let left = k
   if (INTERPRETER) {
-    while (left >= 4) {
+    while (left >= 8) {
+      const v0 = <i32>load<i8>(p) - xZero
+      const v1 = <i32>load<i8>(p, 1) - xZero
+      const v2 = <i32>load<i8>(p, 2) - xZero
+      const v3 = <i32>load<i8>(p, 3) - xZero
+      const v4 = <i32>load<i8>(p, 4) - xZero
+      const v5 = <i32>load<i8>(p, 5) - xZero
+      const v6 = <i32>load<i8>(p, 6) - xZero
+      const v7 = <i32>load<i8>(p, 7) - xZero
       const q1 = q + wStep
       const q2 = q1 + wStep
       const q3 = q2 + wStep
-      const v0 = <i32>load<i8>(p) - xZero
-      a0 += v0 * load<i8>(q)
-      a1 += v0 * load<i8>(q1)
-      a2 += v0 * load<i8>(q2)
-      a3 += v0 * load<i8>(q3)
-      const v1 = <i32>load<i8>(p, 1) - xZero
-      a0 += v1 * load<i8>(q, 1)
-      a1 += v1 * load<i8>(q1, 1)
-      a2 += v1 * load<i8>(q2, 1)
-      a3 += v1 * load<i8>(q3, 1)
-      const v2 = <i32>load<i8>(p, 2) - xZero
-      a0 += v2 * load<i8>(q, 2)
-      a1 += v2 * load<i8>(q1, 2)
-      a2 += v2 * load<i8>(q2, 2)
-      a3 += v2 * load<i8>(q3, 2)
-      const v3 = <i32>load<i8>(p, 3) - xZero
-      a0 += v3 * load<i8>(q, 3)
-      a1 += v3 * load<i8>(q1, 3)
-      a2 += v3 * load<i8>(q2, 3)
-      a3 += v3 * load<i8>(q3, 3)
-      p += 4
-      q += 4
-      left -= 4
+      a0 = a0 + v0 * load<i8>(q) + v1 * load<i8>(q, 1) + v2 * load<i8>(q, 2) + v3 * load<i8>(q, 3)
+        + v4 * load<i8>(q, 4) + v5 * load<i8>(q, 5) + v6 * load<i8>(q, 6) + v7 * load<i8>(q, 7)
+      a1 = a1 + v0 * load<i8>(q1) + v1 * load<i8>(q1, 1) + v2 * load<i8>(q1, 2) + v3 * load<i8>(q1, 3)
+        + v4 * load<i8>(q1, 4) + v5 * load<i8>(q1, 5) + v6 * load<i8>(q1, 6) + v7 * load<i8>(q1, 7)
+      a2 = a2 + v0 * load<i8>(q2) + v1 * load<i8>(q2, 1) + v2 * load<i8>(q2, 2) + v3 * load<i8>(q2, 3)
+        + v4 * load<i8>(q2, 4) + v5 * load<i8>(q2, 5) + v6 * load<i8>(q2, 6) + v7 * load<i8>(q2, 7)
+      a3 = a3 + v0 * load<i8>(q3) + v1 * load<i8>(q3, 1) + v2 * load<i8>(q3, 2) + v3 * load<i8>(q3, 3)
+        + v4 * load<i8>(q3, 4) + v5 * load<i8>(q3, 5) + v6 * load<i8>(q3, 6) + v7 * load<i8>(q3, 7)
+      p += 8
+      q += 8
+      left -= 8
     }
     while (left) {
       const q2 = q + (wStep << 1)
@@ -284,33 +280,29 @@ export function threePositions(
     let a3 = a0
     let count = min(left, WINDOW)
     left -= count
-    while (count >= 4) {
+    while (count >= 8) {
+      const v0 = load<i64>(p)
+      const v1 = load<i64>(p, 8)
+      const v2 = load<i64>(p, 16)
+      const v3 = load<i64>(p, 24)
+      const v4 = load<i64>(p, 32)
+      const v5 = load<i64>(p, 40)
+      const v6 = load<i64>(p, 48)
+      const v7 = load<i64>(p, 56)
       const q1 = q + wStep
       const q2 = q1 + wStep
       const q3 = q2 + wStep
-      const v0 = load<i64>(p)
-      a0 += v0 * load<i8>(q)
-      a1 += v0 * load<i8>(q1)
-      a2 += v0 * load<i8>(q2)
-      a3 += v0 * load<i8>(q3)
-      const v1 = load<i64>(p, 8)
-      a0 += v1 * load<i8>(q, 1)
-      a1 += v1 * load<i8>(q1, 1)
-      a2 += v1 * load<i8>(q2, 1)
-      a3 += v1 * load<i8>(q3, 1)
-      const v2 = load<i64>(p, 16)
-      a0 += v2 * load<i8>(q, 2)
-      a1 += v2 * load<i8>(q1, 2)
-      a2 += v2 * load<i8>(q2, 2)
-      a3 += v2 * load<i8>(q3, 2)
-      const v3 = load<i64>(p, 24)
-      a0 += v3 * load<i8>(q, 3)
-      a1 += v3 * load<i8>(q1, 3)
-      a2 += v3 * load<i8>(q2, 3)
-      a3 += v3 * load<i8>(q3, 3)
-      p += 32
-      q += 4
-      count -= 4
+      a0 = a0 + v0 * load<i8>(q) + v1 * load<i8>(q, 1) + v2 * load<i8>(q, 2) + v3 * load<i8>(q, 3)
+        + v4 * load<i8>(q, 4) + v5 * load<i8>(q, 5) + v6 * load<i8>(q, 6) + v7 * load<i8>(q, 7)
+      a1 = a1 + v0 * load<i8>(q1) + v1 * load<i8>(q1, 1) + v2 * load<i8>(q1, 2) + v3 * load<i8>(q1, 3)
+        + v4 * load<i8>(q1, 4) + v5 * load<i8>(q1, 5) + v6 * load<i8>(q1, 6) + v7 * load<i8>(q1, 7)
+      a2 = a2 + v0 * load<i8>(q2) + v1 * load<i8>(q2, 1) + v2 * load<i8>(q2, 2) + v3 * load<i8>(q2, 3)
+        + v4 * load<i8>(q2, 4) + v5 * load<i8>(q2, 5) + v6 * load<i8>(q2, 6) + v7 * load<i8>(q2, 7)
+      a3 = a3 + v0 * load<i8>(q3) + v1 * load<i8>(q3, 1) + v2 * load<i8>(q3, 2) + v3 * load<i8>(q3, 3)
+        + v4 * load<i8>(q3, 4) + v5 * load<i8>(q3, 5) + v6 * load<i8>(q3, 6) + v7 * load<i8>(q3, 7)
+      p += 64
+      q += 8
+      count -= 8
     }
     while (count) {
       const q2 = q + (wStep << 1)
