@@ -4,22 +4,19 @@
 // `threePositions` is for interpreters, where each instruction costs alike: one multiplication of 64 bits computes three products.
 
 import { belowZero, requantize, requantizeBy, roundingOf } from './requantize'
-import { withResidual } from './residual'
 
 /**
- * y[i][j] = clamp(yZero + scale_j * (bias[j] + sum (x_i - xZero) * w_j)), or that and the residual, for the positions i < n and four
- * channels j.
+ * y[i][j] = clamp(yZero + scale_j * (bias[j] + sum (x_i - xZero) * w_j)) for the positions i < n and four channels j.
  * @param x0, x1 i8 [k] of the two positions; x1 is read even if n is 1
  * @param w i8 [4][k]; wStep is k, or 0 for one channel instead of four
  * @param bias, multiplier, shift i32 for each channel
- * @param y, r of channel 0; positions are yStep apart
+ * @param y of channel 0; positions are yStep apart
  */
 // @ts-ignore: decorator
 @inline
 export function twoPositions(
   x0: usize, x1: usize, w: usize, wStep: i32, bias: usize, multiplier: usize, shift: usize, y: usize, n: i32, yStep: i32,
-  k: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, add: bool, r: usize, rZero: i32, rMultiplier: i32, rShift: i32,
-  cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
+  k: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   let p = x0
   const next = x1 - x0
@@ -83,21 +80,15 @@ export function twoPositions(
   } while (left)
   const end = bias + (wStep ? 16 : 4)
   let column = y
-  let residual = r
   do {
     const b = load<i32>(bias)
     const m = load<i32>(multiplier)
     const sh = load<i32>(shift)
     let to = column
-    let from = residual
     let i = n
     do {
-      store<i8>(to, withResidual(
-        requantize(a0 + b, m, sh, yZero, lo, hi),
-        yZero, add, from, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
-      ))
+      store<i8>(to, requantize(a0 + b, m, sh, yZero, lo, hi))
       to += yStep
-      from += yStep
       a0 = b0
     } while (--i)
     a0 = a1
@@ -107,7 +98,6 @@ export function twoPositions(
     b1 = b2
     b2 = b3
     column++
-    residual++
     bias += 4
     multiplier += 4
     shift += 4
@@ -253,8 +243,7 @@ export function lanes(v0: i64, v1: i64, v2: i64): i64 {
 @inline
 export function threePositions(
   x: usize, w: usize, wStep: i32, bias: usize, multiplier: usize, shift: usize, y: usize, n: i32, yStep: i32,
-  k: i32, yZero: i32, lo: i32, hi: i32, add: bool, r: usize, rZero: i32, rMultiplier: i32, rShift: i32,
-  cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
+  k: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   let p = x
   let q = w
@@ -329,8 +318,7 @@ export function threePositions(
     s32 += <i32>(a3 >> (2 * LANE))
   } while (left)
   const end = bias + (wStep ? 16 : 4)
-  let column = y
-  let residual = r
+  let to = y
   do {
     const b = load<i32>(bias)
     const up = max(load<i32>(shift), 0)
@@ -339,20 +327,17 @@ export function threePositions(
     const positive = roundingOf(bits)
     const negative = positive - belowZero(bits)
     const down = <i64>bits + 31
-    let to = column
-    let from = residual
-    let i = n
-    do {
-      const a = (s00 + b) << up
-      store<i8>(to, withResidual(
-        requantizeBy(a, m, a < 0 ? negative : positive, down, yZero, lo, hi),
-        yZero, add, from, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
-      ))
-      to += yStep
-      from += yStep
-      s00 = s01
-      s01 = s02
-    } while (--i)
+    const a = (s00 + b) << up
+    store<i8>(to, requantizeBy(a, m, a < 0 ? negative : positive, down, yZero, lo, hi))
+    if (n > 1) {
+      const a = (s01 + b) << up
+      const next = to + yStep
+      store<i8>(next, requantizeBy(a, m, a < 0 ? negative : positive, down, yZero, lo, hi))
+      if (n > 2) {
+        const a = (s02 + b) << up
+        store<i8>(next + yStep, requantizeBy(a, m, a < 0 ? negative : positive, down, yZero, lo, hi))
+      }
+    }
     s00 = s10
     s01 = s11
     s02 = s12
@@ -362,8 +347,7 @@ export function threePositions(
     s20 = s30
     s21 = s31
     s22 = s32
-    column++
-    residual++
+    to++
     bias += 4
     multiplier += 4
     shift += 4

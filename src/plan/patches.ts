@@ -44,7 +44,10 @@ export function choosePatches<P extends { bytes: number }>(
   const stateOf = (draft: Draft): State => ({ ...draft, ...estimate(network, draft.parts, needs) })
   const known = new Map<string, State>()
   const knownOf = (draft: Draft): State => {
-    const key = draft.parts.map(({ from, to, banded }) => `${from} ${to} ${banded.rows}`).sort().join()
+    const key = draft.parts
+      .map(({ from, to, banded }) => `${from} ${to} ${banded.rows}`)
+      .sort()
+      .join()
     const state = known.get(key) ?? stateOf(draft)
     known.set(key, state)
     return state
