@@ -5,6 +5,14 @@
 
 import { belowZero, requantize, requantizeBy, roundingOf } from './requantize'
 
+/** a, and the sum of eight values, each times an int8 of those at q: one expression, so that an interpreter keeps the sum on its stack. */
+// @ts-ignore: decorator
+@inline
+function eightProducts<T>(a: T, v0: T, v1: T, v2: T, v3: T, v4: T, v5: T, v6: T, v7: T, q: usize): T {
+  const half = v0 * load<i8>(q) + v1 * load<i8>(q, 1) + v2 * load<i8>(q, 2) + v3 * load<i8>(q, 3)
+  return a + half + v4 * load<i8>(q, 4) + v5 * load<i8>(q, 5) + v6 * load<i8>(q, 6) + v7 * load<i8>(q, 7)
+}
+
 /**
  * y[i][j] = clamp(yZero + scale_j * (bias[j] + sum (x_i - xZero) * w_j)) for the positions i < n and four channels j.
  * @param x0, x1 i8 [k] of the two positions; x1 is read even if n is 1
@@ -133,14 +141,10 @@ export function onePosition(
       const q1 = q + wStep
       const q2 = q1 + wStep
       const q3 = q2 + wStep
-      a0 = a0 + v0 * load<i8>(q) + v1 * load<i8>(q, 1) + v2 * load<i8>(q, 2) + v3 * load<i8>(q, 3)
-        + v4 * load<i8>(q, 4) + v5 * load<i8>(q, 5) + v6 * load<i8>(q, 6) + v7 * load<i8>(q, 7)
-      a1 = a1 + v0 * load<i8>(q1) + v1 * load<i8>(q1, 1) + v2 * load<i8>(q1, 2) + v3 * load<i8>(q1, 3)
-        + v4 * load<i8>(q1, 4) + v5 * load<i8>(q1, 5) + v6 * load<i8>(q1, 6) + v7 * load<i8>(q1, 7)
-      a2 = a2 + v0 * load<i8>(q2) + v1 * load<i8>(q2, 1) + v2 * load<i8>(q2, 2) + v3 * load<i8>(q2, 3)
-        + v4 * load<i8>(q2, 4) + v5 * load<i8>(q2, 5) + v6 * load<i8>(q2, 6) + v7 * load<i8>(q2, 7)
-      a3 = a3 + v0 * load<i8>(q3) + v1 * load<i8>(q3, 1) + v2 * load<i8>(q3, 2) + v3 * load<i8>(q3, 3)
-        + v4 * load<i8>(q3, 4) + v5 * load<i8>(q3, 5) + v6 * load<i8>(q3, 6) + v7 * load<i8>(q3, 7)
+      a0 = eightProducts(a0, v0, v1, v2, v3, v4, v5, v6, v7, q)
+      a1 = eightProducts(a1, v0, v1, v2, v3, v4, v5, v6, v7, q1)
+      a2 = eightProducts(a2, v0, v1, v2, v3, v4, v5, v6, v7, q2)
+      a3 = eightProducts(a3, v0, v1, v2, v3, v4, v5, v6, v7, q3)
       p += 8
       q += 8
       left -= 8
@@ -281,14 +285,10 @@ export function threePositions(
       const q1 = q + wStep
       const q2 = q1 + wStep
       const q3 = q2 + wStep
-      a0 = a0 + v0 * load<i8>(q) + v1 * load<i8>(q, 1) + v2 * load<i8>(q, 2) + v3 * load<i8>(q, 3)
-        + v4 * load<i8>(q, 4) + v5 * load<i8>(q, 5) + v6 * load<i8>(q, 6) + v7 * load<i8>(q, 7)
-      a1 = a1 + v0 * load<i8>(q1) + v1 * load<i8>(q1, 1) + v2 * load<i8>(q1, 2) + v3 * load<i8>(q1, 3)
-        + v4 * load<i8>(q1, 4) + v5 * load<i8>(q1, 5) + v6 * load<i8>(q1, 6) + v7 * load<i8>(q1, 7)
-      a2 = a2 + v0 * load<i8>(q2) + v1 * load<i8>(q2, 1) + v2 * load<i8>(q2, 2) + v3 * load<i8>(q2, 3)
-        + v4 * load<i8>(q2, 4) + v5 * load<i8>(q2, 5) + v6 * load<i8>(q2, 6) + v7 * load<i8>(q2, 7)
-      a3 = a3 + v0 * load<i8>(q3) + v1 * load<i8>(q3, 1) + v2 * load<i8>(q3, 2) + v3 * load<i8>(q3, 3)
-        + v4 * load<i8>(q3, 4) + v5 * load<i8>(q3, 5) + v6 * load<i8>(q3, 6) + v7 * load<i8>(q3, 7)
+      a0 = eightProducts(a0, v0, v1, v2, v3, v4, v5, v6, v7, q)
+      a1 = eightProducts(a1, v0, v1, v2, v3, v4, v5, v6, v7, q1)
+      a2 = eightProducts(a2, v0, v1, v2, v3, v4, v5, v6, v7, q2)
+      a3 = eightProducts(a3, v0, v1, v2, v3, v4, v5, v6, v7, q3)
       p += 64
       q += 8
       count -= 8
