@@ -10,6 +10,7 @@ import { parseBuild } from '../../src/deploy/kernels'
 import { kernelNames, withNaive } from './compare'
 import { countInstructions } from './count'
 import { runInterp, runShell, traceInterp } from './engines'
+import { accuracy, inverted, runHere } from './learning'
 import { compileFirmware, emulate, MACHINES, type MachineName } from './machines'
 import { compileNative, fuzzNative, runNative } from './native'
 import { FLOATS, NETWORKS, type Network, type NetworkName, network, OTHERS } from './networks'
@@ -97,6 +98,31 @@ describe('emulated microcontrollers', () => {
     printed.push(
       `${name}, ${target}, ${MACHINES[machine].what}: module ${wasm.length}, flash ${flashBytes}, .data + .bss ${staticBytes} (module ${report.ramBytes}), stack ${measured.stackBytes}, instructions ${measured.instructions} (${perMac} per MAC)`,
     )
+  })
+
+  it.each([
+    ['m4', 1438, 359, 0.7],
+    ['m0', 400, 100, 0.4],
+  ] as const)('a device recovers from inverted pictures, with the bits of Node: %s', async (machine, learned, heldOut, share) => {
+    const stream = await inverted(await built('digits'), learned, heldOut)
+    const firmware = await compileFirmware(stream.wasm, folder(), machine)
+    const began = performance.now()
+    const measured = await emulate(firmware, stream.records)
+    const seconds = (performance.now() - began) / 1000
+    const here = runHere(stream)
+    expect(measured.samples).toBe(stream.classes.length)
+    expect(Buffer.compare(measured.outputs, here.outputs), 'outputs').toBe(0)
+    expect(measured.parameters.length).toBeGreaterThan(0)
+    expect([...measured.parameters], 'parameters').toEqual([...here.parameters])
+    expect(firmware.ramBytes).toBe(stream.ramBytes)
+    const end = stream.classes.length
+    const [before, after] = [0, end - heldOut].map((from) => accuracy(stream, measured.outputs, from, from + heldOut))
+    const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+    printed.push(
+      `digits inverted, ${MACHINES[machine].what}: knew ${percent(before)} of ${heldOut} pictures, after ${learned} others to learn from ${percent(after)}; instructions ${measured.instructions}, with a step of training ${measured.stepInstructions}; ${seconds.toFixed(1)} s`,
+    )
+    expect(before).toBeLessThan(0.3)
+    expect(after).toBeGreaterThan(share)
   })
 
   it('a trap ends the emulation and says what it was', async () => {
