@@ -72,6 +72,13 @@ const first = (net: Built, most: number): Built => ({
   outputs: net.outputs.subarray(0, most * net.outputBytes),
 })
 
+/** The module with one bit of its weights changed. */
+function damaged({ wasm, report }: BuiltModule): Uint8Array<ArrayBuffer> {
+  const bytes = wasm.slice()
+  bytes[wasm.length - report.metadataBytes - 1] ^= 0x40
+  return bytes
+}
+
 describe('emulated microcontrollers', () => {
   need('wasm2c', 'arm-none-eabi-gcc', 'qemu-system-arm')
   const digits = (target: Target, ...machines: MachineName[]) => machines.map((m) => ['digits', target, m] as const)
@@ -178,6 +185,11 @@ describe('wasm-interp', () => {
     },
   )
 
+  it('fails the self-test of a module whose weights were changed', async () => {
+    const net = first(await built('digits'), 1)
+    await expect(runInterp(folder(), damaged(net.modules.aot), net, net.outputBytes)).rejects.toThrow('self_test() => i32:1')
+  })
+
   it.each(TARGETS)('steps through as many instructions as are counted here: %s', async (target) => {
     const net = await built('digits')
     const { wasm } = net.modules[target]
@@ -193,6 +205,11 @@ describe.each(['gjs', 'jsc'] as const)('%s', (shell) => {
   it.each(ALL)('%s: the bytes of the session', async (name) => {
     const net = await built(name)
     for (const target of TARGETS) same(await runShell(shell, folder(), net.modules[target].wasm, net), net, target)
+  })
+
+  it('fails the self-test of a module whose weights were changed', async () => {
+    const net = first(await built('digits'), 1)
+    await expect(runShell(shell, folder(), damaged(net.modules.aot), net)).rejects.toThrow('self_test failed')
   })
 })
 
