@@ -59,7 +59,6 @@ interface Costs {
 const COMPILED: Costs = {
   macs: {
     conv2d_i8: 7.5,
-    conv2dAdd_i8: 7.5,
     dense_i8: 8.8,
     depthwiseConv2d_i8: 18,
     gru_i8: 23,
@@ -70,7 +69,6 @@ const COMPILED: Costs = {
   },
   elements: {
     conv2d_i8: 60,
-    conv2dAdd_i8: 60,
     add_i8: 82,
     maxPool2d_i8: 107,
     softmax_i8: 230,
@@ -85,7 +83,7 @@ const COMPILED: Costs = {
  * dense_i8): bench:mcu has no such interpreter on a Cortex-M4.
  */
 const INTERPRETED: Costs = {
-  macs: { conv2d_i8: 30, conv2dAdd_i8: 30, dense_i8: 56, depthwiseConv2d_i8: 110 },
+  macs: { conv2d_i8: 30, dense_i8: 56, depthwiseConv2d_i8: 110 },
   elements: {},
   bytes: 1.4,
 }
