@@ -50,10 +50,13 @@ export { accuracy, argmax, Model, type ModelOptions } from './model/model'
 export { sequential } from './model/sequential'
 export {
   elu,
+  erf,
+  exp,
   gelu,
   hardSigmoid,
   hardSwish,
   leakyRelu,
+  log,
   logSoftmax,
   mish,
   relu,
@@ -62,11 +65,13 @@ export {
   silu,
   softmax,
   softplus,
+  sqrt,
   tanh,
 } from './ops/activation'
-export { add, mul, sub } from './ops/add'
+export { add, div, mul, sub } from './ops/add'
 export { batchNorm } from './ops/batchNorm'
 export { bidirectional } from './ops/bidirectional'
+export { clamp } from './ops/clamp'
 export { concat } from './ops/concat'
 export { conv1d, type Padding1d } from './ops/conv1d'
 export { conv2d } from './ops/conv2d'
@@ -80,12 +85,14 @@ export type { WeightInitializer } from './ops/initializer'
 export { layerNorm } from './ops/layerNorm'
 export { type LogMelOptions, logMel, mfcc } from './ops/logMel'
 export { lstm } from './ops/lstm'
+export { matMul } from './ops/matMul'
 export { channelShuffle, permute } from './ops/permute'
 export { avgPool1d, globalAvgPool1d, maxPool1d } from './ops/pool1d'
 export { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from './ops/pool2d'
 export type { Recurrent, RecurrentOptions } from './ops/recurrent'
 export { flatten, reshape } from './ops/reshape'
 export { resize } from './ops/resize'
+export { round } from './ops/round'
 export { separableConv2d } from './ops/separableConv2d'
 export { simpleRnn } from './ops/simpleRnn'
 export { pad, slice } from './ops/slice'

@@ -44,7 +44,7 @@ const LONG: readonly string[] = [
     'logMel',
     'mfcc',
   ],
-  ...['elu', 'gelu', 'mish', 'sigmoid', 'silu', 'softplus', 'tanh'],
+  ...['elu', 'gelu', 'mish', 'sigmoid', 'silu', 'softplus', 'tanh', 'erf', 'exp', 'log'],
 ]
 const roundings = (op: string) => (LONG.includes(op) ? 64 : 8)
 
@@ -197,11 +197,11 @@ describe.each(builds)('split = whole, bit for bit, $name', (build) => {
   })
 })
 
-it('add refuses a value for each sample beside one for all: it would read past the end', () => {
+it('add repeats what has no samples, and axes of 1, and refuses other shapes', () => {
   const bias = param('bias', [4], { kind: 'zeros' })
-  expect(() => add({ name: 'sum' })(input([4]), bias)).toThrow(
-    'add "sum": one side has a value for each sample, the other (param "bias") one for all.',
-  )
+  expect(add({ name: 'sum' })(input([3, 4]), bias).shape).toEqual([3, 4])
+  expect(add({ name: 'sum' })(bias, input([3, 1, 1])).shape).toEqual([3, 1, 4])
+  expect(() => add({ name: 'sum' })(input([3]), bias)).toThrow('add "sum": b has shape [4], a [3].')
 })
 
 describe('a network with fan-out', () => {

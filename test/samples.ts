@@ -1,15 +1,18 @@
 // Small graphs for every op, which the tests of ops run forward and backward on every build. Sizes are ragged on purpose:
 // channels round the tiles of 4 and 8, odd images, windows that hang over the border. An op without samples does not compile.
 
-import { input, type Node, size, type TypedArray } from '../src/graph/node'
+import { input, type Node, param, size, type TypedArray } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import type { OpName } from '../src/ops'
 import {
   elu,
+  erf,
+  exp,
   gelu,
   hardSigmoid,
   hardSwish,
   leakyRelu,
+  log,
   logSoftmax,
   mish,
   relu,
@@ -18,10 +21,12 @@ import {
   silu,
   softmax,
   softplus,
+  sqrt,
   tanh,
 } from '../src/ops/activation'
-import { add, mul, sub } from '../src/ops/add'
+import { add, div, mul, sub } from '../src/ops/add'
 import { batchNorm } from '../src/ops/batchNorm'
+import { clamp } from '../src/ops/clamp'
 import { concat } from '../src/ops/concat'
 import { conv2d } from '../src/ops/conv2d'
 import { convTranspose2d } from '../src/ops/convTranspose2d'
@@ -44,11 +49,13 @@ import {
   meanSquaredError,
 } from '../src/ops/losses'
 import { lstm } from '../src/ops/lstm'
+import { matMul } from '../src/ops/matMul'
 import { permute } from '../src/ops/permute'
 import { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from '../src/ops/pool2d'
 import type { Recurrent, RecurrentOptions } from '../src/ops/recurrent'
 import { flatten, reshape } from '../src/ops/reshape'
 import { resize } from '../src/ops/resize'
+import { round } from '../src/ops/round'
 import { simpleRnn } from '../src/ops/simpleRnn'
 import { pad, slice } from '../src/ops/slice'
 
@@ -246,6 +253,29 @@ const two =
     node: make()(input(shape, { name: 'a' }), input(shape, { name: 'b' })),
   })
 
+/** Sides that are repeated: along axes, for each sample, both along another axis. 'p' is a parameter. */
+const repeated = (make: () => (a: Node, b: Node) => Node, more: Partial<Sample> = {}): Sample[] =>
+  (
+    [
+      [[3, 4], [4], 2],
+      [[4], [3, 4], 2],
+      [[2, 3, 5], [2, 1, 5], 3],
+      [[3, 1], [1, 5], 2],
+      [[2, 3, 4], ['p', 4], 3],
+      [['p', 3, 1], [2, 3, 9], 2],
+      [['p', 1], [17], 2],
+      [[5], ['p', 5], 3],
+      [
+        [2, 3],
+        ['p', 4, 2, 3],
+      ],
+    ] as [(number | 'p')[], (number | 'p')[], number?][]
+  ).map(([a, b, batch = 1]) => {
+    const side = ([first, ...rest]: (number | 'p')[], name: string) =>
+      first === 'p' ? param(name, rest as number[], { kind: 'zeros' }) : input([first, ...rest] as number[], { name })
+    return { what: `${text(a)} with ${text(b)} batch ${batch}`, batch, node: make()(side(a, 'a'), side(b, 'b')), ...more }
+  })
+
 /** Values of these shapes, put together. */
 const together = (axis: number, inputs: readonly (readonly number[])[], batch: number): Sample => ({
   what: `${text(inputs)} axis ${axis} batch ${batch}`,
@@ -384,15 +414,18 @@ const rowsOfLogits: Row<object>[] = [
 ]
 
 export const samples: Record<OpName, Sample[]> = {
-  add: shapes.map(([shape, , batch = 1], i) => {
-    const activation = ([undefined, 'relu', 'relu6'] as const)[i % 3]
-    return {
-      what: `${text(shape)} ${activation ?? ''} batch ${batch}`,
-      batch,
-      node: add({ ...(activation && { activation }) })(input(shape, { name: 'a' }), input(shape, { name: 'b' })),
-      range: 5,
-    }
-  }),
+  add: [
+    ...shapes.map(([shape, , batch = 1], i) => {
+      const activation = ([undefined, 'relu', 'relu6'] as const)[i % 3]
+      return {
+        what: `${text(shape)} ${activation ?? ''} batch ${batch}`,
+        batch,
+        node: add({ ...(activation && { activation }) })(input(shape, { name: 'a' }), input(shape, { name: 'b' })),
+        range: 5,
+      }
+    }),
+    ...repeated(add),
+  ],
   avgPool2d: [
     ...windows.map(layer(avgPool2d)),
     ...windows.map(([shape, options, batch]) => layer(avgPool2d)([shape, { ...options, countPadding: true }, batch])),
@@ -412,6 +445,11 @@ export const samples: Record<OpName, Sample[]> = {
       [[9, 5, 5], {}, 3],
     ] as [number[], object, number][]
   ).flatMap(([shape, options, batch]) => [normalized(shape, options, batch), normalized(shape, options, batch, true)]),
+  clamp: [
+    ...shapes.map(layer(clamp, { range: 9 })),
+    layer(clamp, { range: 9 })([[17], { low: -2.5 }, 3]),
+    layer(clamp, { range: 9 })([[5, 7], { low: -1.25, high: 2.5 }, 3]),
+  ],
   concat: [
     together(0, [[3]], 2),
     together(0, [[1], [2], [5]], 3),
@@ -508,6 +546,7 @@ export const samples: Record<OpName, Sample[]> = {
     ] as Row<Parameters<typeof dense>[0]>[]
   ).map(layer(dense)),
   depthwiseConv2d: deep.map(layer(depthwiseConv2d)),
+  div: [...shapes.map(two(div)), ...repeated(div)].map((sample) => ({ ...sample, low: 0.5, range: 3 })),
   layerNorm: (
     [
       [[1], {}],
@@ -527,18 +566,43 @@ export const samples: Record<OpName, Sample[]> = {
     lookup(11, 4, [0, 3, 3, 10, 5, 0, 1, 3]),
     lookup(3, 17, [2, -1, 3, 1000000, -(2 ** 31), 2 ** 31 - 1], 3),
   ],
+  erf: [...shapes.map(layer(erf, { range: 1 })), ...shapes.map(layer(erf, { range: 3 }))],
+  exp: shapes.map(layer(exp, { range: 4 })),
   gelu: shapes.map(layer(gelu, { range: 9 })),
   hardSigmoid: shapes.map(layer(hardSigmoid, { range: 9 })),
   hardSwish: shapes.map(layer(hardSwish, { range: 9 })),
   leakyRelu: [...shapes.map(layer(leakyRelu)), layer(leakyRelu)([[17], { alpha: -0.3 }, 3])],
   logSoftmax: rowsOfLogits.map(layer(logSoftmax)),
+  log: shapes.map(layer(log, { low: 0.1, range: 9 })),
   logMel: sounds.map(layer(logMel)),
+  matMul: (
+    [
+      [
+        [1, 1],
+        [1, 1],
+      ],
+      [[2, 3], [3, 4], 2],
+      [
+        [3, 5],
+        [5, 7],
+      ],
+      [[2, 4, 3], [2, 3, 9], 2],
+      [
+        [2, 2, 1, 6],
+        [2, 2, 6, 5],
+      ],
+    ] as [number[], number[], number?][]
+  ).map(([a, b, batch = 1]) => ({
+    what: `${text(a)} times ${text(b)} batch ${batch}`,
+    batch,
+    node: matMul()(input(a, { name: 'a' }), input(b, { name: 'b' })),
+  })),
   maxPool2d: [...windows.map(layer(maxPool2d)), layer(globalMaxPool2d)([[3, 4, 6], {}, 3])],
   mfcc: sounds.map(([shape, options, batch]) =>
     layer(mfcc)([shape, { ...options, coefficients: Math.ceil((options.bands ?? 40) / 2) }, batch]),
   ),
   mish: shapes.map(layer(mish, { range: 9 })),
-  mul: shapes.map(two(mul)),
+  mul: [...shapes.map(two(mul)), ...repeated(mul)],
   pad: (
     [
       [[1], { padding: [[0, 0]] }],
@@ -612,6 +676,9 @@ export const samples: Record<OpName, Sample[]> = {
   relu6: shapes.map(layer(relu6, { range: 9 })),
   reshape: [layer(flatten)([[2, 3, 4], {}, 3]), layer(reshape)([[6], { shape: [1, 2, 3] }])],
   resize: resizes.map(layer(resize)),
+  round: (['nearest', 'down', 'up', 'towardsZero'] as const).flatMap((mode) =>
+    [[[33], { mode }, 3] as const, [[5], { mode }] as const].map(layer(round, { range: 9 })),
+  ),
   sigmoid: shapes.map(layer(sigmoid, { range: 4 })),
   silu: shapes.map(layer(silu, { range: 9 })),
   gru: recurrent(gru, 4, 1, sequences),
@@ -630,10 +697,14 @@ export const samples: Record<OpName, Sample[]> = {
       [[4, 5], { begin: [1, 0], size: [2, 5] }, 2],
       [[4, 5, 6], { begin: [1, 2, 3], size: [2, 2, 2] }, 2],
       [[3, 4, 33], { begin: [0, 1, 5], size: [3, 2, 17] }, 2],
+      [[7], { begin: [6], size: [3], steps: [-3] }, 3],
+      [[5, 4, 6], { begin: [0, 3, 1], size: [3, 2, 2], steps: [2, -2, 3] }, 2],
+      [[3, 9], { begin: [1, 0], size: [2, 9], steps: [1, 1] }, 2],
     ] as Row<Parameters<typeof slice>[0]>[]
   ).map(layer(slice)),
   softmax: rowsOfLogits.map(layer(softmax)),
   softplus: shapes.map(layer(softplus, { range: 9 })),
-  sub: shapes.map(two(sub)),
+  sqrt: shapes.map(layer(sqrt, { low: 0.1, range: 9 })),
+  sub: [...shapes.map(two(sub)), ...repeated(sub)],
   tanh: shapes.map(layer(tanh)),
 }

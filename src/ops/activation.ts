@@ -90,6 +90,26 @@ export function logSoftmax(options: { name?: string } = {}): Layer {
   return (x) => makeNode(logSoftmaxOp, { op: 'logSoftmax', name: options.name ?? '', attrs: {}, inputs: [x] })
 }
 
+/** e^x; x is taken as the nearest number in [-87, 88]. */
+export function exp(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(expOp, { op: 'exp', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** ln x, of x > 0. */
+export function log(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(logOp, { op: 'log', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** The square root of x >= 0. */
+export function sqrt(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(sqrtOp, { op: 'sqrt', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x: x / 2 * (1 + erf(x / sqrt 2)) is gelu without its approximation. */
+export function erf(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(erfOp, { op: 'erf', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
 const clamp = (activation: Activation): Op => ({
   shape(node) {
     expectInputs(node, 1, 'x')
@@ -140,8 +160,11 @@ const FIXED: Partial<Record<keyof typeof CURVES, Quant>> = {
   tanh: { scale: [1 / 128], zeroPoint: 0 },
 }
 
+/** Ops on single elements that have no int8 form. */
+type FloatCurve = 'erf' | 'exp' | 'log' | 'sqrt'
+
 /** An op on single elements; `reads` is what its gradient is computed from. */
-const curve = (name: keyof typeof CURVES, reads: 'x' | 'y'): Op => ({
+const floatCurve = (name: keyof typeof CURVES | FloatCurve, reads: 'x' | 'y'): Op => ({
   shape(node) {
     expectInputs(node, 1, 'x')
     return node.inputs[0].shape
@@ -159,6 +182,11 @@ const curve = (name: keyof typeof CURVES, reads: 'x' | 'y'): Op => ({
     const part = (from: number, n: number) => e.call(`${name}_f32_dx`, e.at(read, from), e.at(dy, from), e.at(dx, from), n)
     elementwise(e, dy.length, part, CURVE)
   },
+})
+
+/** The same with an int8 form, by table. */
+const curve = (name: keyof typeof CURVES, reads: 'x' | 'y'): Op => ({
+  ...floatCurve(name, reads),
   int8: byTable((_, x, y) => (name === 'hardSwish' ? hardSwishTable(x, y) : curveTable(CURVES[name], x, y)), FIXED[name]),
 })
 
@@ -197,6 +225,10 @@ export const hardSwishOp = /* @__PURE__ */ curve('hardSwish', 'x')
 export const siluOp = /* @__PURE__ */ curve('silu', 'x')
 export const softplusOp = /* @__PURE__ */ curve('softplus', 'x')
 export const mishOp = /* @__PURE__ */ curve('mish', 'x')
+export const erfOp = /* @__PURE__ */ floatCurve('erf', 'x')
+export const expOp = /* @__PURE__ */ floatCurve('exp', 'y')
+export const logOp = /* @__PURE__ */ floatCurve('log', 'x')
+export const sqrtOp = /* @__PURE__ */ floatCurve('sqrt', 'y')
 
 export const softmaxOp: Op = {
   shape(node) {

@@ -3,10 +3,13 @@
 
 import {
   eluOp,
+  erfOp,
+  expOp,
   geluOp,
   hardSigmoidOp,
   hardSwishOp,
   leakyReluOp,
+  logOp,
   logSoftmaxOp,
   mishOp,
   relu6Op,
@@ -15,10 +18,12 @@ import {
   siluOp,
   softmaxOp,
   softplusOp,
+  sqrtOp,
   tanhOp,
 } from './activation'
-import { addOp, mulOp, subOp } from './add'
+import { addOp, divOp, mulOp, subOp } from './add'
 import { batchNormOp } from './batchNorm'
+import { clampOp } from './clamp'
 import { concatOp } from './concat'
 import { conv2dOp } from './conv2d'
 import { convTranspose2dOp } from './convTranspose2d'
@@ -40,11 +45,13 @@ import {
   meanSquaredErrorOp,
 } from './losses'
 import { lstmOp } from './lstm'
+import { matMulOp } from './matMul'
 import type { Op } from './op'
 import { permuteOp } from './permute'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
 import { reshapeOp } from './reshape'
 import { resizeOp } from './resize'
+import { roundOp } from './round'
 import { simpleRnnOp } from './simpleRnn'
 import { padOp, sliceOp } from './slice'
 
@@ -52,6 +59,7 @@ export const OPS = {
   add: addOp,
   avgPool2d: avgPool2dOp,
   batchNorm: batchNormOp,
+  clamp: clampOp,
   concat: concatOp,
   binaryCrossEntropy: binaryCrossEntropyOp,
   categoricalCrossEntropy: categoricalCrossEntropyOp,
@@ -60,18 +68,23 @@ export const OPS = {
   crossEntropy: crossEntropyOp,
   dense: denseOp,
   depthwiseConv2d: depthwiseConv2dOp,
+  div: divOp,
   layerNorm: layerNormOp,
   dropout: dropoutOp,
   elu: eluOp,
   embedding: embeddingOp,
+  erf: erfOp,
+  exp: expOp,
   gelu: geluOp,
   hardSigmoid: hardSigmoidOp,
   hardSwish: hardSwishOp,
   leakyRelu: leakyReluOp,
   logSoftmax: logSoftmaxOp,
   gru: gruOp,
+  log: logOp,
   logMel: logMelOp,
   lstm: lstmOp,
+  matMul: matMulOp,
   maxPool2d: maxPool2dOp,
   mfcc: mfccOp,
   mish: mishOp,
@@ -87,12 +100,14 @@ export const OPS = {
   relu6: relu6Op,
   reshape: reshapeOp,
   resize: resizeOp,
+  round: roundOp,
   sigmoid: sigmoidOp,
   silu: siluOp,
   slice: sliceOp,
   simpleRnn: simpleRnnOp,
   softmax: softmaxOp,
   softplus: softplusOp,
+  sqrt: sqrtOp,
   sub: subOp,
   tanh: tanhOp,
 } satisfies Record<string, Op<never>>

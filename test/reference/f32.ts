@@ -4,10 +4,12 @@
 
 import { type Node, type Shape, size } from '../../src/graph/node'
 import type { OpName } from '../../src/ops'
+import type { ClampAttrs } from '../../src/ops/clamp'
 import type { BinaryCrossEntropyAttrs, HuberAttrs, LossAttrs } from '../../src/ops/losses'
 import type { Activation } from '../../src/ops/op'
 import type { AvgPoolAttrs } from '../../src/ops/pool2d'
 import type { RecurrentAttrs } from '../../src/ops/recurrent'
+import type { RoundAttrs } from '../../src/ops/round'
 import type { LogMelAttrs, MfccAttrs } from '../../src/ops/spectrum'
 import type { WindowAttrs } from '../../src/ops/window'
 import { dctReference, logMelReference } from './sound'
@@ -19,7 +21,7 @@ type Definition = (node: Node<never>, ...inputs: Numbers[]) => Float64Array
 export const EPSILON = 2 ** -24
 
 export const reference: Record<OpName, Definition> = {
-  add: (node: Node<Fused>, a, b) => Float64Array.from(a, (v, i) => activate(v + b[i], node.attrs.activation)),
+  add: (node: Node<Fused>, a, b) => pairwise(node, a, b, (v, w) => activate(v + w, node.attrs.activation)),
 
   avgPool2d(node: Node<AvgPoolAttrs>, x) {
     const { countPadding, kernel } = node.attrs
@@ -35,6 +37,9 @@ export const reference: Record<OpName, Definition> = {
       return activate(normalized * gamma[i % c] + beta[i % c], activation)
     })
   },
+
+  clamp: ({ attrs: { low = -Infinity, high = Infinity } }: Node<ClampAttrs>, x) =>
+    Float64Array.from(x, (v) => Math.max(low, Math.min(high, v))),
 
   concat(node: Node<{ axis: number }>, ...inputs) {
     const { axis } = node.attrs
@@ -173,6 +178,18 @@ export const reference: Record<OpName, Definition> = {
     return y
   },
 
+  div: (node: Node, a, b) => pairwise(node, a, b, (v, w) => v / w),
+
+  // A series of which no term cancels another: e^-x^2 times the sum of 2^n x^(2n + 1) / (1 3 5 ... (2n + 1)).
+  erf: (_, x) =>
+    Float64Array.from(x, (v) => {
+      let [sum, term] = [0, v]
+      for (let n = 1; n < 150; n++, term *= (2 * v * v) / (2 * n - 1)) sum += term
+      return (2 / Math.sqrt(Math.PI)) * Math.exp(-v * v) * sum
+    }),
+
+  exp: (_, x) => Float64Array.from(x, Math.exp),
+
   layerNorm(node: Node<Normalized>, x, gamma, beta) {
     const n = gamma.length
     const y = new Float64Array(x.length)
@@ -221,6 +238,8 @@ export const reference: Record<OpName, Definition> = {
       return [state]
     }),
 
+  log: (_, x) => Float64Array.from(x, Math.log),
+
   logMel: (node: Node<LogMelAttrs>, x) => logMelReference(node.attrs, x, node.inputs[0].shape[0]),
 
   lstm: (node: Node<RecurrentAttrs>, ...inputs) =>
@@ -239,7 +258,18 @@ export const reference: Record<OpName, Definition> = {
 
   mish: (_, x) => Float64Array.from(x, (v) => v * Math.tanh(Math.log1p(Math.exp(v)))),
 
-  mul: (_, a, b) => Float64Array.from(a, (v, i) => v * b[i]),
+  matMul(node, a, b) {
+    const [m, n] = node.shape.slice(-2)
+    const k = node.inputs[0].shape[node.shape.length - 1]
+    return Float64Array.from({ length: (a.length / k) * n }, (_, at) => {
+      const [s, i, j] = [Math.floor(at / (m * n)), Math.floor(at / n) % m, at % n]
+      let sum = 0
+      for (let l = 0; l < k; l++) sum += a[(s * m + i) * k + l] * b[(s * k + l) * n + j]
+      return sum
+    })
+  },
+
+  mul: (node: Node, a, b) => pairwise(node, a, b, (v, w) => v * w),
 
   pad(node: Node<{ padding: [number, number][]; value: number }>, x) {
     const { shape } = node.inputs[0]
@@ -302,11 +332,16 @@ export const reference: Record<OpName, Definition> = {
     })
   },
 
+  round: ({ attrs: { mode } }: Node<RoundAttrs>, x) => {
+    const nearest = (v: number) => (Math.abs(v % 1) === 0.5 ? 2 * Math.round(v / 2) : Math.round(v))
+    return Float64Array.from(x, { nearest, down: Math.floor, up: Math.ceil, towardsZero: Math.trunc }[mode])
+  },
+
   sigmoid: (_, x) => Float64Array.from(x, sigmoid),
 
   silu: (_, x) => Float64Array.from(x, (v) => v * sigmoid(v)),
 
-  slice: (node: Node<{ begin: number[] }>, x) => {
+  slice: (node: Node<{ begin: number[]; steps?: number[] }>, x) => {
     const { shape } = node.inputs[0]
     return everywhere(
       node,
@@ -315,7 +350,7 @@ export const reference: Record<OpName, Definition> = {
         x[
           position(
             shape,
-            index.map((v, i) => v + node.attrs.begin[i]),
+            index.map((v, i) => v * (node.attrs.steps?.[i] ?? 1) + node.attrs.begin[i]),
             sample,
           )
         ],
@@ -337,7 +372,9 @@ export const reference: Record<OpName, Definition> = {
 
   softplus: (_, x) => Float64Array.from(x, (v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)))),
 
-  sub: (_, a, b) => Float64Array.from(a, (v, i) => v - b[i]),
+  sqrt: (_, x) => Float64Array.from(x, Math.sqrt),
+
+  sub: (node: Node, a, b) => pairwise(node, a, b, (v, w) => v - w),
 
   tanh: (_, x) => Float64Array.from(x, Math.tanh),
 }
@@ -453,6 +490,19 @@ function everywhere(node: Node, batch: number, of: (index: number[], sample: num
     }
     return of(index, Math.floor(at / each))
   })
+}
+
+/** Of two values whose axes are repeated where one has 1, or none, and where one has no samples. */
+function pairwise(node: Node, a: Numbers, b: Numbers, of: (v: number, w: number) => number): Float64Array {
+  const sides = [a, b].map((values, i) => {
+    const { shape, batched } = node.inputs[i]
+    return (index: readonly number[], sample: number) => {
+      const own = index.slice(index.length - shape.length).map((v, axis) => (shape[axis] === 1 ? 0 : v))
+      return values[position(shape, own, batched ? sample : 0)]
+    }
+  })
+  const samples = node.inputs.map((x, i) => (x.batched ? [a, b][i].length / size(x.shape) : 1))
+  return everywhere(node, Math.max(...samples), (index, sample) => of(sides[0](index, sample), sides[1](index, sample)))
 }
 
 /** Where an element lies in its tensor. */
