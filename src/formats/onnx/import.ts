@@ -60,7 +60,10 @@ const RULES: Record<string, Rule> = { ...ELEMENTWISE, ...SHAPES, ...PRODUCTS, ..
 /** Names of the ops that are read. */
 export const onnxOps = (): string[] => [...new Set([...Object.keys(RULES), 'Constant', 'ConstantOfShape', 'Range'])].sort()
 
-const [OLDEST, NEWEST] = [7, 21]
+const NEWEST = 21
+/** Ops that mean something else in opset 7 and later; of the others files of any older opset are read. */
+const SINCE_7 =
+  /^(Add|Sub|Mul|Div|Pow|PRelu|Gemm|BatchNormalization|Dropout|RNN|GRU|LSTM|AveragePool|Upsample|Concat|Sum|Mean|Max|Min|Tile|Reshape|Cast|Pad|Split)$/
 /** Limits of what a file may ask for. */
 const MOST_NODES = 2 ** 16
 const MOST_FOLDED = 2 ** 26
@@ -93,8 +96,8 @@ class Importer {
   ) {
     this.graph = file.graph ?? fail('holds no graph')
     const opset = file.opsetImport.find((o) => o.domain === '' || o.domain === 'ai.onnx')?.version ?? 1
-    if (opset < OLDEST || opset > NEWEST)
-      fail(`uses opset ${opset}; ${OLDEST} to ${NEWEST} are read. onnx.version_converter brings a file to one of them`)
+    if (!(opset <= NEWEST))
+      fail(`uses opset ${opset}; 7 to ${NEWEST} are read. onnx.version_converter brings a file to one of them`)
     if (this.graph.node.length > MOST_NODES) fail(`has ${this.graph.node.length} nodes; at most ${MOST_NODES} are read`)
     const readers = new Map<string, number>()
     for (const name of [...this.graph.node.flatMap((n) => n.input), ...this.graph.output.map((o) => o.name)])
@@ -245,6 +248,10 @@ class Importer {
     const call = new Call(this.scope, proto, index, inputs, this.scope.opset)
     if (proto.domain && proto.domain !== 'ai.onnx') call.fail(`is of domain ${proto.domain}; ai.onnx is supported`)
     const { op } = call
+    if (this.scope.opset < 7 && SINCE_7.test(op))
+      call.fail(
+        `of opset ${this.scope.opset} is not supported; 7 to ${NEWEST} are. onnx.version_converter brings a file to one of them`,
+      )
     const known = inputs.every((v) => !v || v.kind === 'tensor')
     const fold = known && Object.hasOwn(FOLDS, op) ? FOLDS[op] : undefined
     const rule = fold ?? (Object.hasOwn(RULES, op) ? RULES[op] : undefined)

@@ -309,7 +309,7 @@ function dilatedMax(c: Call, x: Traced, { spatial, kernel, strides, dilation, pa
 }
 
 /** The mean or the largest over some axes; these stay, with length 1. */
-export function reduced(c: Call, x: Traced, axes: readonly number[], kind: 'max' | 'avg'): Traced {
+export function reduced(x: Traced, axes: readonly number[], kind: 'max' | 'avg'): Traced {
   const own = new Set(axes.flatMap((a) => x.axes[a]))
   const kept = x.memory.filter((f) => !own.has(f))
   const emptied = x.axes.map((f, i) => (axes.includes(i) ? [] : f))
@@ -355,7 +355,7 @@ const reduction =
 const sizeOf = (x: Traced, axes: readonly number[]) => axes.reduce((n, a) => n * dimsOf(x)[a], 1)
 const negated = (c: Call, x: Traced) => alike(x, c.times(x.node, -1))
 const summed = (c: Call, x: Traced, axes: number[]) => {
-  const mean = reduced(c, x, axes, 'avg')
+  const mean = reduced(x, axes, 'avg')
   return alike(mean, c.times(mean.node, sizeOf(x, axes)))
 }
 const squared = (x: Traced) => alike(x, mul()(x.node, x.node))
@@ -399,9 +399,9 @@ function layerNormalization(c: Call): (Traced | undefined)[] {
   const outputs: (Traced | undefined)[] = [view(y, dims, x)]
   // The mean, and 1 / the standard deviation.
   if (c.proto.output[1] || c.proto.output[2]) {
-    const mean = reduced(c, x, axes, 'avg')
+    const mean = reduced(x, axes, 'avg')
     const apart = c.pairwise(x, mean, sub())
-    const variance = reduced(c, squared(apart), axes, 'avg')
+    const variance = reduced(squared(apart), axes, 'avg')
     const deviation = sqrt()(c.plus(variance.node, epsilon))
     outputs.push(mean, alike(variance, div()(c.scalar(1), deviation)))
   }
@@ -432,8 +432,8 @@ function batchNormalization(c: Call): Traced {
 function instanceNormalization(c: Call): Traced {
   const x = c.x(0)
   const axes = dimsOf(x).flatMap((_, i) => (i >= 2 ? [i] : []))
-  const apart = c.pairwise(x, reduced(c, x, axes, 'avg'), sub())
-  const variance = reduced(c, squared(apart), axes, 'avg')
+  const apart = c.pairwise(x, reduced(x, axes, 'avg'), sub())
+  const variance = reduced(squared(apart), axes, 'avg')
   const deviation = alike(variance, sqrt()(c.plus(variance.node, c.float('epsilon', EPSILON))))
   const channel = (i: number, what: string) => {
     const t = c.constant(i, what)
@@ -448,7 +448,6 @@ const globally =
   (c) => {
     const x = c.x(0)
     return reduced(
-      c,
       x,
       dimsOf(x).flatMap((_, i) => (i >= 2 ? [i] : [])),
       kind,
@@ -473,9 +472,9 @@ export const LAYERS: Record<string, Rule> = {
   LayerNormalization: layerNormalization,
   Softmax: normalizeRows(softmax),
   LogSoftmax: normalizeRows(logSoftmax),
-  ReduceMean: reduction((c, x, axes) => reduced(c, x, axes, 'avg'), 18),
-  ReduceMax: reduction((c, x, axes) => reduced(c, x, axes, 'max'), 18),
-  ReduceMin: reduction((c, x, axes) => negated(c, reduced(c, negated(c, x), axes, 'max')), 18),
+  ReduceMean: reduction((c, x, axes) => reduced(x, axes, 'avg'), 18),
+  ReduceMax: reduction((c, x, axes) => reduced(x, axes, 'max'), 18),
+  ReduceMin: reduction((c, x, axes) => negated(c, reduced(negated(c, x), axes, 'max')), 18),
   ReduceSum: reduction(summed, 13),
   ReduceSumSquare: reduction((c, x, axes) => summed(c, squared(x), axes), 18),
   ReduceL2: reduction((c, x, axes) => {

@@ -81,7 +81,7 @@ export const QUANTS: Record<string, Rule> = {
     const x = c.x(0)
     const axes = x.axes.map((_, i) => i)
     if (x.samples !== undefined && (c.scope.batch ?? 1) > 1) c.apart(x, axes, 'measures')
-    const [most, least] = [reduced(c, x, axes, 'max').node, reduced(c, alike(x, c.times(x.node, -1)), axes, 'max').node]
+    const [most, least] = [reduced(x, axes, 'max').node, reduced(alike(x, c.times(x.node, -1)), axes, 'max').node]
     const high = clamp({ low: 0 })(most)
     // -least is the smallest, 0 or less.
     const low = c.times(clamp({ low: 0 })(least), -1)
