@@ -18,8 +18,10 @@ export interface Scope {
   lift(t: Tensor): Traced
   /** What is done with the values that a parameter was made of: where int8 models find their scales. */
   steps: Map<Param, NonNullable<Tensor['steps']>>
-  /** Where a value is rounded to the steps of a scale: the node behind which that is. */
+  /** Where a value is rounded to the steps of a scale: the clamps that stand for it. */
   marks: Map<Node, Mark>
+  /** Whether an int8 model is tried: what comes in and goes out as integers is then what they stand for. */
+  int8: boolean
   /** Reads a tensor of an attribute. */
   tensor(proto: TensorProto, what: string): Tensor
   /** How many readers a name of the file has. */
@@ -186,6 +188,10 @@ export class Call {
     const both = together(a, b)
     if (!both) return this.fail(`[${dimsOf(a)}] and [${dimsOf(b)}] do not go together`)
     const { axes, memory, samples } = both
+    if (samples !== undefined && axes[samples]?.length)
+      return this.fail(
+        `puts a value of its own to each sample ([${dimsOf(a)}] and [${dimsOf(b)}]): a model computes each sample by itself. Import with samples: 'whole' to have all axes in one sample`,
+      )
     const node = op(both.a, both.b)
     return { kind: 'traced', node, type: isInteger(a.type) ? b.type : a.type, axes, memory, samples }
   }

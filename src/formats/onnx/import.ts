@@ -11,7 +11,7 @@ import { integerModel } from './integer'
 import { LAYERS } from './layers'
 import { PRODUCTS, withBias } from './product'
 import { MODEL, type ModelProto, type NodeProto, readMessage, type ValueInfoProto } from './proto'
-import { QUANTS } from './quant'
+import { kept, QUANTS } from './quant'
 import { RECURRENTS } from './recurrent'
 import { SHAPES } from './shape'
 import { count, type ElementType, type External, readTensor, type Tensor, tensorOf, typeOf } from './tensor'
@@ -61,9 +61,10 @@ const RULES: Record<string, Rule> = { ...ELEMENTWISE, ...SHAPES, ...PRODUCTS, ..
 export const onnxOps = (): string[] => [...new Set([...Object.keys(RULES), 'Constant', 'ConstantOfShape', 'Range'])].sort()
 
 const NEWEST = 21
-/** Ops that mean something else in opset 7 and later; of the others files of any older opset are read. */
-const SINCE_7 =
-  /^(Add|Sub|Mul|Div|Pow|PRelu|Gemm|BatchNormalization|Dropout|RNN|GRU|LSTM|AveragePool|Upsample|Concat|Sum|Mean|Max|Min|Tile|Reshape|Cast|Pad|Split)$/
+/** Ops of opset 6 and older that have another form than in 7: no file of that age is rejected as a whole. */
+const OTHER_BEFORE_7 = /^(RNN|GRU|LSTM|Upsample|PRelu)$/
+const PAIRS = /^(Add|Sub|Mul|Div|Pow|Gemm)$/
+
 /** Limits of what a file may ask for. */
 const MOST_NODES = 2 ** 16
 const MOST_FOLDED = 2 ** 26
@@ -76,7 +77,12 @@ const MOST_FOLDED = 2 ** 26
 export function importOnnx(bytes: Uint8Array, options: OnnxOptions = {}): OnnxImport {
   const { source = 'ONNX file' } = options
   try {
-    return new Importer(readMessage<ModelProto>(MODEL, bytes, source), options).run()
+    const file = readMessage<ModelProto>(MODEL, bytes, source)
+    const quantized = options.int8 !== false && file.graph?.node.some((n) => /^(QuantizeLinear|QLinear)/.test(n.opType))
+    const tried = quantized ? new Importer(file, options, true).run() : undefined
+    if (tried && !tried.float) return tried
+    const made = new Importer(file, options, false).run()
+    return tried ? { ...made, float: tried.float } : made
   } catch (cause) {
     if (cause instanceof DunlinError && cause.message.startsWith(source)) throw cause
     throw new DunlinError(`${source}: ${(cause as Error).message}`, { cause })
@@ -93,6 +99,7 @@ class Importer {
   constructor(
     file: ModelProto,
     private readonly options: OnnxOptions,
+    int8: boolean,
   ) {
     this.graph = file.graph ?? fail('holds no graph')
     const opset = file.opsetImport.find((o) => o.domain === '' || o.domain === 'ai.onnx')?.version ?? 1
@@ -108,6 +115,7 @@ class Importer {
       lift: (t) => this.lift(t),
       steps: new Map(),
       marks: new Map(),
+      int8,
       tensor: (proto, what) => readTensor(proto, what, options.external),
       readers: (name) => readers.get(name) ?? 0,
       room: MOST_FOLDED,
@@ -123,10 +131,9 @@ class Importer {
     const outputs = this.graph.output.map((o) => this.leave(o))
     const name = this.graph.name || 'model'
     const inputs = this.inputs.map(({ node: _, ...port }) => port)
-    const quantized = this.options.int8 !== false && this.scope.marks.size > 0
     const nodes = outputs.map((o) => o.node)
-    const tried = quantized ? integerModel(nodes, this.scope.marks, this.scope.steps) : undefined
-    const made = tried && 'outputs' in tried ? tried.outputs : nodes
+    const tried = this.scope.int8 ? integerModel(nodes, this.scope) : { outputs: nodes }
+    const made = 'outputs' in tried ? tried.outputs : nodes
     const model = new Model(made, { name })
     const ports = outputs.map(({ node: _, ...port }) => port)
     const names = (values: (Node | undefined)[]) => values.map((n) => (n ? `${n.op} "${n.name}"` : '-')).join(', ')
@@ -135,7 +142,7 @@ class Importer {
       inputs: inputs.filter((p) => model.inputs.some((n) => n.name === p.name)),
       outputs: ports,
       mapped: mapped.map(({ op, name, to }) => ({ op, name, to: names(to) })),
-      ...(tried && 'why' in tried && { float: tried.why }),
+      ...('why' in tried && { float: tried.why }),
     }
   }
 
@@ -248,7 +255,7 @@ class Importer {
     const call = new Call(this.scope, proto, index, inputs, this.scope.opset)
     if (proto.domain && proto.domain !== 'ai.onnx') call.fail(`is of domain ${proto.domain}; ai.onnx is supported`)
     const { op } = call
-    if (this.scope.opset < 7 && SINCE_7.test(op))
+    if (this.scope.opset < 7 && !this.isAsSince7(call))
       call.fail(
         `of opset ${this.scope.opset} is not supported; 7 to ${NEWEST} are. onnx.version_converter brings a file to one of them`,
       )
@@ -270,6 +277,15 @@ class Importer {
     const [first] = to
     if (first && !first.name && !isParam(first)) first.name = call.name
     return { op, name: call.name, to }
+  }
+
+  /** Whether a node of an older opset means what it means now. */
+  private isAsSince7(call: Call): boolean {
+    if (OTHER_BEFORE_7.test(call.op) || (call.op === 'Reshape' && call.inputs.length < 2)) return false
+    // Then they repeated only where they were told to, and not always along the last axes.
+    if (PAIRS.test(call.op)) return !call.has('axis')
+    if (call.op === 'BatchNormalization' || call.op === 'Dropout') return call.int('is_test', 0) === 1
+    return !call.has('paddings')
   }
 
   /** An Add of a stored vector to a product without a bias that nothing else reads. */
@@ -312,7 +328,8 @@ class Importer {
   /** An output in steps: of an int8 model what they stand for, else the integers. */
   private stepsOf(value: Extract<Value, { kind: 'quantized' }>): Traced {
     const empty: NodeProto = { input: [], output: [], name: 'output', opType: 'QuantizeLinear', domain: '', attribute: [], at: 0 }
-    return new Call(this.scope, empty, this.graph.node.length, [], this.scope.opset).integers(value)
+    const call = new Call(this.scope, empty, this.graph.node.length, [], this.scope.opset)
+    return this.scope.int8 ? kept(call, value) : call.integers(value)
   }
 }
 

@@ -28,6 +28,16 @@ function quantize(c: Call, of: Traced, scale: Tensor, zero: Tensor, axis: number
   return { kind: 'quantized', of, scale, zero, axis, type: zero.type }
 }
 
+/** The integers of x in steps of a scale that is computed too, one for all of it. */
+function computedSteps(c: Call, x: Traced): Traced {
+  const [scale, zero] = [c.x(1), c.x(2)]
+  const [low, high] = rangeOf(zero.type) ?? c.fail(`has a zero point of type ${zero.type}; integers are supported`)
+  if (count(dimsOf(scale)) !== 1 || count(dimsOf(zero)) !== 1) c.fail('has more than one computed scale, which is not supported')
+  const steps = c.pairwise(x, scale, div())
+  const shifted = c.pairwise(alike(steps, round()(steps.node)), zero, add())
+  return alike(shifted, clamp({ low, high })(shifted.node), zero.type)
+}
+
 /** The reals of a value of integers: stored, in steps, or as they come. */
 function real(c: Call, value: Value, scale: Tensor, zero: Tensor | undefined, axis: number): Value {
   if (value.kind === 'tensor') return dequantized(c, value, scale, zero, axis)
@@ -37,6 +47,8 @@ function real(c: Call, value: Value, scale: Tensor, zero: Tensor | undefined, ax
     const same = (a: Tensor, b: Tensor) => a.data.length === b.data.length && a.data.every((v, i) => v === b.data[i])
     if (same(value.scale, scale) && same(value.zero, zeros)) return kept(c, value)
   }
+  if (c.scope.int8 && value.kind === 'traced' && value.node.op === 'input' && count(scale.dims) === 1)
+    return kept(c, { kind: 'quantized', of: { ...value, type: 'float32' }, scale, zero: zeros, axis, type: zeros.type })
   const x = value.kind === 'quantized' ? c.integers(value) : value
   const dims = dimsOf(x)
   const shifted = zeros.data.some((z) => z !== 0) ? c.pairwise(x, c.perChannel(zeros, dims, axis), sub()) : x
@@ -45,7 +57,7 @@ function real(c: Call, value: Value, scale: Tensor, zero: Tensor | undefined, ax
 }
 
 /** A real value, no further out than its steps reach. */
-function kept(c: Call, { of, scale, zero, type }: Quantized): Traced {
+export function kept(c: Call, { of, scale, zero, type }: Quantized): Traced {
   const [low, high] = rangeOf(type) as readonly [number, number]
   const [s, z] = [scale.data[0], zero.data[0]]
   if (count(scale.dims) > 1) return of
@@ -70,6 +82,7 @@ function centred(c: Call, i: number, zeroAt: number, axis: number): Value {
 export const QUANTS: Record<string, Rule> = {
   QuantizeLinear(c) {
     const x = c.x(0)
+    if (c.inputs[1]?.kind === 'traced') return computedSteps(c, x)
     return quantize(c, x, c.constant(1, 'y_scale'), zeroOr(c, 2), quantAxis(c, x.axes.length))
   },
   DequantizeLinear(c) {
