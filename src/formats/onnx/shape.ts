@@ -406,7 +406,7 @@ function resizing(c: Call): Value {
     }
   }
   const changes = to.filter((t) => t.m !== t.n || coordinates === 'tf_crop_and_resize')
-  const exact = changes.every((t) => t.m === t.n * t.scale)
+  const exact = changes.every((t) => Math.abs(t.m - t.n * t.scale) <= t.m * 2 ** -22)
   const own =
     mode === 'nearest'
       ? coordinates === 'asymmetric' && rounding === 'floor'
