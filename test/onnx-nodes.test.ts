@@ -6,8 +6,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { importOnnx, type OnnxOptions, onnxOps } from '../src/formats/onnx/import'
-import { MODEL, type ModelProto, readMessage, TENSOR, type TensorProto } from '../src/formats/onnx/proto'
-import { count, isInteger, readTensor, type Tensor } from '../src/formats/onnx/tensor'
+import { MODEL, type ModelProto, readMessage, TENSOR, type TensorProto, type ValueInfoProto } from '../src/formats/onnx/proto'
+import { isInteger, readTensor, type Tensor } from '../src/formats/onnx/tensor'
 import { reordered } from '../src/formats/onnx/value'
 import { DunlinError } from '../src/graph/error'
 import { Session } from '../src/session/session'
@@ -28,8 +28,10 @@ interface Case {
   outputs: Map<string, Tensor>
 }
 
-const tensorOf = (file: string, name: string): Tensor | undefined => {
+const tensorOf = (file: string, name: string, type?: number): Tensor | undefined => {
   const proto = readMessage<TensorProto>(TENSOR, readFileSync(file), name)
+  // bfloat16 (16) is stored as uint16 (4) there.
+  if (type === 16 && proto.dataType === 4) proto.dataType = type
   return proto.dataType === 8 || proto.dataType === 0 ? undefined : readTensor(proto, name)
 }
 
@@ -39,11 +41,11 @@ function read(set: string, name: string): Case | undefined {
   const { graph } = readMessage<ModelProto>(MODEL, model, name)
   const ops = [...new Set((graph as Case['graph']).node.map((n) => n.opType))]
   if (!graph || !ops.every((op) => known.has(op))) return undefined
-  const files = (kind: string, infos: { name: string }[]) => {
+  const files = (kind: string, infos: ValueInfoProto[]) => {
     const tensors = new Map<string, Tensor>()
     infos.forEach((info, i) => {
       const file = join(folder, 'test_data_set_0', `${kind}_${i}.pb`)
-      const t = existsSync(file) ? tensorOf(file, `${name} ${kind} ${i}`) : undefined
+      const t = existsSync(file) ? tensorOf(file, `${name} ${kind} ${i}`, info.type?.tensorType?.elemType) : undefined
       if (t) tensors.set(info.name, t)
     })
     return tensors
@@ -77,14 +79,17 @@ async function run(test: Case, options: OnnxOptions): Promise<number> {
     const { name, order, type } = outputs[i]
     const want = test.outputs.get(name)
     if (!want) return
-    // Doubles are computed in single precision.
-
     const got = session.fetch(port)
-    const dims = first ? [batch, ...outputs[i].dims.filter((_, axis) => order.includes(axis))] : outputs[i].dims
-    const all = first ? [0, ...[...order].map((a) => 1 + [...order].sort((p, q) => p - q).indexOf(a))] : order
+    const at = outputs[i].samples
+    // Samples that are part of another axis, if of any, are its outer part.
+    const merged = first && at === undefined
+    const own = outputs[i].dims.map((d, axis) => (axis === at ? batch : d))
+    const dims = merged ? [batch, ...own] : own
+    const all = merged ? [0, ...order.map((a) => a + 1)] : at === undefined ? order : [at, ...order]
     const values = reordered(
+      // Doubles are computed in single precision.
       Float64Array.from(want.data as ArrayLike<number>, isInteger(type) ? Number : Math.fround),
-      count(want.dims) === count(dims) ? dims : want.dims,
+      dims,
       all,
     )
     const label = `${test.name}, output "${name}" [${want.dims}], ${JSON.stringify(samples)}`

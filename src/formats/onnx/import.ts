@@ -43,6 +43,8 @@ export interface OnnxPort {
   dims: readonly number[]
   /** For each axis of the model's value the file's axis. */
   order: readonly number[]
+  /** The file's axis of the samples, which the model's values have in front. */
+  samples?: number
 }
 
 export interface OnnxImport {
@@ -156,6 +158,8 @@ class Importer {
       if (!dim) fail(`input "${info.name}" has no shape`)
       const dims = dim.map((d, i) => {
         const n = d.dimParam && Object.hasOwn(open, d.dimParam) ? open[d.dimParam] : d.dimValue
+        // An empty tensor has an axis of length 0.
+        if (Object.hasOwn(values, info.name) && values[info.name].length === 0) return n
         return n > 0 || (samples === 'first' && i === 0 && !Object.hasOwn(values, info.name)) ? n : this.undetermined(info, i)
       })
       if (Object.hasOwn(values, info.name)) {
@@ -192,7 +196,7 @@ class Importer {
     const shape = order.length ? order.map((a) => dims[a]) : [1]
     const dtype = this.isIndex(name) ? 'i32' : 'f32'
     const node = input(shape, { name, dtype })
-    this.inputs.push({ name, type, dims, order, node })
+    this.inputs.push({ name, type, dims, order, node, ...(first && { samples: 0 }) })
     return view(node, dims, { order: image ? [0, ...axes.slice(2), 1] : axes, type, ...(first && { samples: 0 }) })
   }
 
@@ -322,7 +326,8 @@ class Importer {
     const node = found ? arrange(x, x.memory) : plain(x)
     const shape = order.length ? order.map((a) => dims[a]) : [1]
     if (!node.batched) fail(`its output "${info.name}" depends on no input`)
-    return { name: info.name, type: x.type, dims, order, node: shaped(node, shape) }
+    const { samples } = x
+    return { name: info.name, type: x.type, dims, order, node: shaped(node, shape), ...(samples !== undefined && { samples }) }
   }
 
   /** An output in steps: of an int8 model what they stand for, else the integers. */

@@ -9,6 +9,7 @@ import { matMul } from '../../ops/matMul'
 import { makeNode } from '../../ops/op'
 import type { Call } from './call'
 import type { Rule } from './elementwise'
+import { joined, taken } from './shape'
 import { count, type Tensor, tensorOf } from './tensor'
 import { alike, dimsOf, innermost, plain, reordered, reviewed, shaped, type Traced, transposed, type Value, view } from './value'
 
@@ -73,11 +74,34 @@ function computed(c: Call, a: Traced, b: Traced): Traced {
   const [left, right] = [dimsOf(l), dimsOf(r)]
   if (left.slice(0, -2).some((n, i) => n !== right[i]))
     return c.fail(`multiplies [${left}] by [${right}]; of two computed values the axes in front have to be the same`)
-  if (l.node.batched !== r.node.batched)
-    return c.fail('multiplies a value by weights of more than two axes, which is not supported')
+  if (l.node.batched !== r.node.batched) return matrixwise(c, l, r)
   if (left[rank - 1] !== right[rank - 2]) return c.fail(`multiplies [${left}] by [${right}]`)
   const node = matMul()(plain(l), plain(r))
   return view(node, [...left.slice(0, -1), right[rank - 1]], { samples: l.samples })
+}
+
+/** Most matrices of a stored tensor, each of which becomes a layer. */
+const MOST_MATRICES = 1024
+
+/** The same where one is stored: each matrix of it has its own layer. */
+function matrixwise(c: Call, l: Traced, r: Traced): Traced {
+  const dims = dimsOf(l).slice(0, -2)
+  const all = count(dims)
+  if (all > MOST_MATRICES) return c.fail(`multiplies ${all} stored matrices; at most ${MOST_MATRICES} are supported`)
+  const apart = (x: Traced) => reviewed(x, [all, ...dimsOf(x).slice(-2)])
+  const [a, b] = [apart(l), apart(r)]
+  const products = Array.from({ length: all }, (_, i) => {
+    const one = (x: Traced): Value => {
+      const matrix = dimsOf(x).slice(1)
+      if (x.node.batched) return reviewed(taken(c, x, 0, [i]), matrix)
+      const data = (plain(x) as Param).data as Float32Array
+      return tensorOf(matrix, data.subarray(i * count(matrix), (i + 1) * count(matrix)))
+    }
+    const y = matmul(c, one(a), one(b))
+    return reviewed(y, [1, ...dimsOf(y)])
+  })
+  const whole = joined(c, products, 0)
+  return { ...reviewed(whole, [...dims, ...dimsOf(whole).slice(1)]), samples: (l.node.batched ? l : r).samples }
 }
 
 /** a times b as numpy.matmul has it. */

@@ -54,6 +54,7 @@ function recurrent(op: Op): Rule {
     // [steps, samples, channels], whichever way it came.
     const x = layout ? transposed(call.x(0), [1, 0, 2]) : call.x(0)
     const [steps, batch] = dimsOf(x)
+    call.apart(x, [0], 'runs along')
     const hidden = call.int('hidden_size', 0)
     const [w, r] = [call.constant(1, 'W'), call.constant(2, 'R')]
     const gates = GATES[op].length

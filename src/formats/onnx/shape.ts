@@ -1,7 +1,7 @@
 // ONNX ops that only move elements, or tell where they are. Most change the view on a value and make no node.
 
 import type { Node } from '../../graph/node'
-import { mul } from '../../ops/add'
+import { add, mul } from '../../ops/add'
 import { concat } from '../../ops/concat'
 import { embeddingOp } from '../../ops/embedding'
 import { makeNode } from '../../ops/op'
@@ -140,13 +140,18 @@ const MIRRORS: Record<string, (i: number, n: number) => number> = {
 export const SHAPES: Record<string, Rule> = {
   Reshape(c) {
     const target = c.integersOf(1, 'shape') as number[]
-    return reshapeTo(c, c.x(0, 'data'), target, c.int('allowzero', 0) === 0)
+    const x = c.x(0, 'data')
+    const { batch } = c.scope
+    if (x.samples === 0 && batch !== undefined && batch > 1 && ![batch, -1, 0].includes(target[0]))
+      c.apart(x, [0], 'joins others to')
+    return reshapeTo(c, x, target, c.int('allowzero', 0) === 0)
   },
   Flatten(c) {
     const x = c.x(0, 'input')
     const dims = dimsOf(x)
     const axis = c.int('axis', 1)
     const at = axis < 0 ? axis + dims.length : axis
+    if (x.samples !== undefined && at <= x.samples) c.apart(x, [x.samples], 'joins others to')
     return reviewed(x, [count(dims.slice(0, at)), count(dims.slice(at))])
   },
   Squeeze(c) {
@@ -211,14 +216,16 @@ export const SHAPES: Record<string, Rule> = {
     starts.forEach((start, i) => {
       const dims = dimsOf(x)
       const axis = c.axis(axes[i], dims.length)
-      const [n, step] = [dims[axis], steps[i]]
+      // Of the samples' axis as long as it is in the file.
+      const all = axis === x.samples && (c.scope.batch ?? 0) > 1
+      const [n, step] = [all ? (c.scope.batch as number) : dims[axis], steps[i]]
       if (step === 0) c.fail('wants steps other than 0')
       const from = Math.max(step < 0 ? -1 : 0, Math.min(step < 0 ? n - 1 : n, start < 0 ? start + n : start))
       const to = Math.max(step < 0 ? -1 : 0, Math.min(n, ends[i] < 0 ? ends[i] + n : ends[i]))
       const length = Math.ceil((to - from) / step)
       if (!(length > 0)) c.fail(`leaves nothing of axis ${axis} of [${dims}]`)
       if (length !== n || step !== 1) c.apart(x, [axis], 'cuts')
-      x = cut(x, axis, from, length, length === 1 ? 1 : step)
+      if (!all) x = cut(x, axis, from, length, length === 1 ? 1 : step)
     })
     return x
   },
@@ -291,14 +298,14 @@ export const SHAPES: Record<string, Rule> = {
     })
     return x
   },
-  /** The dimensions, as they are for one sample. */
+  /** The dimensions: those of the file, where it leaves the number of samples open with 1 for it. */
   Shape(c) {
-    const dims = dimsOf(c.value(0, 'data'))
+    const dims = fileDims(c)
     const at = (i: number) => Math.max(0, Math.min(dims.length, i < 0 ? i + dims.length : i))
     const part = dims.slice(at(c.int('start', 0)), at(c.int('end', dims.length)))
     return tensorOf([part.length], part, 'int64')
   },
-  Size: (c) => tensorOf([], [count(dimsOf(c.value(0, 'data')))], 'int64'),
+  Size: (c) => tensorOf([], [count(fileDims(c))], 'int64'),
   DepthToSpace(c) {
     const x = c.x(0, 'input')
     const [n, channels, h, w] = dimsOf(x)
@@ -319,6 +326,13 @@ export const SHAPES: Record<string, Rule> = {
   },
   Resize: resizing,
   Upsample: resizing,
+}
+
+function fileDims(c: Call): number[] {
+  const value = c.value(0, 'data')
+  const samples = value.kind === 'tensor' ? undefined : (value.kind === 'quantized' ? value.of : value).samples
+  const { batch } = c.scope
+  return dimsOf(value).map((d, i) => (i === samples && batch !== undefined && batch > 1 ? batch : d))
 }
 
 /** A value repeated along axes of 1. */
@@ -356,7 +370,8 @@ function source(c: Call, mode: string, scale: number, n: number, m: number, roi:
       return center * (1 - m / (scale * n)) + (i + 0.5) / scale - 0.5
     },
     pytorch_half_pixel: (i) => (m > 1 ? (i + 0.5) / scale - 0.5 : 0),
-    align_corners: (i) => (m > 1 ? (i * (n - 1)) / (m - 1) : 0),
+    // The output as long as its scale makes it, which need not be whole.
+    align_corners: (i) => (scale * n > 1 ? (i * (n - 1)) / (scale * n - 1) : 0),
     asymmetric: (i) => i / scale,
     tf_half_pixel_for_nn: (i) => (i + 0.5) / scale,
     tf_crop_and_resize: (i) =>
@@ -416,6 +431,7 @@ function resizing(c: Call): Value {
     const [h, w] = [2, 3].map((axis) => to.find((t) => t.axis === axis)?.m ?? dims[axis])
     return fromImage(x, resize({ size: [h, w], method: mode === 'nearest' ? 'nearest' : 'bilinear' })(imageOf(x)), 2)
   }
+  const beyond: { axis: number; outside: boolean[] }[] = []
   for (const { axis, n, m, scale, crop } of changes) {
     const at = source(c, coordinates, scale, n, m, crop)
     const outside = (v: number) => coordinates === 'tf_crop_and_resize' && (v < 0 || v > n - 1)
@@ -430,8 +446,7 @@ function resizing(c: Call): Value {
       )
       continue
     }
-    if (positions.some(outside) && c.float('extrapolation_value', 0) !== 0)
-      return c.fail('extrapolation_value other than 0 is not supported')
+    if (positions.some(outside)) beyond.push({ axis, outside: positions.map(outside) })
     if (m * n > 2 ** 24) return c.fail(`gives axis ${axis} of ${n} the length ${m}, which is too much`)
     const matrix = new Float32Array(m * n)
     positions.forEach((v, i) => {
@@ -439,7 +454,17 @@ function resizing(c: Call): Value {
     })
     x = byMatrix(c, x, axis, tensorOf([m, n], matrix))
   }
-  return x
+  const value = c.float('extrapolation_value', 0)
+  if (!beyond.length || value === 0) return x
+  // What no matrix reached is 0 now, and gets the value where any axis is outside.
+  const shape = dimsOf(x).map((d, axis) => (beyond.some((b) => b.axis === axis) ? d : 1))
+  c.scope.room -= count(shape)
+  if (!(c.scope.room >= 0)) return c.fail(`makes [${shape}], which is too much`)
+  const values = Float32Array.from({ length: count(shape) }, (_, at) => {
+    const isOutside = beyond.some(({ axis, outside }) => outside[Math.floor(at / count(shape.slice(axis + 1))) % shape[axis]])
+    return isOutside ? value : 0
+  })
+  return c.pairwise(x, c.scope.lift(tensorOf(shape, values)), add())
 }
 
 /** Which elements of an axis, with which weights, make the value at a position. */
