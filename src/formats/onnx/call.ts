@@ -137,6 +137,11 @@ export class Call {
     return t && Array.from(t.data as ArrayLike<number>)
   }
 
+  /** The same of an input that is there. */
+  numbers(i: number, what: string): number[] {
+    return Array.from(this.constant(i, what).data as ArrayLike<number>)
+  }
+
   /** An axis as an index from 0 on. */
   axis(axis: number, rank: number): number {
     const at = axis < 0 ? axis + rank : axis

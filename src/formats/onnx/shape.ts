@@ -139,7 +139,7 @@ const MIRRORS: Record<string, (i: number, n: number) => number> = {
 
 export const SHAPES: Record<string, Rule> = {
   Reshape(c) {
-    const target = c.integersOf(1, 'shape') as number[]
+    const target = c.numbers(1, 'shape')
     const x = c.x(0, 'data')
     const { batch } = c.scope
     if (x.samples === 0 && batch !== undefined && batch > 1 && ![batch, -1, 0].includes(target[0]))
@@ -284,12 +284,12 @@ export const SHAPES: Record<string, Rule> = {
   },
   Expand(c) {
     const x = c.x(0, 'input')
-    const shape = c.integersOf(1, 'shape') as number[]
+    const shape = c.numbers(1, 'shape')
     return expanded(c, x, shape)
   },
   Tile(c) {
     let x = c.x(0, 'input')
-    const repeats = c.integersOf(1, 'repeats') as number[]
+    const repeats = c.numbers(1, 'repeats')
     repeats.forEach((n, axis) => {
       if (n === 1) return
       c.apart(x, [axis], 'repeats')
