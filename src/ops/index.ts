@@ -1,6 +1,7 @@
 // The table of ops: everything that dunlin can compute, one row each. Its key is the op's name everywhere: in the graph, in files, in
 // the table of test samples, in errors.
 
+import type { Dtype, Node, Quant } from '../graph/node'
 import {
   eluOp,
   geluOp,
@@ -40,7 +41,7 @@ import {
   meanSquaredErrorOp,
 } from './losses'
 import { lstmOp } from './lstm'
-import type { Op } from './op'
+import { makeNode, type Op, type Unshaped } from './op'
 import { permuteOp } from './permute'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
 import { reshapeOp } from './reshape'
@@ -101,3 +102,10 @@ export type OpName = keyof typeof OPS
 
 /** The row of an op by name; undefined when there is no such op. */
 export const opOf = (name: string): Op | undefined => (Object.hasOwn(OPS, name) ? (OPS[name as OpName] as Op) : undefined)
+
+/**
+ * The node of an op by name, with inputs and attributes as its row wants them: what importers make graphs with, and passes. Integer graphs
+ * say the dtype and scale of the value.
+ */
+export const nodeOf = (op: OpName, node: Omit<Unshaped, 'op'>, integer?: { dtype: Dtype; quant?: Quant }): Node =>
+  makeNode(OPS[op] as Op, { op, ...node }, integer)
