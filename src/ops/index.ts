@@ -3,6 +3,7 @@
 
 import type { Dtype, Node, Quant } from '../graph/node'
 import {
+  clipOp,
   eluOp,
   geluOp,
   hardSigmoidOp,
@@ -20,8 +21,10 @@ import {
 } from './activation'
 import { addOp, mulOp, subOp } from './add'
 import { batchNormOp } from './batchNorm'
+import { broadcastOp } from './broadcast'
 import { concatOp } from './concat'
 import { conv2dOp } from './conv2d'
+import { rescaleOp, toFloatOp, toInt8Op } from './convert'
 import { convTranspose2dOp } from './convTranspose2d'
 import { crossEntropyOp } from './crossEntropy'
 import { denseOp } from './dense'
@@ -41,6 +44,7 @@ import {
   meanSquaredErrorOp,
 } from './losses'
 import { lstmOp } from './lstm'
+import { meanOp } from './mean'
 import { makeNode, type Op, type Unshaped } from './op'
 import { permuteOp } from './permute'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
@@ -48,11 +52,15 @@ import { reshapeOp } from './reshape'
 import { resizeOp } from './resize'
 import { simpleRnnOp } from './simpleRnn'
 import { padOp, sliceOp } from './slice'
+import { svdfOp } from './svdf'
+import { recallOp, rememberOp } from './variable'
 
 export const OPS = {
   add: addOp,
   avgPool2d: avgPool2dOp,
   batchNorm: batchNormOp,
+  broadcast: broadcastOp,
+  clip: clipOp,
   concat: concatOp,
   binaryCrossEntropy: binaryCrossEntropyOp,
   categoricalCrossEntropy: categoricalCrossEntropyOp,
@@ -74,6 +82,7 @@ export const OPS = {
   logMel: logMelOp,
   lstm: lstmOp,
   maxPool2d: maxPool2dOp,
+  mean: meanOp,
   mfcc: mfccOp,
   mish: mishOp,
   mul: mulOp,
@@ -84,8 +93,11 @@ export const OPS = {
   klDivergence: klDivergenceOp,
   meanAbsoluteError: meanAbsoluteErrorOp,
   meanSquaredError: meanSquaredErrorOp,
+  recall: recallOp,
   relu: reluOp,
   relu6: relu6Op,
+  remember: rememberOp,
+  rescale: rescaleOp,
   reshape: reshapeOp,
   resize: resizeOp,
   sigmoid: sigmoidOp,
@@ -95,7 +107,10 @@ export const OPS = {
   softmax: softmaxOp,
   softplus: softplusOp,
   sub: subOp,
+  svdf: svdfOp,
   tanh: tanhOp,
+  toFloat: toFloatOp,
+  toInt8: toInt8Op,
 } satisfies Record<string, Op<never>>
 
 export type OpName = keyof typeof OPS

@@ -113,7 +113,7 @@ const depthwiseConv2d: Rule = (c) => {
   return [fused(c, o.activation, true, (a, name) => make(c, 'depthwiseConv2d', { ...attrs, ...a }, [x, ...params], name))]
 }
 
-/** On a vector a dense layer; on a row of vectors the same weights for each: a convolution of 1x1. */
+/** On a vector, or on each of a row of them. */
 const fullyConnected: Rule = (c) => {
   const o = c.options('FullyConnected')
   if (o.weightsFormat !== 0) c.fail(`has shuffled weights (format ${o.weightsFormat}). Convert the model with the default format`)
@@ -122,13 +122,9 @@ const fullyConnected: Rule = (c) => {
   const [units, k] = shape
   if (shape.length !== 2 || size(x.shape) % k) c.fail(`has weights [${shape}] for an input of ${size(x.shape)} values a sample`)
   const rows = size(x.shape) / k
-  const build = (a: object, name: string) => {
-    if (rows === 1) return make(c, 'dense', a, [reshaped(x, [k], `${c.name}/flatten`), ...parameters(c, x, 0, units)], name)
-    const attrs = { kernel: [1, 1], strides: [1, 1], padding: 'valid', ...a }
-    const image = reshaped(x, [rows, 1, k], `${c.name}/rows`)
-    return make(c, 'conv2d', attrs, [image, ...parameters(c, x, 0, units, [units, 1, 1, k])], name)
-  }
-  return [fused(c, o.activation, true, build)]
+  const vectors = reshaped(x, rows === 1 ? [k] : [rows, k], `${c.name}/flatten`)
+  const params = parameters(c, x, 0, units)
+  return [fused(c, o.activation, true, (a, name) => make(c, 'dense', a, [vectors, ...params], name))]
 }
 
 const pool =

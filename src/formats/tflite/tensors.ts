@@ -1,7 +1,6 @@
 // The tensors of a subgraph, checked: their shapes, scales, and what is stored of them. Everything that a file says passes through here
 // before it becomes a node or a parameter.
 
-import { DunlinError } from '../../graph/error'
 import { type Dtype, type Param, type Quant, type Shape, size, type TypedArray } from '../../graph/node'
 import { type Row, TYPE, TYPES } from './schema'
 
@@ -109,7 +108,8 @@ export class Tensors {
   /** Scales and zero points, as many of each, and the axis that they are along. */
   private affine(tensor: Tensor): { scales: readonly number[]; zeros: readonly number[]; axis: number } {
     const what = `tensor ${tensor.index} ("${tensor.name ?? ''}")`
-    const { scale: scales = [], zeroPoint: zeros = scales.map(() => 0), quantizedDimension: axis = 0 } = tensor.quantization ?? {}
+    const { scale: scales = [], zeroPoint, quantizedDimension: axis = 0 } = tensor.quantization ?? {}
+    const zeros: readonly number[] = zeroPoint ?? scales.map(() => 0)
     if (!scales.length) this.fail(`${what} is ${typeName(tensor.type)} without a scale`)
     const good = scales.every((s) => Number.isFinite(s) && s > 0) && zeros.length === scales.length
     if (!good || !zeros.every((z) => Number.isInteger(z) && Math.abs(z) < 2 ** 31))
