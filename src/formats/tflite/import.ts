@@ -2,11 +2,11 @@
 // makes of it, under the names of the tensors. Nodes are values of one sample, so the first axis of the file's tensors falls away.
 
 import { DunlinError } from '../../graph/error'
-import { input, isInput, isParam, type Node, size } from '../../graph/node'
+import { input, isInput, isParam, type Node, type Shape, size } from '../../graph/node'
 import { Model } from '../../model/model'
 import { nodeOf } from '../../ops'
 import { readModelTable } from './flatbuffer'
-import { BY_SHAPE, type Call, RULES } from './operators'
+import { BY_SHAPE, type Call, RULES, VARIABLES } from './operators'
 import { OPERATORS, type OptionsName, type Row, SCALARS, TABLES, TYPE } from './schema'
 import { type Tensor, Tensors } from './tensors'
 
@@ -49,6 +49,12 @@ class Import {
   private readonly operators: readonly Row<'Operator'>[]
   private readonly values = new Map<number, Node>()
   private readonly tensors: Tensors
+  /** Names of variables by the tensors that stand for them, their first values, what a run reads and what it writes. */
+  private readonly handles = new Map<number, string>()
+  private readonly initial = new Map<string, { value: number | undefined }>()
+  private readonly recalled = new Map<string, Node>()
+  private readonly assigned = new Map<string, Node>()
+  private readonly size: number
   /** Where errors stand. */
   private place: string
 
@@ -58,6 +64,7 @@ class Import {
     private readonly source: string,
   ) {
     this.place = source
+    this.size = bytes.length
     const [graph] = model.subgraphs ?? []
     if (!graph) this.fail('it has no subgraph')
     this.graph = graph
@@ -83,8 +90,8 @@ class Import {
       return { index: i, operator, name, to: live.has(i) ? this.convert(i, operator, name) : 'nothing: no output depends on it' }
     })
     this.place = this.source
-    const nodes = outputs.map((i) => this.value(i))
-    return { model: new Model(this.left(nodes), { name: name ?? (this.graph.name || 'model') }), mappings }
+    const nodes = this.remembered(this.left(outputs.map((i) => this.value(i))))
+    return { model: new Model(nodes, { name: name ?? (this.graph.name || 'model') }), mappings }
   }
 
   /** Outputs that are only made float again are int8 outputs, which everyone reads as real numbers. */
@@ -93,8 +100,12 @@ class Import {
   }
 
   private operatorName(i: number): string {
-    const code = this.model.operatorCodes?.[this.operators[i].opcodeIndex]
-    if (!code) return this.fail(`operator ${i} has kind ${this.operators[i].opcodeIndex}, which the file does not list`)
+    return this.kindName(this.operators[i].opcodeIndex)
+  }
+
+  private kindName(index: number): string {
+    const code = this.model.operatorCodes?.[index]
+    if (!code) return this.fail(`an operator has kind ${index}, which the file does not list`)
     const number = Math.max(code.builtinCode, code.deprecatedBuiltinCode)
     return OPERATORS[number] === 'CUSTOM' ? `CUSTOM ${code.customCode ?? ''}` : (OPERATORS[number] ?? `operator ${number}`)
   }
@@ -105,7 +116,8 @@ class Import {
     const live = new Set<number>()
     for (let i = this.operators.length - 1; i >= 0; i--) {
       const { inputs = [], outputs = [] } = this.operators[i]
-      if (!outputs.some((t) => wanted.has(t))) continue
+      const changes = ['ASSIGN_VARIABLE', 'CALL_ONCE'].includes(this.operatorName(i))
+      if (!changes && !outputs.some((t) => wanted.has(t))) continue
       live.add(i)
       for (const t of BY_SHAPE.has(this.operatorName(i)) ? inputs.slice(0, 1) : inputs) wanted.add(t)
     }
@@ -144,8 +156,9 @@ class Import {
   private convert(index: number, operator: string, name: string): string {
     this.place = `${this.source}: operator ${index} (${operator} "${name}")`
     const rule = Object.hasOwn(RULES, operator) ? RULES[operator] : undefined
-    if (!rule) this.fail(`is not supported. Supported are ${Object.keys(RULES).join(', ')}`)
     const { inputs = [], outputs = [] } = this.operators[index]
+    if (isOnVariable(operator)) return this.variable(operator, index, inputs, outputs)
+    if (!rule) this.fail(`is not supported. Supported are ${[...Object.keys(RULES), ...VARIABLES].sort().join(', ')}`)
     if (!outputs.length) this.fail('has no output')
     // Stored weights that are only made float: whoever reads them reads the stored ones.
     if (operator === 'DEQUANTIZE' && inputs.length === 1 && this.tensors.isConstant(inputs[0])) {
@@ -179,13 +192,101 @@ class Import {
     return described(made, before)
   }
 
+  /** What an operator on a variable becomes: names and values go from one run to the next by `recall` and `remember`. */
+  private variable(
+    operator: (typeof VARIABLES)[number],
+    index: number,
+    inputs: readonly number[],
+    outputs: readonly number[],
+  ): string {
+    if (operator === 'CALL_ONCE') return this.initialize(this.options(index, 'CallOnce').initSubgraphIndex)
+    if (operator === 'VAR_HANDLE') {
+      const { container = '', sharedName = '' } = this.options(index, 'VarHandle')
+      this.handles.set(outputs[0], `${container}/${sharedName}`)
+      return `variable "${sharedName}"`
+    }
+    const name = this.handles.get(inputs[0])
+    if (name === undefined) return this.fail('reads or writes no variable that a VAR_HANDLE names')
+    if (operator === 'ASSIGN_VARIABLE') {
+      this.assigned.set(name, this.value(inputs[1] ?? -1))
+      return 'remember'
+    }
+    // Read after it was written, it is what was written.
+    const written = this.assigned.get(name)
+    const tensor = this.tensors.at(outputs[0] ?? -1)
+    const node = written ?? this.recalled.get(name) ?? this.recall(name, tensor)
+    this.values.set(tensor.index, this.shaped(node, tensor))
+    return written ? 'what was written before' : 'recall'
+  }
+
+  private recall(name: string, tensor: Tensor): Node {
+    const dtype = this.tensors.dtype(tensor)
+    const quant = dtype === 'i8' ? this.tensors.quant(tensor) : undefined
+    const initial = this.initial.get(name)
+    if (initial === undefined || (initial.value ?? Number.NaN) !== (quant?.zeroPoint ?? 0)) {
+      this.fail(
+        initial
+          ? `starts from values that are not zeros, as they must be`
+          : `reads variable "${name}", which no CALL_ONCE initializes`,
+      )
+    }
+    const { shape } = this.tensors.sample(tensor)
+    const [first] = this.graph.inputs!.map((i) => this.value(i))
+    const attrs = { variable: name, shape }
+    const node = nodeOf('recall', { name: tensor.name ?? '', attrs, inputs: [first] }, { dtype, ...(quant && { quant }) })
+    this.recalled.set(name, node)
+    return node
+  }
+
+  /** Reads the subgraph that gives variables their first values. */
+  private initialize(subgraph: number): string {
+    const graph = this.model.subgraphs?.[subgraph]
+    if (!graph || subgraph === 0) return this.fail(`runs subgraph ${subgraph}, which the file has not`)
+    const tensors = new Tensors(this.model, graph, this.fail, this.size)
+    const handles = new Map<number, string>()
+    const names: string[] = []
+    for (const { opcodeIndex, inputs = [], outputs = [], options } of graph.operators ?? []) {
+      const operator = this.kindName(opcodeIndex)
+      if (operator === 'VAR_HANDLE' && options?.kind === 'VarHandle' && 'row' in options) {
+        const { container = '', sharedName = '' } = options.row as Row<'VarHandle'>
+        handles.set(outputs[0], `${container}/${sharedName}`)
+      } else if (operator === 'ASSIGN_VARIABLE' && handles.has(inputs[0])) {
+        const name = handles.get(inputs[0])!
+        this.initial.set(name, { value: tensors.uniform(inputs[1]) })
+        names.push(name)
+      } else this.fail(`initializes variables by ${operator}; only stored values are read`)
+    }
+    return `the first values of ${names.length} variables`
+  }
+
+  /** The outputs; on the way to the first one the variables are remembered. */
+  private remembered(outputs: Node[]): Node[] {
+    let [first] = outputs
+    for (const [name, value] of this.assigned) {
+      const recalled = this.recalled.get(name)
+      if (!recalled) continue
+      if (value.dtype !== first.dtype || recalled.dtype !== first.dtype)
+        this.fail(`variable "${name}" is ${value.dtype}, the first output ${first.dtype}: wanted one type`)
+      const shaped = size(value.shape) === size(recalled.shape) ? value : this.fail(`variable "${name}" changes its size`)
+      const inputs = [first, this.reshaped(shaped, recalled.shape), recalled]
+      const integer = { dtype: first.dtype, ...(first.quant && { quant: first.quant }) }
+      first = nodeOf('remember', { name: `${first.name}/remember`, attrs: { variable: name }, inputs }, integer)
+    }
+    return [first, ...outputs.slice(1)]
+  }
+
   /** The node with the shape that the file says, which has as many elements. */
   private shaped(node: Node, tensor: Tensor): Node {
     const { shape } = this.tensors.sample(tensor)
     if (String(node.shape) === String(shape)) return node
     if (size(node.shape) !== size(shape)) this.fail(`gives [${node.shape}] for a sample, the file says [${shape}]`)
+    return this.reshaped(node, shape)
+  }
+
+  private reshaped(node: Node, shape: Shape): Node {
+    if (String(node.shape) === String(shape)) return node
     const { dtype, quant } = node
-    return nodeOf('reshape', { name: `${node.name}/shape`, attrs: { shape }, inputs: [node] }, { dtype, quant })
+    return nodeOf('reshape', { name: `${node.name}/shape`, attrs: { shape }, inputs: [node] }, { dtype, ...(quant && { quant }) })
   }
 
   private options<K extends OptionsName>(index: number, kind: K): Row<K> {
@@ -195,6 +296,9 @@ class Import {
     return (options as { row: Row<K> }).row
   }
 }
+
+const isOnVariable = (operator: string): operator is (typeof VARIABLES)[number] =>
+  (VARIABLES as readonly string[]).includes(operator)
 
 /** Options of a file that stores none. */
 function defaultsOf<K extends OptionsName>(kind: K): Row<K> {

@@ -3,7 +3,7 @@
 
 import { type Node, type Param, type Quant, type Shape, size } from '../../graph/node'
 import { nodeOf, type OpName } from '../../ops'
-import { ACTIVATIONS, type OptionsName, type Row, SAME, VALID } from './schema'
+import { ACTIVATIONS, type OptionsName, type Row, SAME, TYPE, VALID } from './schema'
 import type { Tensor, Tensors } from './tensors'
 
 /** One operator of the file, as its rule sees it. */
@@ -142,6 +142,11 @@ const pool =
 const unary =
   (op: OpName, attrs: object = {}): Rule =>
   (c) => [make(c, op, attrs, [c.x(0)])]
+
+const gelu: Rule = (c) => {
+  if (!c.options('Gelu').approximate) c.fail('is computed by erf; dunlin has the one by tanh (approximate)')
+  return [make(c, 'gelu', {}, [c.x(0)])]
+}
 
 /** An activation that keeps its input's scale in dunlin; where TensorFlow Lite's changes it, it is brought to the new one before. */
 const clamp =
@@ -430,6 +435,32 @@ const lstm: Rule = (c) => {
   return [make(c, 'lstm', { ...attrs, cellBits }, [x, ...params])]
 }
 
+/** Inputs: x, weights over inputs, weights over time, bias, state. The reference's int8 kernel has no activation but its output's range. */
+const svdf: Rule = (c) => {
+  const { rank, activation } = c.options('SVDF')
+  const [filters, inputs] = c.tensor(1).shape
+  const x = reshaped(c.x(0), [inputs], `${c.name}/step`)
+  const units = filters / rank
+  if (x.dtype === 'f32') {
+    const zeros = () => c.tensors.param(`${c.name}/no bias`, [units], 'f32', new Float32Array(units))
+    const params = [
+      c.tensors.floats(c.inputs[1]),
+      c.tensors.floats(c.inputs[2]),
+      c.has(3) ? c.tensors.floats(c.inputs[3], [units]) : zeros(),
+    ]
+    return [fused(c, activation, true, (a, name) => make(c, 'svdf', { rank, ...a }, [x, ...params], name))]
+  }
+  const state = c.tensor(4)
+  if (state.type !== TYPE.INT16 || !((state.quantization?.scale?.[0] ?? 0) > 0))
+    c.fail('has a state that is not INT16 with a scale')
+  const params = [
+    c.tensors.weights(c.inputs[1], 0),
+    c.tensors.weights(c.inputs[2], 0, undefined, 'i16'),
+    c.tensors.bias(c.inputs[3], units),
+  ]
+  return [make(c, 'svdf', { rank, stateScale: state.quantization!.scale![0] }, [x, ...params])]
+}
+
 export const RULES: Record<string, Rule> = {
   ADD: combine('add', 'Add'),
   AVERAGE_POOL_2D: pool('avgPool2d'),
@@ -437,10 +468,13 @@ export const RULES: Record<string, Rule> = {
   CONV_2D: conv2d,
   DEPTHWISE_CONV_2D: depthwiseConv2d,
   DEQUANTIZE: dequantize,
+  ELU: unary('elu', { alpha: 1 }),
   EXPAND_DIMS: reshape,
   FULLY_CONNECTED: fullyConnected,
+  GELU: gelu,
   HARD_SWISH: unary('hardSwish'),
   LEAKY_RELU: leakyRelu,
+  LOG_SOFTMAX: unary('logSoftmax'),
   LOGISTIC: fixedCurve('sigmoid', 1 / 256, -128),
   MAX_POOL_2D: pool('maxPool2d'),
   MEAN: mean,
@@ -461,10 +495,14 @@ export const RULES: Record<string, Rule> = {
   SQUEEZE: reshape,
   STRIDED_SLICE: stridedSlice,
   SUB: combine('sub', 'Sub'),
+  SVDF: svdf,
   TANH: fixedCurve('tanh', 1 / 128, 0),
   TRANSPOSE: transpose,
   UNIDIRECTIONAL_SEQUENCE_LSTM: lstm,
 }
+
+/** Operators on variables, which import.ts converts. */
+export const VARIABLES = ['ASSIGN_VARIABLE', 'CALL_ONCE', 'READ_VARIABLE', 'VAR_HANDLE'] as const
 
 /** Operators of which only the first input matters: the shape of the output says the rest. */
 export const BY_SHAPE: ReadonlySet<string> = new Set([

@@ -137,6 +137,7 @@ export const TABLES = {
   VarHandle: { container: [0, 'string'], sharedName: [1, 'string'] },
   ReadVariable: {},
   AssignVariable: {},
+  Gelu: { approximate: [0, 'bool'] },
 } as const
 
 /** Kinds of the union of an operator's options. */
@@ -173,6 +174,7 @@ export const OPTIONS = {
   VarHandle: 111,
   ReadVariable: 112,
   AssignVariable: 113,
+  Gelu: 116,
 } as const
 
 type Tables = typeof TABLES
@@ -233,7 +235,7 @@ export const TYPES = [
   ...['FLOAT32', 'FLOAT16', 'INT32', 'UINT8', 'INT64', 'STRING', 'BOOL', 'INT16', 'COMPLEX64', 'INT8', 'FLOAT64', 'COMPLEX128'],
   ...['UINT64', 'RESOURCE', 'VARIANT', 'UINT32', 'UINT16', 'INT4', 'BFLOAT16', 'INT2', 'UINT4', 'FLOAT8_E4M3FN', 'FLOAT8_E5M2'],
 ] as const
-export const TYPE = { FLOAT32: 0, FLOAT16: 1, INT32: 2, UINT8: 3, INT64: 4, INT8: 9, RESOURCE: 13 } as const
+export const TYPE = { FLOAT32: 0, FLOAT16: 1, INT32: 2, UINT8: 3, INT64: 4, INT16: 7, INT8: 9, RESOURCE: 13 } as const
 
 /** Fused activations, by the schema's numbers. */
 export const ACTIVATIONS = ['NONE', 'RELU', 'RELU_N1_TO_1', 'RELU6', 'TANH', 'SIGN_BIT'] as const

@@ -1,7 +1,7 @@
 // The tensors of a subgraph, checked: their shapes, scales, and what is stored of them. Everything that a file says passes through here
 // before it becomes a node or a parameter.
 
-import { type Dtype, type Param, type Quant, type Shape, size, type TypedArray } from '../../graph/node'
+import { ARRAYS, type Dtype, type Param, type Quant, type Shape, size, type TypedArray } from '../../graph/node'
 import { type Row, TYPE, TYPES } from './schema'
 
 /** Most numbers of a stored list of axes, paddings or sizes. */
@@ -90,6 +90,14 @@ export class Tensors {
     return Array.from(this.stored(index).data as Iterable<number | bigint>, Number)
   }
 
+  /** The one number that all of a stored tensor is; undefined where it is several. */
+  uniform(index: number): number | undefined {
+    const { data } = this.stored(index)
+    const [first] = data
+    for (const v of data) if (v !== first) return undefined
+    return Number(first)
+  }
+
   /** Stored float or int8 values as real numbers. */
   reals(index: number): { tensor: Tensor; data: Float32Array } {
     const { tensor, data } = this.stored(index)
@@ -147,16 +155,16 @@ export class Tensors {
     })
   }
 
-  /** A stored int8 tensor with one scale, or one for each index of `axis`; symmetric. */
-  weights(index: number, axis: number, shape?: Shape): Param {
-    return this.once(`i8 ${this.same.get(index) ?? index} ${axis} ${shape}`, () => {
+  /** A stored int8 (or int16) tensor with one scale, or one for each index of `axis`; symmetric. */
+  weights(index: number, axis: number, shape?: Shape, dtype: 'i8' | 'i16' = 'i8'): Param {
+    return this.once(`${dtype} ${this.same.get(index) ?? index} ${axis} ${shape}`, () => {
       const { tensor, data } = this.stored(index)
       const { scales, zeros, axis: along } = this.affine(tensor)
       const what = `tensor ${tensor.index} ("${tensor.name ?? ''}")`
-      if (!(data instanceof Int8Array)) return this.fail(`${what} is ${typeName(tensor.type)}, wanted INT8 weights`)
+      if (!(data instanceof ARRAYS[dtype])) return this.fail(`${what} is ${typeName(tensor.type)}, wanted ${dtype} weights`)
       if (zeros.some((z) => z !== 0)) this.fail(`${what} has a zero point of ${zeros.find((z) => z !== 0)}, weights want 0`)
       if (scales.length > 1 && along !== axis) this.fail(`${what} has its scales along axis ${along}, wanted ${axis}`)
-      return this.param(tensor.name ?? '', this.reshaped(tensor, shape), 'i8', data, { scale: [...scales], zeroPoint: 0 })
+      return this.param(tensor.name ?? '', this.reshaped(tensor, shape), dtype, data, { scale: [...scales], zeroPoint: 0 })
     })
   }
 
@@ -221,6 +229,7 @@ const STORED = new Map<
   [TYPE.FLOAT16, Uint16Array],
   [TYPE.INT32, Int32Array],
   [TYPE.INT64, BigInt64Array],
+  [TYPE.INT16, Int16Array],
   [TYPE.INT8, Int8Array],
   [TYPE.UINT8, Uint8Array],
 ])
