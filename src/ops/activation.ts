@@ -133,7 +133,7 @@ const clamp = <A>(limits: (attrs: A) => readonly [number, number], check: (node:
 export const reluOp: Op = /* @__PURE__ */ clamp(() => CLAMPS.relu)
 export const relu6Op: Op = /* @__PURE__ */ clamp(() => CLAMPS.relu6)
 
-interface ClipAttrs {
+export interface ClipAttrs {
   low?: number
   high?: number
 }
@@ -170,7 +170,8 @@ const FIXED: Partial<Record<keyof typeof CURVES, Quant>> = {
 
 const tableOf = (name: keyof typeof CURVES, x: Quant, y: Quant): Int8Array => {
   const { scale, zeroPoint } = FIXED[name] ?? { scale: [], zeroPoint: 0 }
-  if ((name === 'sigmoid' || name === 'tanh') && y.scale[0] === scale[0] && y.zeroPoint === zeroPoint) return fixedCurveTable(name, x, y)
+  if ((name === 'sigmoid' || name === 'tanh') && y.scale[0] === scale[0] && y.zeroPoint === zeroPoint)
+    return fixedCurveTable(name, x, y)
   return name === 'hardSwish' ? hardSwishTable(x, y) : curveTable(CURVES[name], x, y)
 }
 

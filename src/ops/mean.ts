@@ -12,7 +12,7 @@ export function mean(options: { axes: readonly number[]; name?: string }): Layer
   return (x) => makeNode(meanOp, { op: 'mean', name, attrs: { axes: [...axes] }, inputs: [x] })
 }
 
-interface MeanAttrs {
+export interface MeanAttrs {
   axes: readonly number[]
 }
 

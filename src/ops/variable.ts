@@ -19,11 +19,11 @@ import {
 } from './op'
 import { scaledTable } from './table'
 
-interface VariableAttrs {
+export interface VariableAttrs {
   variable: string
 }
 
-interface RecallAttrs extends VariableAttrs {
+export interface RecallAttrs extends VariableAttrs {
   shape: Shape
 }
 

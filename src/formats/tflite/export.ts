@@ -18,12 +18,12 @@ import type { Model } from '../../model/model'
 import type { BatchNormAttrs } from '../../ops/batchNorm'
 import type { Conv2dAttrs } from '../../ops/conv2d'
 import type { LstmAttrs } from '../../ops/lstm'
-import { type Activation, where } from '../../ops/op'
+import type { Activation } from '../../ops/op'
 import type { AvgPoolAttrs } from '../../ops/pool2d'
 import type { ResizeAttrs } from '../../ops/resize'
 import type { PadAttrs, SliceAttrs } from '../../ops/slice'
 import type { SvdfAttrs } from '../../ops/svdf'
-import { type Padding, sides } from '../../ops/window'
+import type { Padding } from '../../ops/window'
 import { writeModelTable } from './flatbuffer'
 import { ACTIVATIONS, type Draft, OPERATORS, type OptionsDraft, SAME, TYPE, VALID } from './schema'
 
@@ -34,6 +34,16 @@ import { ACTIVATIONS, type Draft, OPERATORS, type OptionsDraft, SAME, TYPE, VALI
 export function exportTflite(model: Model): Uint8Array {
   return new Export(model).run()
 }
+
+/** The padding before and after an axis: 0 is the height, 1 the width. */
+function sides(padding: Padding, axis: 0 | 1): 'same' | readonly [number, number] {
+  if (padding === 'same') return 'same'
+  if (padding === 'valid') return [0, 0]
+  return typeof padding === 'number' ? [padding, padding] : [padding[2 * axis], padding[2 * axis + 1]]
+}
+
+/** `conv2d "stem"`: how errors name a node. */
+const where = ({ op, name }: Node): string => (name ? `${op} "${name}"` : op)
 
 const TYPES: Partial<Record<Dtype, number>> = { f32: TYPE.FLOAT32, i8: TYPE.INT8, i16: TYPE.INT16, i32: TYPE.INT32 }
 
@@ -235,7 +245,7 @@ class Export {
   /** The first input of a windowed node, with explicit padding made by a PAD; and the padding that is left. */
   padded(node: Node<{ padding: Padding }>): { x: number; padding: number } {
     const [x] = node.inputs
-    const [v, h] = ([0, 1] as const).map((axis) => sides(node, node.attrs.padding, axis))
+    const [v, h] = ([0, 1] as const).map((axis) => sides(node.attrs.padding, axis))
     if (v === 'same' || h === 'same') return { x: this.value(x), padding: SAME }
     const around = [[0, 0], v, h, [0, 0]]
     if (around.flat().every((n) => n === 0)) return { x: this.value(x), padding: VALID }
@@ -295,7 +305,7 @@ const pool =
   (e, node: Node<AvgPoolAttrs>) => {
     const { kernel, strides, countPadding } = node.attrs
     if (operator === 'MAX_POOL_2D' || !countPadding) {
-      const padding = [0, 1].map((axis) => sides(node, node.attrs.padding, axis as 0 | 1))
+      const padding = [0, 1].map((axis) => sides(node.attrs.padding, axis as 0 | 1))
       if (!padding.includes('same') && padding.flat().some((n) => n !== 0))
         e.fail(node, `has padding ${JSON.stringify(node.attrs.padding)}; pools of a .tflite file have "same" or "valid"`)
     } else if (node.attrs.padding === 'same') e.fail(node, 'counts padding "same" in its mean, which a .tflite file does not')
