@@ -30,7 +30,7 @@ const image = () =>
     conv2d({ filters: 4, kernel: 3, padding: 'same', activation: 'relu' }),
     maxPool2d({ kernel: 2 }),
     resize({ size: 6, method: 'bilinear' }),
-    slice({ begin: [0, 1, 0], size: [6, 4, 4], steps: [1, 1, 1] }),
+    slice({ begin: [0, 1, 0], size: [6, 4, 4], strides: [1, 1, 1] }),
     avgPool2d({ kernel: 2 }),
     flatten(),
     dense({ units: 3 }),

@@ -48,7 +48,8 @@ const LONG: readonly string[] = [
 ]
 const roundings = (op: string) => (LONG.includes(op) ? 64 : 8)
 
-const OP_NAMES = Object.keys(OPS) as OpName[]
+/** Of rows that are int8 only the tests are elsewhere. */
+const OP_NAMES = (Object.keys(OPS) as OpName[]).filter((op) => opOf(op)?.forward || opOf(op)?.alias)
 
 interface Expected {
   seed: number
@@ -139,7 +140,11 @@ async function runPlan(build: string, { node, batch }: Sample, inputs: TypedArra
   })
   const session = await Session.create(planInference([node], { batch }), { build: build as BuildName })
   const fed = inputs.filter((_, i) => isInput(node.inputs[i]))
-  for (const [i, port] of session.plan.inputs.entries()) session.feed(port, fed[i])
+  for (const [i, port] of session.plan.inputs.entries()) {
+    // int8 values are given as they are stored.
+    if (fed[i] instanceof Int8Array) session.view(port).set(fed[i])
+    else session.feed(port, fed[i])
+  }
   session.run()
   return session.fetch(session.plan.outputs[0])
 }
@@ -197,11 +202,11 @@ describe.each(builds)('split = whole, bit for bit, $name', (build) => {
   })
 })
 
-it('add repeats what has no samples, and axes of 1, and refuses other shapes', () => {
+it('add refuses a value for each sample beside one for all: it would read past the end', () => {
   const bias = param('bias', [4], { kind: 'zeros' })
-  expect(add({ name: 'sum' })(input([3, 4]), bias).shape).toEqual([3, 4])
-  expect(add({ name: 'sum' })(bias, input([3, 1, 1])).shape).toEqual([3, 1, 4])
-  expect(() => add({ name: 'sum' })(input([3]), bias)).toThrow('add "sum": b has shape [4], a [3].')
+  expect(() => add({ name: 'sum' })(input([4]), bias)).toThrow(
+    'add "sum": one side has a value for each sample, the other (param "bias") one for all.',
+  )
 })
 
 describe('a network with fan-out', () => {

@@ -5,6 +5,7 @@ import { input, type Node, param, size, type TypedArray } from '../src/graph/nod
 import { Random } from '../src/graph/random'
 import type { OpName } from '../src/ops'
 import {
+  clip,
   elu,
   erf,
   exp,
@@ -26,9 +27,10 @@ import {
 } from '../src/ops/activation'
 import { add, div, mul, sub } from '../src/ops/add'
 import { batchNorm } from '../src/ops/batchNorm'
-import { clamp } from '../src/ops/clamp'
+import { broadcast } from '../src/ops/broadcast'
 import { concat } from '../src/ops/concat'
 import { conv2d } from '../src/ops/conv2d'
+import { toFloat } from '../src/ops/convert'
 import { convTranspose2d } from '../src/ops/convTranspose2d'
 import { crossEntropy } from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
@@ -50,6 +52,7 @@ import {
 } from '../src/ops/losses'
 import { lstm } from '../src/ops/lstm'
 import { matMul } from '../src/ops/matMul'
+import { mean } from '../src/ops/mean'
 import { permute } from '../src/ops/permute'
 import { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from '../src/ops/pool2d'
 import type { Recurrent, RecurrentOptions } from '../src/ops/recurrent'
@@ -58,6 +61,8 @@ import { resize } from '../src/ops/resize'
 import { round } from '../src/ops/round'
 import { simpleRnn } from '../src/ops/simpleRnn'
 import { pad, slice } from '../src/ops/slice'
+import { svdf } from '../src/ops/svdf'
+import { recall, remember } from '../src/ops/variable'
 
 export interface Sample {
   /** Shapes and options, for the name of the test. */
@@ -253,29 +258,6 @@ const two =
     node: make()(input(shape, { name: 'a' }), input(shape, { name: 'b' })),
   })
 
-/** Sides that are repeated: along axes, for each sample, both along another axis. 'p' is a parameter. */
-const repeated = (make: () => (a: Node, b: Node) => Node, more: Partial<Sample> = {}): Sample[] =>
-  (
-    [
-      [[3, 4], [4], 2],
-      [[4], [3, 4], 2],
-      [[2, 3, 5], [2, 1, 5], 3],
-      [[3, 1], [1, 5], 2],
-      [[2, 3, 4], ['p', 4], 3],
-      [['p', 3, 1], [2, 3, 9], 2],
-      [['p', 1], [17], 2],
-      [[5], ['p', 5], 3],
-      [
-        [2, 3],
-        ['p', 4, 2, 3],
-      ],
-    ] as [(number | 'p')[], (number | 'p')[], number?][]
-  ).map(([a, b, batch = 1]) => {
-    const side = ([first, ...rest]: (number | 'p')[], name: string) =>
-      first === 'p' ? param(name, rest as number[], { kind: 'zeros' }) : input([first, ...rest] as number[], { name })
-    return { what: `${text(a)} with ${text(b)} batch ${batch}`, batch, node: make()(side(a, 'a'), side(b, 'b')), ...more }
-  })
-
 /** Values of these shapes, put together. */
 const together = (axis: number, inputs: readonly (readonly number[])[], batch: number): Sample => ({
   what: `${text(inputs)} axis ${axis} batch ${batch}`,
@@ -300,9 +282,19 @@ const resizes = (
     [[4, 3, 16], { scale: [1, 1.5] }],
     [[3, 2, 3], { size: [3, 2] }],
   ] as Row<Parameters<typeof resize>[0]>[]
-).flatMap(([shape, options, batch]) =>
-  (['nearest', 'bilinear'] as const).map((method): Row<typeof options> => [shape, { ...options, method }, batch]),
+).flatMap(([shape, options, batch], i) =>
+  (['nearest', 'bilinear'] as const).flatMap((method): Row<typeof options>[] => [
+    [shape, { ...options, method }, batch],
+    [shape, { ...options, method, pixels: (['edges', 'corners', 'centers'] as const)[i % 3] }, batch],
+  ]),
 )
+
+/** A value repeated into a shape, one for each sample or one for all. */
+const repeated = (from: readonly number[], shape: readonly number[], batch: number, batched = true): Sample => ({
+  what: `${from} into ${shape}, ${batched ? 'each' : 'one for all'}, batch ${batch}`,
+  batch,
+  node: broadcast()(batched ? input(from) : param('x', from, { kind: 'zeros' }), input(shape)),
+})
 
 /** [steps, channels], options, batch, which optional inputs there are: a mask, the states before the first step. */
 type Sequence = readonly [readonly [number, number], RecurrentOptions, number, ('mask' | 'initial')[]?]
@@ -414,18 +406,15 @@ const rowsOfLogits: Row<object>[] = [
 ]
 
 export const samples: Record<OpName, Sample[]> = {
-  add: [
-    ...shapes.map(([shape, , batch = 1], i) => {
-      const activation = ([undefined, 'relu', 'relu6'] as const)[i % 3]
-      return {
-        what: `${text(shape)} ${activation ?? ''} batch ${batch}`,
-        batch,
-        node: add({ ...(activation && { activation }) })(input(shape, { name: 'a' }), input(shape, { name: 'b' })),
-        range: 5,
-      }
-    }),
-    ...repeated(add),
-  ],
+  add: shapes.map(([shape, , batch = 1], i) => {
+    const activation = ([undefined, 'relu', 'relu6'] as const)[i % 3]
+    return {
+      what: `${text(shape)} ${activation ?? ''} batch ${batch}`,
+      batch,
+      node: add({ ...(activation && { activation }) })(input(shape, { name: 'a' }), input(shape, { name: 'b' })),
+      range: 5,
+    }
+  }),
   avgPool2d: [
     ...windows.map(layer(avgPool2d)),
     ...windows.map(([shape, options, batch]) => layer(avgPool2d)([shape, { ...options, countPadding: true }, batch])),
@@ -445,10 +434,20 @@ export const samples: Record<OpName, Sample[]> = {
       [[9, 5, 5], {}, 3],
     ] as [number[], object, number][]
   ).flatMap(([shape, options, batch]) => [normalized(shape, options, batch), normalized(shape, options, batch, true)]),
-  clamp: [
-    ...shapes.map(layer(clamp, { range: 9 })),
-    layer(clamp, { range: 9 })([[17], { low: -2.5 }, 3]),
-    layer(clamp, { range: 9 })([[5, 7], { low: -1.25, high: 2.5 }, 3]),
+  broadcast: [
+    repeated([1], [5], 2),
+    repeated([3], [4, 3], 3),
+    repeated([1, 1, 5], [3, 4, 5], 2),
+    repeated([4, 1], [2, 4, 17], 2),
+    repeated([2, 3, 1], [2, 3, 33], 1),
+    repeated([7], [3, 7], 3, false),
+    repeated([1], [2, 2, 5], 2, false),
+    repeated([3, 1, 4], [3, 2, 4], 3, false),
+  ],
+  clip: [
+    ...shapes.map(layer(clip)),
+    ...shapes.slice(0, 4).map(([shape, , batch]) => layer(clip)([shape, { low: -1, high: 0.5 }, batch])),
+    layer(clip)([[19], { high: 1 }, 2]),
   ],
   concat: [
     together(0, [[3]], 2),
@@ -546,7 +545,7 @@ export const samples: Record<OpName, Sample[]> = {
     ] as Row<Parameters<typeof dense>[0]>[]
   ).map(layer(dense)),
   depthwiseConv2d: deep.map(layer(depthwiseConv2d)),
-  div: [...shapes.map(two(div)), ...repeated(div)].map((sample) => ({ ...sample, low: 0.5, range: 3 })),
+  div: shapes.map(two(div)).map((sample) => ({ ...sample, low: 0.5, range: 3 })),
   layerNorm: (
     [
       [[1], {}],
@@ -602,7 +601,7 @@ export const samples: Record<OpName, Sample[]> = {
     layer(mfcc)([shape, { ...options, coefficients: Math.ceil((options.bands ?? 40) / 2) }, batch]),
   ),
   mish: shapes.map(layer(mish, { range: 9 })),
-  mul: [...shapes.map(two(mul)), ...repeated(mul)],
+  mul: shapes.map(two(mul)),
   pad: (
     [
       [[1], { padding: [[0, 0]] }],
@@ -642,6 +641,18 @@ export const samples: Record<OpName, Sample[]> = {
       ],
     ] as Row<Parameters<typeof pad>[0]>[]
   ).map(layer(pad)),
+  mean: (
+    [
+      [[1], { axes: [0] }],
+      [[5, 3], { axes: [0] }, 3],
+      [[5, 3], { axes: [1] }, 2],
+      [[3, 4, 5], { axes: [0, 1] }, 2],
+      [[3, 4, 5], { axes: [2] }, 3],
+      [[4, 3, 17], { axes: [1] }, 2],
+      [[2, 3, 5], { axes: [2, 0] }],
+      [[3, 2, 4], { axes: [0, 1, 2] }, 2],
+    ] as Row<Parameters<typeof mean>[0]>[]
+  ).map(layer(mean)),
   permute: (
     [
       [[3], { axes: [0] }, 2],
@@ -672,8 +683,28 @@ export const samples: Record<OpName, Sample[]> = {
     ...lossShapes.map(lossLike(meanSquaredError, drawn(-2, 2))),
     lossLike(meanSquaredError, drawn(-2, 2))([[5], [1, 0, 2], { reduction: 'sum' }]),
   ],
+  recall: [
+    [1, 3],
+    [2, 17],
+  ].map(([batch, n]) => ({
+    what: `the first run is zeros, ${n} batch ${batch}`,
+    batch,
+    node: recall({ variable: 'v', shape: [n] })(input([4])),
+  })),
   relu: shapes.map(layer(relu)),
   relu6: shapes.map(layer(relu6, { range: 9 })),
+  remember: (
+    [
+      [1, 3],
+      [2, 17],
+    ] as const
+  ).map(([batch, n]) => {
+    const value = input([5])
+    const recalled = recall({ variable: 'v', shape: [5] })(value)
+    return { what: `${n} batch ${batch}`, batch, node: remember({ variable: 'v' })(input([n]), value, recalled) }
+  }),
+  /** In test/layers-i8.test.ts. */
+  rescale: [],
   reshape: [layer(flatten)([[2, 3, 4], {}, 3]), layer(reshape)([[6], { shape: [1, 2, 3] }])],
   resize: resizes.map(layer(resize)),
   round: (['nearest', 'down', 'up', 'towardsZero'] as const).flatMap((mode) =>
@@ -697,14 +728,34 @@ export const samples: Record<OpName, Sample[]> = {
       [[4, 5], { begin: [1, 0], size: [2, 5] }, 2],
       [[4, 5, 6], { begin: [1, 2, 3], size: [2, 2, 2] }, 2],
       [[3, 4, 33], { begin: [0, 1, 5], size: [3, 2, 17] }, 2],
-      [[7], { begin: [6], size: [3], steps: [-3] }, 3],
-      [[5, 4, 6], { begin: [0, 3, 1], size: [3, 2, 2], steps: [2, -2, 3] }, 2],
-      [[3, 9], { begin: [1, 0], size: [2, 9], steps: [1, 1] }, 2],
+      [[7], { begin: [6], size: [3], strides: [-3] }, 3],
+      [[5, 4, 6], { begin: [0, 3, 1], size: [3, 2, 2], strides: [2, -2, 3] }, 2],
+      [[7, 5], { begin: [1, 0], size: [3, 3], strides: [2, 2] }, 2],
+      [[4, 6, 9], { begin: [0, 1, 2], size: [4, 2, 3], strides: [1, 3, 2] }, 3],
     ] as Row<Parameters<typeof slice>[0]>[]
   ).map(layer(slice)),
   softmax: rowsOfLogits.map(layer(softmax)),
   softplus: shapes.map(layer(softplus, { range: 9 })),
   sqrt: shapes.map(layer(sqrt, { low: 0.1, range: 9 })),
-  sub: [...shapes.map(two(sub)), ...repeated(sub)],
+  sub: shapes.map(two(sub)),
+  svdf: (
+    [
+      [[1], { units: 1, memory: 1 }],
+      [[7], { units: 3, memory: 4, rank: 2 }, 3],
+      [[16], { units: 5, memory: 9, activation: 'relu' }, 2],
+      [[9], { units: 8, memory: 2, rank: 3, activation: 'relu6' }, 2],
+    ] as Row<Parameters<typeof svdf>[0]>[]
+  ).map(layer(svdf)),
   tanh: shapes.map(layer(tanh)),
+  toFloat: [
+    [5, 1],
+    [33, 3],
+  ].map(([n, batch]) => ({
+    what: `${n} batch ${batch}`,
+    batch,
+    node: toFloat()({ ...input([n]), dtype: 'i8', quant: { scale: [Math.fround(0.03)], zeroPoint: -5 } }),
+    given: { 0: Int8Array.from({ length: n * batch }, (_, i) => ((i * 37) % 256) - 128) },
+  })),
+  /** In test/layers-i8.test.ts. */
+  toInt8: [],
 }

@@ -1,18 +1,18 @@
 // dense: y = x w^T + b on the last axis, weights [out][in]. Three matrix products: forward, dx = dy w, dw = dy^T x.
 
 import { DunlinError } from '../graph/error'
-import { type Layer, type Param, param, size } from '../graph/node'
+import { type Layer, type Node, type Param, param, size } from '../graph/node'
 import { multiply, multiplyInto, pack, packedLength, sumRows, undoActivation } from './calls'
 import { initializerOf, type WeightInitializer } from './initializer'
 import { operandsOf, packed, packedScratch, plainArgs } from './int8'
-import { type Activation, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
+import { type Activation, clampOf, type Emit, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
 
 export interface DenseAttrs {
   activation?: Activation
 }
 
 /**
- * Fully connected layer. x [inputs] -> [units].
+ * Fully connected layer. x [inputs] -> [units]; of a sequence [steps, inputs] each step: [steps, units].
  * Parameters: w [units, inputs] (`initializer`, default He uniform before relu, else Glorot uniform), b [units] (zeros; none with
  * `bias: false`).
  */
@@ -29,19 +29,23 @@ export function dense(options: {
   return (x) => {
     expectVector(x.shape, { op: 'dense', name })
     expectCount({ op: 'dense', name }, 'units', units)
-    const init = initializerOf({ op: 'dense', name }, initializer, { fanIn: x.shape[0], fanOut: units, rows: units })
-    params ??= [param('w', [units, x.shape[0]], init), ...(bias ? [param('b', [units], { kind: 'zeros' })] : [])]
+    const inputs = x.shape[x.shape.length - 1]
+    const init = initializerOf({ op: 'dense', name }, initializer, { fanIn: inputs, fanOut: units, rows: units })
+    params ??= [param('w', [units, inputs], init), ...(bias ? [param('b', [units], { kind: 'zeros' })] : [])]
     return makeNode(denseOp, { op: 'dense', name, attrs, inputs: [x, ...params] })
   }
 }
 
 function expectVector(shape: readonly number[], node: { op: string; name: string }): void {
-  if (shape.length !== 1) {
+  if (shape.length !== 1 && shape.length !== 2) {
     throw new DunlinError(
       `${where(node)}: wants a vector of inputs, got shape [${shape}]. Put flatten() or a global pool before it.`,
     )
   }
 }
+
+/** Vectors that a run computes: one or more for each sample. */
+const vectorsOf = (e: Emit, node: Node): number => (rows(e, node) * size(node.shape)) / node.inputs[1].shape[0]
 
 export const denseOp: Op<DenseAttrs> = {
   shape(node) {
@@ -49,12 +53,18 @@ export const denseOp: Op<DenseAttrs> = {
     if (node.inputs.length !== 2) expectInputs(node, 3, 'x, w, b')
     expectVector(x.shape, node)
     clampOf(node)
-    expectShape(node, 'w', w.shape, [w.shape[0], x.shape[0]], 'Weights are [units, inputs]; a layer applied twice shares them.')
+    expectShape(
+      node,
+      'w',
+      w.shape,
+      [w.shape[0], x.shape[x.shape.length - 1]],
+      'Weights are [units, inputs]; a layer applied twice shares them.',
+    )
     if (b) expectShape(node, 'b', b.shape, [w.shape[0]], 'There is one bias for each unit.')
-    return [w.shape[0]]
+    return [...x.shape.slice(0, -1), w.shape[0]]
   },
 
-  macs: (node) => size(node.inputs[1].shape),
+  macs: (node) => size(node.shape) * node.inputs[1].shape[1],
 
   forward(e, node) {
     const [x, w, b] = node.inputs
@@ -62,14 +72,14 @@ export const denseOp: Op<DenseAttrs> = {
     const packed = e.prepared(`${node.name}/packed`, packedLength(n, k), (to) =>
       pack(e, e.value(w), b ? e.value(b) : 0, to, { n, k, wn: k, wk: 1 }),
     )
-    const sizes = { m: rows(e, node), n, k, am: k, ak: 1, ldc: n }
+    const sizes = { m: vectorsOf(e, node), n, k, am: k, ak: 1, ldc: n }
     multiply(e, e.value(x), packed, e.value(node), sizes, clampOf(node), 0)
   },
 
   backward(e, node) {
     const [x, w, b] = node.inputs
     const [n, k] = w.shape
-    const m = rows(e, node)
+    const m = vectorsOf(e, node)
     const dy = e.grad(node)
     if (!dy) return
     undoActivation(e, node, dy)
@@ -92,7 +102,7 @@ export const denseOp: Op<DenseAttrs> = {
     weightAxis: 0,
     forward(e, node) {
       const [n, k] = node.inputs[1].shape
-      const m = rows(e, node)
+      const m = vectorsOf(e, node)
       const operands = operandsOf(e, node)
       const { x, y, after } = operands
       if (e.target === 'module') {

@@ -1,7 +1,9 @@
 // The table of ops: everything that dunlin can compute, one row each. Its key is the op's name everywhere: in the graph, in files, in
 // the table of test samples, in errors.
 
+import type { Dtype, Node, Quant } from '../graph/node'
 import {
+  clipOp,
   eluOp,
   erfOp,
   expOp,
@@ -23,9 +25,10 @@ import {
 } from './activation'
 import { addOp, divOp, mulOp, subOp } from './add'
 import { batchNormOp } from './batchNorm'
-import { clampOp } from './clamp'
+import { broadcastOp } from './broadcast'
 import { concatOp } from './concat'
 import { conv2dOp } from './conv2d'
+import { rescaleOp, toFloatOp, toInt8Op } from './convert'
 import { convTranspose2dOp } from './convTranspose2d'
 import { crossEntropyOp } from './crossEntropy'
 import { denseOp } from './dense'
@@ -46,7 +49,8 @@ import {
 } from './losses'
 import { lstmOp } from './lstm'
 import { matMulOp } from './matMul'
-import type { Op } from './op'
+import { meanOp } from './mean'
+import { makeNode, type Op, type Unshaped } from './op'
 import { permuteOp } from './permute'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
 import { reshapeOp } from './reshape'
@@ -54,12 +58,15 @@ import { resizeOp } from './resize'
 import { roundOp } from './round'
 import { simpleRnnOp } from './simpleRnn'
 import { padOp, sliceOp } from './slice'
+import { svdfOp } from './svdf'
+import { recallOp, rememberOp } from './variable'
 
 export const OPS = {
   add: addOp,
   avgPool2d: avgPool2dOp,
   batchNorm: batchNormOp,
-  clamp: clampOp,
+  broadcast: broadcastOp,
+  clip: clipOp,
   concat: concatOp,
   binaryCrossEntropy: binaryCrossEntropyOp,
   categoricalCrossEntropy: categoricalCrossEntropyOp,
@@ -86,6 +93,7 @@ export const OPS = {
   lstm: lstmOp,
   matMul: matMulOp,
   maxPool2d: maxPool2dOp,
+  mean: meanOp,
   mfcc: mfccOp,
   mish: mishOp,
   mul: mulOp,
@@ -96,8 +104,11 @@ export const OPS = {
   klDivergence: klDivergenceOp,
   meanAbsoluteError: meanAbsoluteErrorOp,
   meanSquaredError: meanSquaredErrorOp,
+  recall: recallOp,
   relu: reluOp,
   relu6: relu6Op,
+  remember: rememberOp,
+  rescale: rescaleOp,
   reshape: reshapeOp,
   resize: resizeOp,
   round: roundOp,
@@ -109,10 +120,20 @@ export const OPS = {
   softplus: softplusOp,
   sqrt: sqrtOp,
   sub: subOp,
+  svdf: svdfOp,
   tanh: tanhOp,
+  toFloat: toFloatOp,
+  toInt8: toInt8Op,
 } satisfies Record<string, Op<never>>
 
 export type OpName = keyof typeof OPS
 
 /** The row of an op by name; undefined when there is no such op. */
 export const opOf = (name: string): Op | undefined => (Object.hasOwn(OPS, name) ? (OPS[name as OpName] as Op) : undefined)
+
+/**
+ * The node of an op by name, with inputs and attributes as its row wants them: what importers make graphs with, and passes. Integer graphs
+ * say the dtype and scale of the value.
+ */
+export const nodeOf = (op: OpName, node: Omit<Unshaped, 'op'>, integer?: { dtype: Dtype; quant?: Quant }): Node =>
+  makeNode(OPS[op] as Op, { op, ...node }, integer)

@@ -34,9 +34,10 @@ export function operandsOf(e: Emit, node: Node<{ activation?: Activation }>): Op
   if (qw.scale.length !== channels && qw.scale.length !== 1) {
     throw new DunlinError(`${where(node)}: weights have ${qw.scale.length} scales, wanted 1 or ${channels}.`)
   }
-  const fixed = Array.from({ length: channels }, (_, c) =>
-    quantizeMultiplier((qx.scale[0] * qw.scale[c % qw.scale.length]) / qy.scale[0]),
-  )
+  // The reference multiplies in float32 where a dense layer's weights have one scale (GetQuantizedConvolutionMultipler), else in float64.
+  const product = (c: number) => qx.scale[0] * qw.scale[c % qw.scale.length]
+  const whole = node.op === 'dense' && qw.scale.length === 1 ? () => Math.fround(product(0)) : product
+  const fixed = Array.from({ length: channels }, (_, c) => quantizeMultiplier(whole(c) / qy.scale[0]))
   const constant = (what: 'multiplier' | 'shift') =>
     e.constant(
       `${node.name}/${what}`,

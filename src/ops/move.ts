@@ -1,11 +1,11 @@
-// The geometry of ops that only move elements (concat, slice, pad, permute): a block of elements has a place in each of two tensors,
+// The geometry of ops that only move elements (concat, slice, pad, permute, broadcast): a block of elements has a place in each of two tensors,
 // and one pair of kernels moves it there, and its gradient back. In int8 it is brought to the value's scale on the way.
 
 import { DunlinError } from '../graph/error'
 import { type Node, type Shape, size } from '../graph/node'
 import { rowwise } from './calls'
 import { quantizeMultiplier } from './fixedPoint'
-import { type Buffer, type Emit, quantOf, rows, type Unshaped, where } from './op'
+import { type Emit, quantOf, rows, type Unshaped, where } from './op'
 
 /** Where a block lies in a tensor: from which element of a sample on, and how far apart neighbours along each of its axes are. */
 interface Place {
@@ -48,29 +48,20 @@ export function moveInt8(e: Emit, node: Node, x: Node, block: Block): void {
 export function moveBackward(e: Emit, node: Node, x: Node, block: Block): void {
   const dy = e.grad(node)
   const dx = e.grad(x)
-  if (dy && dx)
-    samplewise(e, node, x, block, (xAt, yAt, numbers) => e.call('move_f32_dx', e.at(dy, yAt), e.at(dx, xAt), ...numbers))
+  if (!dy || !dx) return
+  const part: Part = (xAt, yAt, numbers) => e.call('move_f32_dx', e.at(dy, yAt), e.at(dx, xAt), ...numbers)
+  // What is one for all samples is summed up over them: by no two threads at once.
+  if (x.batched === node.batched) samplewise(e, node, x, block, part)
+  else part(0, 0, sizesOf(rows(e, node), 0, size(node.shape), block))
 }
 
-/** Writes `from`, the value of x, into `to`, which has a value for each sample of `node`; of an x without samples the same for each. */
-export function moveValue(e: Emit, node: Node, x: Node, from: Buffer, to: Buffer, block: Block): void {
-  e.call('move_f32', from, to, ...sizesOf(rows(e, node), x.batched ? size(x.shape) : 0, size(node.shape), block))
-}
+/** Writes the call for a share of the samples: where its first one begins in x and in y, and the sizes of move_f32. */
+type Part = (xAt: number, yAt: number, numbers: ReturnType<typeof sizesOf>) => void
 
-/** The other way: adds dy, the gradient of such a value, into dx. Sums over samples are one call: parts would write the same places. */
-export function moveGradient(e: Emit, node: Node, x: Node, dy: Buffer, dx: Buffer, block: Block): void {
-  e.call('move_f32_dx', dy, dx, ...sizesOf(rows(e, node), x.batched ? size(x.shape) : 0, size(node.shape), block))
-}
-
-/** Splits a call by samples: `part` gets where its first one begins in x and in y, and the sizes of move_f32. */
-function samplewise(
-  e: Emit,
-  node: Node,
-  x: Node,
-  block: Block,
-  part: (xAt: number, yAt: number, numbers: ReturnType<typeof sizesOf>) => void,
-): void {
-  const [eachX, eachY] = [size(x.shape), size(node.shape)]
+/** Splits a call by samples. */
+function samplewise(e: Emit, node: Node, x: Node, block: Block, part: Part): void {
+  // What is one for all samples stands still from one to the next.
+  const [eachX, eachY] = [x.batched || !node.batched ? size(x.shape) : 0, size(node.shape)]
   const share = (from: number, samples: number) => part(from * eachX, from * eachY, sizesOf(samples, eachX, eachY, block))
   rowwise(e, rows(e, node), size(block.shape), share)
 }
@@ -78,14 +69,7 @@ function samplewise(
 type Four = readonly [number, number, number, number]
 
 /** The sizes of move_f32: samples are the outermost axis, and axes that lie together in x and in y are one. */
-function sizesOf(samples: number, eachX: number, eachY: number, block: Block) {
-  const merged = loopsOf(samples, eachX, eachY, block)
-  while (merged.length < 4) merged.unshift({ n: 1, x: 0, y: 0 })
-  const of = (what: 'n' | 'x' | 'y') => merged.map((axis) => axis[what]) as unknown as Four
-  return [...of('n'), block.x.at, ...of('x'), block.y.at, ...of('y')] as const
-}
-
-function loopsOf(samples: number, eachX: number, eachY: number, { shape, x: from, y: to }: Block) {
+function sizesOf(samples: number, eachX: number, eachY: number, { shape, x: from, y: to }: Block) {
   const axes = [{ n: samples, x: eachX, y: eachY }]
   shape.forEach((n, i) => {
     axes.push({ n, x: from.steps[i], y: to.steps[i] })
@@ -97,17 +81,9 @@ function loopsOf(samples: number, eachX: number, eachY: number, { shape, x: from
     if (outer && outer.x === axis.n * axis.x && outer.y === axis.n * axis.y) Object.assign(outer, axis, { n: outer.n * axis.n })
     else merged.push({ ...axis })
   }
-  return merged
-}
-
-/** A block that the kernel's four loops can move, the samples' among them. */
-export function expectFourLoops(node: Unshaped, block: Block): void {
-  // Samples that lie together with nothing: the worst there can be.
-  if (loopsOf(2, -1, -1, block).length > 4) {
-    throw new DunlinError(
-      `${where(node)}: repeats axes of [${block.shape}] that do not lie together in more than 3 groups. Put a reshape() before it that joins some.`,
-    )
-  }
+  while (merged.length < 4) merged.unshift({ n: 1, x: 0, y: 0 })
+  const of = (what: 'n' | 'x' | 'y') => merged.map((axis) => axis[what]) as unknown as Four
+  return [...of('n'), from.at, ...of('x'), to.at, ...of('y')] as const
 }
 
 /** With the samples' axis these are four, as many as the kernel has loops. */

@@ -154,7 +154,10 @@ export function clampOf(node: Unshaped<{ activation?: Activation }>): readonly [
 
 /** The same clamp on quantized values (TFLite CalculateActivationRangeQuantized). */
 export function quantizedClamp([lo, hi]: readonly [number, number], { scale, zeroPoint }: Quant): [number, number] {
-  const q = (v: number) => zeroPoint + Math.round(v / scale[0])
+  const q = (v: number) => {
+    const steps = Math.fround(v / scale[0])
+    return zeroPoint + Math.sign(steps) * Math.round(Math.abs(steps))
+  }
   return [Math.max(-128, lo === -Infinity ? -128 : q(lo)), Math.min(127, hi === Infinity ? 127 : q(hi))]
 }
 

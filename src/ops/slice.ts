@@ -6,12 +6,12 @@ import { type Block, expectPerAxis, expectThreeAxes, moveBackward, moveForward, 
 import { expectFinite, expectInputs, makeNode, type Op, quantOf, where } from './op'
 
 /**
- * The block of shape `size` that begins at `begin`: one index for each axis of x. `steps` (default 1 for each axis) takes only every so
- * manieth element; below 0 it goes backwards.
+ * The block of shape `size` that begins at `begin`: one index for each axis of x. `strides`: of every so many elements one (default 1),
+ * below 0 backwards.
  */
-export function slice(options: { begin: Shape; size: Shape; steps?: readonly number[]; name?: string }): Layer {
-  const { begin, size, steps, name = '' } = options
-  const attrs = { begin: [...begin], size: [...size], ...(steps?.some((s) => s !== 1) && { steps: [...steps] }) }
+export function slice(options: { begin: Shape; size: Shape; strides?: readonly number[]; name?: string }): Layer {
+  const { begin, size, strides, name = '' } = options
+  const attrs = { begin: [...begin], size: [...size], ...(strides && { strides: [...strides] }) }
   return (x) => makeNode(sliceOp, { op: 'slice', name, attrs, inputs: [x] })
 }
 
@@ -25,26 +25,26 @@ export function pad(options: { padding: readonly (readonly [number, number])[]; 
 export interface SliceAttrs {
   begin: Shape
   size: Shape
-  /** Left out: 1 for each axis. */
-  steps?: readonly number[]
+  strides?: readonly number[]
 }
 
 export const sliceOp: Op<SliceAttrs> = {
   shape(node) {
     expectInputs(node, 1, 'x')
-    const { begin, size, steps } = node.attrs
+    const { begin, size, strides } = node.attrs
     const from = node.inputs[0].shape
     expectThreeAxes(node, from)
     expectPerAxis(node, 'begin', begin, from, 0)
     expectPerAxis(node, 'size', size, from, 1)
-    if (steps !== undefined) {
-      expectPerAxis(node, 'steps', steps, from, -(2 ** 29))
-      if (steps.includes(0)) throw new DunlinError(`${where(node)}: steps wants integers other than 0, got [${steps}].`)
+    if (strides !== undefined) {
+      expectPerAxis(node, 'strides', strides, from, -(2 ** 29))
+      if (strides.includes(0)) throw new DunlinError(`${where(node)}: strides wants integers other than 0, got [${strides}].`)
     }
-    const last = (i: number) => begin[i] + (size[i] - 1) * (steps?.[i] ?? 1)
+    const last = (i: number) => begin[i] + (size[i] - 1) * (strides?.[i] ?? 1)
     if (from.some((n, i) => begin[i] >= n || last(i) < 0 || last(i) >= n)) {
+      const by = strides ? ` by steps of [${strides}]` : ''
       throw new DunlinError(
-        `${where(node)}: a block of [${size}] that begins at [${begin}]${steps ? ` in steps of [${steps}]` : ''} does not lie in x [${from}]. Make one of them smaller.`,
+        `${where(node)}: a block of [${size}]${by} that begins at [${begin}] does not lie in x [${from}]. Make one of them smaller.`,
       )
     }
     return size
@@ -62,7 +62,8 @@ const place = (shape: Shape, begin: readonly number[]) => {
 
 function cut({ attrs, inputs: [x], shape }: Node<SliceAttrs>): Block {
   const { at, steps } = place(x.shape, attrs.begin)
-  return { shape, x: { at, steps: steps.map((s, i) => s * (attrs.steps?.[i] ?? 1)) }, y: { at: 0, steps: stepsOf(shape) } }
+  const strided = steps.map((step, i) => step * (attrs.strides?.[i] ?? 1))
+  return { shape, x: { at, steps: strided }, y: { at: 0, steps: stepsOf(shape) } }
 }
 
 export interface PadAttrs {

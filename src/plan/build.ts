@@ -118,6 +118,7 @@ class Builder implements Emit {
   /** What a node's forward leaves for its backward, by node and name. */
   private readonly kept = new Map<Node, Map<string, Planned>>()
   private readonly buffers: Planned[] = []
+  private readonly states = new Map<string, Planned>()
   private counter?: Planned
   private readonly init: Pending[] = []
   private readonly calls: Pending[] = []
@@ -264,7 +265,13 @@ class Builder implements Emit {
   }
 
   state(name: string, length: number): Planned {
-    return this.add(name, 'f32', length, 'state')
+    const state = this.states.get(name) ?? this.add(name, 'f32', length, 'state')
+    if (state.length !== length)
+      throw new DunlinError(
+        `State "${name}" is kept by two nodes, of ${state.length} and of ${length} words. Give one of them another name.`,
+      )
+    this.states.set(name, state)
+    return state
   }
 
   step(): Planned {

@@ -4,7 +4,6 @@
 
 import { type Node, type Shape, size } from '../../src/graph/node'
 import type { OpName } from '../../src/ops'
-import type { ClampAttrs } from '../../src/ops/clamp'
 import type { BinaryCrossEntropyAttrs, HuberAttrs, LossAttrs } from '../../src/ops/losses'
 import type { Activation } from '../../src/ops/op'
 import type { AvgPoolAttrs } from '../../src/ops/pool2d'
@@ -21,7 +20,7 @@ type Definition = (node: Node<never>, ...inputs: Numbers[]) => Float64Array
 export const EPSILON = 2 ** -24
 
 export const reference: Record<OpName, Definition> = {
-  add: (node: Node<Fused>, a, b) => pairwise(node, a, b, (v, w) => activate(v + w, node.attrs.activation)),
+  add: (node: Node<Fused>, a, b) => Float64Array.from(a, (v, i) => activate(v + b[i], node.attrs.activation)),
 
   avgPool2d(node: Node<AvgPoolAttrs>, x) {
     const { countPadding, kernel } = node.attrs
@@ -38,8 +37,18 @@ export const reference: Record<OpName, Definition> = {
     })
   },
 
-  clamp: ({ attrs: { low = -Infinity, high = Infinity } }: Node<ClampAttrs>, x) =>
-    Float64Array.from(x, (v) => Math.max(low, Math.min(high, v))),
+  broadcast(node: Node<{ shape: Shape }>, x, like) {
+    const { shape } = node.inputs[0]
+    const before = node.shape.length - shape.length
+    const samples = like.length / size(node.inputs[1].shape)
+    return everywhere(node, samples, (index, sample) => {
+      const at = shape.map((n, i) => (n === 1 ? 0 : index[i + before]))
+      return x[position(shape, at, node.inputs[0].batched ? sample : 0)]
+    })
+  },
+
+  clip: (node: Node<{ low?: number; high?: number }>, x) =>
+    Float64Array.from(x, (v) => Math.min(Math.max(v, node.attrs.low ?? -Infinity), node.attrs.high ?? Infinity)),
 
   concat(node: Node<{ axis: number }>, ...inputs) {
     const { axis } = node.attrs
@@ -178,7 +187,7 @@ export const reference: Record<OpName, Definition> = {
     return y
   },
 
-  div: (node: Node, a, b) => pairwise(node, a, b, (v, w) => v / w),
+  div: (_, a, b) => Float64Array.from(a, (v, i) => v / b[i]),
 
   // A series of which no term cancels another: e^-x^2 times the sum of 2^n x^(2n + 1) / (1 3 5 ... (2n + 1)).
   erf: (_, x) =>
@@ -269,7 +278,7 @@ export const reference: Record<OpName, Definition> = {
     })
   },
 
-  mul: (node: Node, a, b) => pairwise(node, a, b, (v, w) => v * w),
+  mul: (_, a, b) => Float64Array.from(a, (v, i) => v * b[i]),
 
   pad(node: Node<{ padding: [number, number][]; value: number }>, x) {
     const { shape } = node.inputs[0]
@@ -311,19 +320,58 @@ export const reference: Record<OpName, Definition> = {
 
   meanSquaredError: (node: Node<LossAttrs>, x, target, weights) => meanLoss(node, x, target, weights, (v, t) => (v - t) ** 2),
 
+  mean(node: Node<{ axes: number[] }>, x) {
+    const { shape } = node.inputs[0]
+    const { axes } = node.attrs
+    const gone = axes.map((axis) => shape[axis])
+    const count = size(gone)
+    const samples = x.length / size(shape)
+    return everywhere(node, samples, (index, sample) => {
+      let sum = 0
+      for (let i = 0; i < count; i++) {
+        let rest = i
+        const among = gone.map((n) => {
+          const v = rest % n
+          rest = Math.floor(rest / n)
+          return v
+        })
+        let kept = 0
+        const at = shape.map((_, axis) => (axes.includes(axis) ? among[axes.indexOf(axis)] : index[kept++]))
+        sum += x[position(shape, at, sample)]
+      }
+      return sum / count
+    })
+  },
+
+  recall: (node, of) => new Float64Array((of.length / size(node.inputs[0].shape)) * size(node.shape)),
+
   relu: (_, x) => Float64Array.from(x, (v) => activate(v, 'relu')),
 
   relu6: (_, x) => Float64Array.from(x, (v) => activate(v, 'relu6')),
 
+  remember: (_, y) => Float64Array.from(y),
+
+  /** Before it is rounded and clamped, as that of toInt8. */
+  rescale: (node, x) => Float64Array.from(x, (q) => steps(node, real(node.inputs[0], q))),
+
   reshape: (_, x) => Float64Array.from(x),
 
-  resize(node: Node<{ size: [number, number]; method: string }>, x) {
+  resize(node: Node<{ size: [number, number]; method: string; pixels?: string }>, x) {
     const { shape } = node.inputs[0]
+    const { method, pixels = method === 'nearest' ? 'edges' : 'centers' } = node.attrs
+    /** Where output o lies; with corners and one output it is the first pixel. */
+    const place = (o: number, i: number) => {
+      const [from, to] = [shape[i], node.shape[i]]
+      if (pixels === 'corners') return to > 1 ? (o * (from - 1)) / (to - 1) : 0
+      return pixels === 'centers' ? ((o + 0.5) * from) / to - 0.5 : (o * from) / to
+    }
     return everywhere(node, x.length / size(shape), ([oy, ox, c], sample) => {
       const pixel = (iy: number, ix: number) => x[position(shape, [iy, ix, c], sample)]
-      if (node.attrs.method === 'nearest')
-        return pixel(Math.floor((oy * shape[0]) / node.shape[0]), Math.floor((ox * shape[1]) / node.shape[1]))
-      const [iy, ix] = [oy, ox].map((o, i) => Math.max(0, ((o + 0.5) * shape[i]) / node.shape[i] - 0.5))
+      if (method === 'nearest') {
+        const [iy, ix] = [oy, ox].map((o, i) => Math.floor(place(o, i) + (pixels === 'edges' ? 0 : 0.5) + 1e-12))
+        return pixel(iy, ix)
+      }
+      const [iy, ix] = [oy, ox].map((o, i) => Math.max(0, place(o, i)))
       const [y0, x0] = [Math.floor(iy), Math.floor(ix)]
       const [y1, x1] = [Math.min(y0 + 1, shape[0] - 1), Math.min(x0 + 1, shape[1] - 1)]
       const above = pixel(y0, x0) * (1 - ix + x0) + pixel(y0, x1) * (ix - x0)
@@ -341,7 +389,7 @@ export const reference: Record<OpName, Definition> = {
 
   silu: (_, x) => Float64Array.from(x, (v) => v * sigmoid(v)),
 
-  slice: (node: Node<{ begin: number[]; steps?: number[] }>, x) => {
+  slice: (node: Node<{ begin: number[]; strides?: number[] }>, x) => {
     const { shape } = node.inputs[0]
     return everywhere(
       node,
@@ -350,7 +398,7 @@ export const reference: Record<OpName, Definition> = {
         x[
           position(
             shape,
-            index.map((v, i) => v * (node.attrs.steps?.[i] ?? 1) + node.attrs.begin[i]),
+            index.map((v, i) => v * (node.attrs.strides?.[i] ?? 1) + node.attrs.begin[i]),
             sample,
           )
         ],
@@ -374,9 +422,36 @@ export const reference: Record<OpName, Definition> = {
 
   sqrt: (_, x) => Float64Array.from(x, Math.sqrt),
 
-  sub: (node: Node, a, b) => pairwise(node, a, b, (v, w) => v - w),
+  sub: (_, a, b) => Float64Array.from(a, (v, i) => v - b[i]),
+
+  /** From a state of zeros, where only the newest step counts. */
+  svdf(node: Node<{ rank: number } & Fused>, x, f, w, b) {
+    const [
+      {
+        shape: [inputs],
+      },
+      ,
+      {
+        shape: [, memory],
+      },
+    ] = node.inputs
+    const { rank, activation } = node.attrs
+    return everywhere(node, x.length / inputs, ([unit], sample) => {
+      let sum = b[unit]
+      for (let filter = unit * rank; filter < (unit + 1) * rank; filter++) {
+        let feature = 0
+        for (let i = 0; i < inputs; i++) feature += x[sample * inputs + i] * f[filter * inputs + i]
+        sum += feature * w[filter * memory + memory - 1]
+      }
+      return activate(sum, activation)
+    })
+  },
 
   tanh: (_, x) => Float64Array.from(x, Math.tanh),
+
+  toFloat: (node, x) => Float64Array.from(x, (q) => real(node.inputs[0], q)),
+
+  toInt8: (node, x) => Float64Array.from(x, (v) => steps(node, v)),
 }
 
 /** Ops that compute something else in a training step. */
@@ -462,6 +537,10 @@ function logSoftmax(x: number[]): number[] {
   return x.map((v) => v - top - log)
 }
 
+/** What an int8 value stands for, and the number of steps that a real one is. */
+const real = ({ quant }: Node, q: number) => quant!.scale[0] * (q - quant!.zeroPoint)
+const steps = ({ quant }: Node, v: number) => quant!.zeroPoint + v / quant!.scale[0]
+
 function activate(v: number, activation?: Activation): number {
   if (!activation) return v
   return Math.min(Math.max(v, 0), activation === 'relu6' ? 6 : Infinity)
@@ -490,19 +569,6 @@ function everywhere(node: Node, batch: number, of: (index: number[], sample: num
     }
     return of(index, Math.floor(at / each))
   })
-}
-
-/** Of two values whose axes are repeated where one has 1, or none, and where one has no samples. */
-function pairwise(node: Node, a: Numbers, b: Numbers, of: (v: number, w: number) => number): Float64Array {
-  const sides = [a, b].map((values, i) => {
-    const { shape, batched } = node.inputs[i]
-    return (index: readonly number[], sample: number) => {
-      const own = index.slice(index.length - shape.length).map((v, axis) => (shape[axis] === 1 ? 0 : v))
-      return values[position(shape, own, batched ? sample : 0)]
-    }
-  })
-  const samples = node.inputs.map((x, i) => (x.batched ? [a, b][i].length / size(x.shape) : 1))
-  return everywhere(node, Math.max(...samples), (index, sample) => of(sides[0](index, sample), sides[1](index, sample)))
 }
 
 /** Where an element lies in its tensor. */

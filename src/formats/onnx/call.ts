@@ -1,13 +1,14 @@
 // One node of an ONNX graph as its rule sees it: inputs by index, attributes by name, and errors that say which node it is.
 
 import { DunlinError } from '../../graph/error'
-import { type Node, type Param, param, type Shape } from '../../graph/node'
+import { type Node, type Param, param, type Shape, size } from '../../graph/node'
+import { clip } from '../../ops/activation'
 import { add, div, mul } from '../../ops/add'
-import { clamp } from '../../ops/clamp'
+import { broadcast } from '../../ops/broadcast'
 import { round } from '../../ops/round'
 import { type AttributeProto, type NodeProto, type TensorProto, text } from './proto'
 import { count, isInteger, rangeOf, type Tensor, tensorOf } from './tensor'
-import { alike, dimsOf, type Factor, type Traced, together, type Value, view } from './value'
+import { alike, dimsOf, type Factor, shaped, type Traced, together, type Value, view } from './value'
 
 /** What rules share while one graph is imported. */
 export interface Scope {
@@ -170,17 +171,45 @@ export class Call {
     return { ...param('k', [1], { kind: 'zeros' }, false), data: Float32Array.of(v) }
   }
 
+  /** An op on pairs of two nodes, of which one may have axes of 1, or no samples. */
+  both(a: Node, b: Node, op: (a: Node, b: Node) => Node): Node {
+    const rank = Math.max(a.shape.length, b.shape.length)
+    const [wide, other] = [a, b].map(({ shape }) => [...Array<number>(rank - shape.length).fill(1), ...shape])
+    const shape = wide.map((n, i) => Math.max(n, other[i]))
+    const repeats = (x: Node) => size(x.shape) !== size(shape) || (!x.batched && (a.batched || b.batched))
+    if (!repeats(a) && !repeats(b)) return op(shaped(a, shape), shaped(b, shape))
+    // Axes that are repeated alike, or not, are one.
+    const groups: { n: number; inA: boolean; inB: boolean }[] = []
+    shape.forEach((n, i) => {
+      const last = groups.at(-1)
+      const [inA, inB] = [wide[i] === n, other[i] === n]
+      if (n === 1) return
+      if (last && last.inA === inA && last.inB === inB) last.n *= n
+      else groups.push({ n, inA, inB })
+    })
+    const joined = groups.length ? groups.map((g) => g.n) : [1]
+    const side = (x: Node, like: Node, is: 'inA' | 'inB') => {
+      const own = shaped(x, groups.length ? groups.map((g) => (g[is] ? g.n : 1)) : [1])
+      return repeats(x) ? broadcast({ shape: joined })(own, like) : own
+    }
+    return shaped(op(side(a, b, 'inA'), side(b, a, 'inB')), shape)
+  }
+
   /** x times a number. */
   times(x: Node, v: number): Node {
-    return v === 1 ? x : mul()(x, this.scalar(v))
+    return v === 1 ? x : this.both(x, this.scalar(v), mul())
   }
 
   plus(x: Node, v: number): Node {
-    return v === 0 ? x : add()(x, this.scalar(v))
+    return v === 0 ? x : this.both(x, this.scalar(v), add())
   }
 
   over(x: Node, v: number): Node {
-    return v === 1 ? x : div()(x, this.scalar(v))
+    return v === 1 ? x : this.both(x, this.scalar(v), div())
+  }
+
+  reciprocal(x: Node): Node {
+    return this.both(this.scalar(1), x, div())
   }
 
   /** A stored tensor of floats. */
@@ -197,7 +226,7 @@ export class Call {
       return this.fail(
         `puts a value of its own to each sample ([${dimsOf(a)}] and [${dimsOf(b)}]): a model computes each sample by itself. Import with samples: 'whole' to have all axes in one sample`,
       )
-    const node = op(both.a, both.b)
+    const node = this.both(both.a, both.b, op)
     return { kind: 'traced', node, type: isInteger(a.type) ? b.type : a.type, axes, memory, samples }
   }
 
@@ -209,7 +238,7 @@ export class Call {
     const scaled = this.pairwise(of, along(scale), div())
     const steps = alike(scaled, round()(scaled.node))
     const shifted = zero.data.some((z) => z !== 0) ? this.pairwise(steps, along(zero), add()) : steps
-    return alike(shifted, clamp({ low, high })(shifted.node), type)
+    return alike(shifted, clip({ low, high })(shifted.node), type)
   }
 
   /** A scale or zero point as a value that goes with the axis of another. */

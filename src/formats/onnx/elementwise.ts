@@ -3,7 +3,6 @@
 import type { Layer, Node } from '../../graph/node'
 import * as activation from '../../ops/activation'
 import { add, div, mul, sub } from '../../ops/add'
-import { clamp } from '../../ops/clamp'
 import { round } from '../../ops/round'
 import type { Call } from './call'
 import { count, type ElementType, isInteger, tensorOf, typeOf } from './tensor'
@@ -51,7 +50,7 @@ const extreme =
     }
     if (!numbers.length) return y
     const limit = which === 'max' ? { low: Math.max(...numbers) } : { high: Math.min(...numbers) }
-    return alike(y, clamp(limit)(y.node))
+    return alike(y, activation.clip(limit)(y.node))
   }
 
 export const ELEMENTWISE: Record<string, Rule> = {
@@ -70,7 +69,7 @@ export const ELEMENTWISE: Record<string, Rule> = {
   Round: layer(() => round()),
   Neg: unary((c, x) => c.times(x, -1)),
   Abs: unary((_, x) => activation.leakyRelu({ alpha: -1 })(x)),
-  Reciprocal: unary((c, x) => div()(c.scalar(1), x)),
+  Reciprocal: unary((c, x) => c.reciprocal(x)),
   LeakyRelu: unary((c, x) => activation.leakyRelu({ alpha: c.float('alpha', 0.01) })(x)),
   Elu: unary((c, x) => activation.elu({ alpha: c.float('alpha', 1) })(x)),
   Selu: unary((c, x) => {
@@ -85,7 +84,7 @@ export const ELEMENTWISE: Record<string, Rule> = {
   HardSigmoid: unary((c, x) => {
     const [alpha, beta] = [c.float('alpha', 0.2), c.float('beta', 0.5)]
     if (alpha === Math.fround(1 / 6) && beta === 0.5) return activation.hardSigmoid()(x)
-    return clamp({ low: 0, high: 1 })(c.plus(c.times(x, alpha), beta))
+    return activation.clip({ low: 0, high: 1 })(c.plus(c.times(x, alpha), beta))
   }),
   Gelu: unary((c, x) => {
     if (c.string('approximate', 'none') === 'tanh') return activation.gelu()(x)
@@ -100,12 +99,12 @@ export const ELEMENTWISE: Record<string, Rule> = {
     const [low, high] = [limit(1, 'min'), limit(2, 'max')]
     if (low === 0 && high === undefined) return alike(x, activation.relu()(x.node))
     if (low === 0 && high === 6) return alike(x, activation.relu6()(x.node))
-    return alike(x, clamp({ low, high })(x.node))
+    return alike(x, activation.clip({ low, high })(x.node))
   },
   PRelu(c) {
     const [x, slope] = [c.x(0), c.x(1, 'slope')]
     // max(x, 0) + slope min(x, 0): each exact where the other is 0.
-    const below = c.pairwise(alike(x, clamp({ high: 0 })(x.node)), slope, mul())
+    const below = c.pairwise(alike(x, activation.clip({ high: 0 })(x.node)), slope, mul())
     return c.pairwise(alike(x, activation.relu()(x.node)), below, add())
   },
 

@@ -5,8 +5,8 @@
 import { DunlinError } from '../../graph/error'
 import { isParam, type Node, type Param, type Quant, type TypedArray } from '../../graph/node'
 import type { Model } from '../../model/model'
+import type { ClipAttrs } from '../../ops/activation'
 import type { BatchNormAttrs } from '../../ops/batchNorm'
-import type { ClampAttrs } from '../../ops/clamp'
 import type { Conv2dAttrs } from '../../ops/conv2d'
 import type { ConvTranspose2dAttrs } from '../../ops/convTranspose2d'
 import { type Activation, where } from '../../ops/op'
@@ -96,7 +96,7 @@ class Exporter {
   }
 
   private feedsImages(node: Node): boolean {
-    const through = new Set(['pad', 'slice', 'add', 'sub', 'mul', 'div', 'clamp', 'relu', 'relu6', 'concat', 'dropout'])
+    const through = new Set(['pad', 'slice', 'add', 'sub', 'mul', 'div', 'clip', 'relu', 'relu6', 'concat', 'dropout'])
     const readers = this.model.nodes.filter((n) => n.inputs.includes(node))
     return node.shape.length === 3 && readers.some((n) => IMAGES.has(n.op) || (through.has(n.op) && this.feedsImages(n)))
   }
@@ -341,6 +341,14 @@ const RULES: Record<string, Rule> = {
   sub: pairs('Sub'),
   mul: pairs('Mul'),
   div: pairs('Div'),
+  // Of one rank with the samples in front: what reads it repeats what has none.
+  broadcast(e, node: Node<{ shape: readonly number[] }>) {
+    const [x] = node.inputs
+    const { shape } = node.attrs
+    const dims = [x.batched ? -1 : 1, ...Array<number>(shape.length - x.shape.length).fill(1), ...x.shape]
+    const wide = e.emit('Reshape', [e.value(x, 'own'), e.constant(dims, [dims.length])])
+    return { name: e.emit('Expand', [wide, e.constant([1, ...shape], [shape.length + 1])], {}, node.name), layout: 'own' }
+  },
   conv2d: (e, node: Node<Conv2dAttrs>) => convolution(e, node, node.attrs.groups ?? 1, [0, 3, 1, 2]),
   depthwiseConv2d(e, node: Node<Conv2dAttrs>) {
     const [kh, kw, oc] = node.inputs[1].shape
@@ -383,7 +391,7 @@ const RULES: Record<string, Rule> = {
   ),
   relu: simple('Relu'),
   relu6: same((e, x) => e.clamped(x, 0, 6)),
-  clamp: same((e, x, { attrs: { low, high } }: Node<ClampAttrs>) => e.clamped(x, low, high)),
+  clip: same((e, x, { attrs: { low, high } }: Node<ClipAttrs>) => e.clamped(x, low, high)),
   leakyRelu: same((e, x, node: Node<{ alpha: number }>) => e.emit('LeakyRelu', [x], { alpha: node.attrs.alpha }, node.name)),
   elu: same((e, x, node: Node<{ alpha: number }>) => e.emit('Elu', [x], { alpha: node.attrs.alpha }, node.name)),
   sigmoid: simple('Sigmoid'),
@@ -427,8 +435,8 @@ const RULES: Record<string, Rule> = {
     const inputs = node.inputs.map((x) => e.value(x, layout))
     return { name: e.emit('Concat', inputs, { axis }, node.name), layout }
   },
-  slice: own((e, [x], { attrs: { begin, size, steps }, name }: Node<SliceAttrs>) => {
-    const step = steps ?? begin.map(() => 1)
+  slice: own((e, [x], { attrs: { begin, size, strides }, name }: Node<SliceAttrs>) => {
+    const step = strides ?? begin.map(() => 1)
     // Backwards, an end before the first element is beyond any length.
     const ends = begin.map((b, i) => {
       const end = b + size[i] * step[i]

@@ -52,7 +52,7 @@ export interface OnnxImport {
   inputs: OnnxPort[]
   outputs: OnnxPort[]
   /** What became of each node of the file: its op and name, and the op and name of the node that has its value; none where it was folded. */
-  mapped: { op: string; name: string; to: string }[]
+  mappings: { index: number; operator: string; name: string; to: string }[]
   /** Why a quantized graph became a float model. */
   float?: string
 }
@@ -143,7 +143,7 @@ class Importer {
       model,
       inputs: inputs.filter((p) => model.inputs.some((n) => n.name === p.name)),
       outputs: ports,
-      mapped: mapped.map(({ op, name, to }) => ({ op, name, to: names(to) })),
+      mappings: mapped.map(({ op, name, to }, index) => ({ index, operator: op, name, to: names(to) })),
       ...('why' in tried && { float: tried.why }),
     }
   }

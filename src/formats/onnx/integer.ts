@@ -3,7 +3,7 @@
 
 import { isInput, isParam, type Node, type Param, type Quant, topological } from '../../graph/node'
 import { opOf } from '../../ops'
-import { concatOp } from '../../ops/concat'
+import { rescale } from '../../ops/convert'
 import { type Activation, type Int8, makeNode, where } from '../../ops/op'
 import type { Mark, Scope } from './call'
 
@@ -80,11 +80,10 @@ class Integers {
     return makeNode(row!, { op: node.op, name: node.name, attrs, inputs: integers }, { dtype: 'i8', quant })
   }
 
-  /** A value on another scale: a concat of one, which brings its inputs to its own. */
+  /** A value on another scale. */
   private brought(x: Node, quant: Quant, { name }: Node): Node {
     if (x.quant && same(x.quant, quant)) return x
-    const attrs = { axis: x.shape.length - 1 }
-    return makeNode(concatOp, { op: 'concat', name, attrs, inputs: [x] }, { dtype: 'i8', quant })
+    return rescale({ quant, name })(x)
   }
 
   /** The scale that all who read a value round it to. */

@@ -201,7 +201,7 @@ function transposedConvolution(c: Call): Traced {
   })
   const whole = parts.length === 1 ? parts[0] : concat({ axis: -1 })(...parts)
   // With a bias of its own each group would need a piece of it.
-  const y = group > 1 && bias.length ? add()(whole, bias[0]) : whole
+  const y = group > 1 && bias.length ? c.both(whole, bias[0], add()) : whole
   return fromImage(x, y, spatial)
 }
 
@@ -299,7 +299,7 @@ function dilatedMax(c: Call, x: Traced, { spatial, kernel, strides, dilation, pa
     const steps = size.map((_, i) => (i === axis ? s : 1))
     const pieces = Array.from({ length: k }, (_, j) => {
       const begin = size.map((_, i) => (i === axis ? j * d : 0))
-      return shaped(slice({ begin, size, steps })(image), [1, count(size), 1])
+      return shaped(slice({ begin, size, strides: steps })(image), [1, count(size), 1])
     })
     const all = pieces.length === 1 ? pieces[0] : concat({ axis: 0 })(...pieces)
     const attrs = { kernel: [k, 1], strides: [k, 1], padding: 'valid' } as const
@@ -403,7 +403,7 @@ function layerNormalization(c: Call): (Traced | undefined)[] {
     const apart = c.pairwise(x, mean, sub())
     const variance = reduced(squared(apart), axes, 'avg')
     const deviation = sqrt()(c.plus(variance.node, epsilon))
-    outputs.push(mean, alike(variance, div()(c.scalar(1), deviation)))
+    outputs.push(mean, alike(variance, c.reciprocal(deviation)))
   }
   return outputs
 }

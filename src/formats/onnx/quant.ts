@@ -3,8 +3,8 @@
 // between the two.
 
 import type { Param } from '../../graph/node'
+import { clip } from '../../ops/activation'
 import { add, div, mul, sub } from '../../ops/add'
-import { clamp } from '../../ops/clamp'
 import { round } from '../../ops/round'
 import type { Call } from './call'
 import type { Rule } from './elementwise'
@@ -35,7 +35,7 @@ function computedSteps(c: Call, x: Traced): Traced {
   if (count(dimsOf(scale)) !== 1 || count(dimsOf(zero)) !== 1) c.fail('has more than one computed scale, which is not supported')
   const steps = c.pairwise(x, scale, div())
   const shifted = c.pairwise(alike(steps, round()(steps.node)), zero, add())
-  return alike(shifted, clamp({ low, high })(shifted.node), zero.type)
+  return alike(shifted, clip({ low, high })(shifted.node), zero.type)
 }
 
 /** The reals of a value of integers: stored, in steps, or as they come. */
@@ -61,7 +61,7 @@ export function kept(c: Call, { of, scale, zero, type }: Quantized): Traced {
   const [low, high] = rangeOf(type) as readonly [number, number]
   const [s, z] = [scale.data[0], zero.data[0]]
   if (count(scale.dims) > 1) return of
-  const marked = clamp({ low: (low - z) * s, high: (high - z) * s })(of.node)
+  const marked = clip({ low: (low - z) * s, high: (high - z) * s })(of.node)
   if (type === 'int8' || type === 'uint8') c.scope.marks.set(marked, { scale: s, zeroPoint: type === 'uint8' ? z - 128 : z })
   return alike(of, marked)
 }
@@ -95,15 +95,15 @@ export const QUANTS: Record<string, Rule> = {
     const axes = x.axes.map((_, i) => i)
     if (x.samples !== undefined && (c.scope.batch ?? 1) > 1) c.apart(x, axes, 'measures')
     const [most, least] = [reduced(x, axes, 'max').node, reduced(alike(x, c.times(x.node, -1)), axes, 'max').node]
-    const high = clamp({ low: 0 })(most)
+    const high = clip({ low: 0 })(most)
     // -least is the smallest, 0 or less.
-    const low = c.times(clamp({ low: 0 })(least), -1)
+    const low = c.times(clip({ low: 0 })(least), -1)
     const scale = c.over(sub()(high, low), 255)
-    const zero = round()(clamp({ low: 0, high: 255 })(c.times(div()(low, scale), -1)))
+    const zero = round()(clip({ low: 0, high: 255 })(c.times(div()(low, scale), -1)))
     const alone = (node: typeof scale, type: 'float32' | 'uint8') => view(node, [], { type })
     const steps = c.pairwise(x, alone(scale, 'float32'), div())
     const shifted = c.pairwise(alike(steps, round()(steps.node)), alone(zero, 'uint8'), add())
-    return [alike(shifted, clamp({ low: 0, high: 255 })(shifted.node), 'uint8'), alone(scale, 'float32'), alone(zero, 'uint8')]
+    return [alike(shifted, clip({ low: 0, high: 255 })(shifted.node), 'uint8'), alone(scale, 'float32'), alone(zero, 'uint8')]
   },
   QLinearConv(c) {
     const [xScale, wScale, yScale] = [c.constant(1, 'x_scale'), c.constant(4, 'w_scale'), c.constant(6, 'y_scale')]

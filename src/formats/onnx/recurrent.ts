@@ -2,9 +2,8 @@
 // written out step by step in small ops, with the same weights in each, up to a number of steps.
 
 import type { Node, Param } from '../../graph/node'
-import { relu, sigmoid, tanh } from '../../ops/activation'
+import { clip, relu, sigmoid, tanh } from '../../ops/activation'
 import { add, mul, sub } from '../../ops/add'
-import { clamp } from '../../ops/clamp'
 import { gruOp } from '../../ops/gru'
 import { lstmOp } from '../../ops/lstm'
 import { makeNode } from '../../ops/op'
@@ -184,7 +183,7 @@ function activationOf(call: Call, name: string): (x: Node) => Node {
     sigmoid,
     tanh,
     relu,
-    hardsigmoid: () => (v) => clamp({ low: 0, high: 1 })(call.plus(call.times(v, 0.2), 0.5)),
+    hardsigmoid: () => (v) => clip({ low: 0, high: 1 })(call.plus(call.times(v, 0.2), 0.5)),
   }
   const key = name.toLowerCase()
   return Object.hasOwn(all, key) ? all[key]() : call.fail(`the activation ${name} is not supported; Sigmoid, Tanh and Relu are`)

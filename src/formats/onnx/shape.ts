@@ -68,7 +68,7 @@ function cut(x: Traced, axis: number, begin: number, n: number, step: number): T
   if (begin === 0 && step === 1 && n === dimsOf(x)[axis]) return x
   const where = along(x, axis)
   const [before, , after] = where.node.shape
-  const node = slice({ begin: [0, begin, 0], size: [before, n, after], steps: [1, step, 1] })(where.node)
+  const node = slice({ begin: [0, begin, 0], size: [before, n, after], strides: [1, step, 1] })(where.node)
   return rejoined(x, axis, where, node)
 }
 
