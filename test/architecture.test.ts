@@ -102,7 +102,7 @@ describe('imports', () => {
   it.each([
     ['index.ts', 20, ['@assemblyscript/loader', '../build/kernels', '../build/scalar']],
     ['zoo/index.ts', 20, ['@assemblyscript/loader', '../build/kernels', '../build/scalar']],
-    ['formats/index.ts', 10, ['@assemblyscript/loader', '../build/kernels', '../build/scalar', 'flatbuffers']],
+    ['formats/index.ts', 10, ['@assemblyscript/loader', '../build/kernels', '../build/scalar', 'flatbuffers', 'pbf']],
     ['decode/index.ts', 10, ['fast-png', 'fflate', 'jpeg-js', 'modern-tar']],
   ])('of what runs in a browser reach nothing of Node and no packages but those bundled (%s)', (entry, least, packages) => {
     const reached = new Set([entry])

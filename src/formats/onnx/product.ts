@@ -9,7 +9,7 @@ import { matMul } from '../../ops/matMul'
 import { makeNode } from '../../ops/op'
 import type { Call } from './call'
 import type { Rule } from './elementwise'
-import { joined, taken } from './shape'
+import { joined, taken } from './pieces'
 import { count, type Tensor, tensorOf } from './tensor'
 import { alike, dimsOf, innermost, plain, reordered, reviewed, shaped, type Traced, transposed, type Value, view } from './value'
 
