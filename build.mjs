@@ -30,7 +30,10 @@ const ZOO = readdirSync('src/zoo').flatMap((f) => (f === 'tinyCnn.ts' ? [] : [re
 const ENTRIES = new Map(['zoo', 'formats'].map((entry) => [resolve('src', entry), entry]))
 
 /** Those of dunlin/formats, and what has no state that they share. */
-const FORMATS = [...tree('src/formats').flatMap((f) => (f.endsWith('.ts') ? [resolve(f)] : [])), resolve('src/graph/node.ts')]
+const FORMATS = [
+  ...tree('src/formats').flatMap((f) => (f.endsWith('.ts') ? [resolve(f)] : [])),
+  ...['src/graph/node.ts', 'src/ops/op.ts', 'src/ops/window.ts'].map((f) => resolve(f)),
+]
 
 /** The command line, and what of its files is no entry of its own. */
 const CLI = [

@@ -48,7 +48,7 @@ export { type Dtype, input, type Layer, type Node, type Normalize, type Param, t
 export { Random } from './graph/random'
 export { accuracy, argmax, Model, type ModelOptions } from './model/model'
 export { sequential } from './model/sequential'
-export { nodeOf, type OpName } from './ops'
+export { nodeOf, type OpName, opOf } from './ops'
 export {
   clip,
   elu,

@@ -11,7 +11,7 @@ import type { Conv2dAttrs } from '../../ops/conv2d'
 import type { ConvTranspose2dAttrs } from '../../ops/convTranspose2d'
 import { type Activation, where } from '../../ops/op'
 import type { AvgPoolAttrs } from '../../ops/pool2d'
-import { inputsOf, type RecurrentAttrs } from '../../ops/recurrent'
+import type { RecurrentAttrs } from '../../ops/recurrent'
 import type { ResizeAttrs } from '../../ops/resize'
 import type { RoundAttrs } from '../../ops/round'
 import type { PadAttrs, SliceAttrs } from '../../ops/slice'
@@ -290,9 +290,7 @@ const recurrent: Rule = (e, node: Node<RecurrentAttrs & { activation?: string }>
   const { sequences, reverse, stateful, mask, initial, activation } = node.attrs
   if (stateful || mask || initial)
     throw new DunlinError(`${where(node)}: a layer with a mask, first states or states kept cannot be written as ONNX.`)
-  const biases = node.op === 'gru' ? (['b', 'c'] as const) : (['b'] as const)
-  const family = { op: node.op, gates: gates.length, biases, states: ['h'] as const }
-  const { x, w, u, b, c } = inputsOf(node, family)
+  const [x, w, u, b, c] = node.inputs as readonly (Node | undefined)[] as [Node, Node, Node, Node?, Node?]
   const hidden = u.shape[1]
   const turned = (p: Node, columns: number) => {
     const from = (p as Param).data as Float32Array

@@ -2,9 +2,9 @@
 // product of both. Where one thing does not fit, the model stays float, and this says why.
 
 import { isInput, isParam, type Node, type Param, type Quant, topological } from '../../graph/node'
-import { opOf } from '../../ops'
+import { nodeOf, type OpName, opOf } from '../../ops'
 import { rescale } from '../../ops/convert'
-import { type Activation, type Int8, makeNode, where } from '../../ops/op'
+import { type Activation, type Int8, where } from '../../ops/op'
 import type { Mark, Scope } from './call'
 
 /** Layers whose kernels have a relu in them. */
@@ -77,7 +77,7 @@ class Integers {
     const attrs = activation ? { ...(node.attrs as object), activation } : node.attrs
     const integers = int8.weightAxis === undefined ? inputs : this.weights(node, x, int8)
     if (integers.some((v) => isParam(v) && v.dtype === 'f32')) unfit(`${where(node)} computes with a stored value of floats`)
-    return makeNode(row!, { op: node.op, name: node.name, attrs, inputs: integers }, { dtype: 'i8', quant })
+    return nodeOf(node.op as OpName, { name: node.name, attrs, inputs: integers }, { dtype: 'i8', quant })
   }
 
   /** A value on another scale. */

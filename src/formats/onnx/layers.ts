@@ -2,16 +2,10 @@
 // nodes [H, W, C]; one spatial axis is an image of one row.
 
 import type { Node, Param } from '../../graph/node'
+import { nodeOf } from '../../ops'
 import { logSoftmax, softmax, sqrt } from '../../ops/activation'
 import { add, div, mul, sub } from '../../ops/add'
-import { batchNormOp } from '../../ops/batchNorm'
 import { concat } from '../../ops/concat'
-import { conv2dOp } from '../../ops/conv2d'
-import { convTranspose2dOp } from '../../ops/convTranspose2d'
-import { depthwiseConv2dOp } from '../../ops/depthwiseConv2d'
-import { layerNormOp } from '../../ops/layerNorm'
-import { makeNode } from '../../ops/op'
-import { avgPool2dOp, maxPool2dOp } from '../../ops/pool2d'
 import { pad, slice } from '../../ops/slice'
 import type { Call } from './call'
 import type { Rule } from './elementwise'
@@ -131,12 +125,12 @@ export function convolution(c: Call, x: Traced, w: Tensor, bias: Param[]): Trace
   const all = { ...attrs, dilation: sizes.dilation }
   if (group === channels && group > 1) {
     const weights = c.param('w', [kh, kw, o], reordered(floats(w), [o, kh, kw], [1, 2, 0]), w)
-    const node = makeNode(depthwiseConv2dOp, { op: 'depthwiseConv2d', name, attrs: all, inputs: [image, weights, ...bias] })
+    const node = nodeOf('depthwiseConv2d', { name, attrs: all, inputs: [image, weights, ...bias] })
     return fromImage(x, node, sizes.spatial)
   }
   const weights = c.param('w', [o, kh, kw, i], reordered(floats(w), [o, i, kh, kw], [0, 2, 3, 1]), w)
   const attrsWithGroups = { ...all, ...(group > 1 && { groups: group }) }
-  const node = makeNode(conv2dOp, { op: 'conv2d', name, attrs: attrsWithGroups, inputs: [image, weights, ...bias] })
+  const node = nodeOf('conv2d', { name, attrs: attrsWithGroups, inputs: [image, weights, ...bias] })
   return fromImage(x, node, sizes.spatial)
 }
 
@@ -196,7 +190,7 @@ function transposedConvolution(c: Call): Traced {
     const padding = sides.every((p) => p === 0) ? 'valid' : (sides as [number, number, number, number])
     const attrs = { kernel, strides, padding, outputPadding: outputPadding as Two } as const
     const name = group === 1 ? layerName(c, w) : ''
-    const node = makeNode(convTranspose2dOp, { op: 'convTranspose2d', name, attrs, inputs: [own, ...params] })
+    const node = nodeOf('convTranspose2d', { name, attrs, inputs: [own, ...params] })
     return inside ? node : trimmed(node, cutting)
   })
   const whole = parts.length === 1 ? parts[0] : concat({ axis: -1 })(...parts)
@@ -233,13 +227,8 @@ function pooled(c: Call, kind: 'max' | 'avg'): Traced {
   const { x: image, attrs } = attrsOf(imageOf(x), sizes, kind === 'max' ? -3.4028234663852886e38 : 0)
   const node =
     kind === 'max'
-      ? makeNode(maxPool2dOp, { op: 'maxPool2d', name: '', attrs, inputs: [image] })
-      : makeNode(avgPool2dOp, {
-          op: 'avgPool2d',
-          name: '',
-          attrs: { ...attrs, ...(counted && { countPadding: true }) },
-          inputs: [image],
-        })
+      ? nodeOf('maxPool2d', { name: '', attrs, inputs: [image] })
+      : nodeOf('avgPool2d', { name: '', attrs: { ...attrs, ...(counted && { countPadding: true }) }, inputs: [image] })
   return fromImage(x, node, sizes.spatial)
 }
 
@@ -269,8 +258,8 @@ function axiswise(c: Call, x: Traced, kind: 'max' | 'avg', kernel: readonly numb
     const image = shaped(node, [others, dims[axis], 1])
     const window = { kernel: [1, k], strides: [1, strides[i]], padding: [0, 0, pads[i], pads[i + spatial]] } as const
     const attrs = { ...window, ...(pads[i] + pads[i + spatial] === 0 && { padding: 'valid' as const }) }
-    const [op, row] = kind === 'max' ? (['maxPool2d', maxPool2dOp] as const) : (['avgPool2d', avgPool2dOp] as const)
-    const made = makeNode(row, { op, name: '', attrs, inputs: [image] })
+    const op = kind === 'max' ? 'maxPool2d' : 'avgPool2d'
+    const made = nodeOf(op, { name: '', attrs, inputs: [image] })
     const own = made.shape[1] === 1 ? [] : [{ size: made.shape[1] }]
     const axes = [...turned.axes.slice(0, -1), own]
     const back = y.axes.map((_, a) => (a === axis ? rest.length : rest.indexOf(a)))
@@ -303,7 +292,7 @@ function dilatedMax(c: Call, x: Traced, { spatial, kernel, strides, dilation, pa
     })
     const all = pieces.length === 1 ? pieces[0] : concat({ axis: 0 })(...pieces)
     const attrs = { kernel: [k, 1], strides: [k, 1], padding: 'valid' } as const
-    image = shaped(makeNode(maxPool2dOp, { op: 'maxPool2d', name: '', attrs, inputs: [all] }), size)
+    image = shaped(nodeOf('maxPool2d', { name: '', attrs, inputs: [all] }), size)
   }
   return fromImage(x, image, spatial)
 }
@@ -329,8 +318,8 @@ export function reduced(x: Traced, axes: readonly number[], kind: 'max' | 'avg')
   const kernel: Two = image ? [run[0].size, run[1].size] : [n, 1]
   const from = shaped(node, image ? [...kernel, product(inner)] : [product(outer) * n, 1, product(inner)])
   const attrs = { kernel, strides: kernel, padding: 'valid' } as const
-  const [op, row] = kind === 'max' ? (['maxPool2d', maxPool2dOp] as const) : (['avgPool2d', avgPool2dOp] as const)
-  return { ...x, node: makeNode(row, { op, name: '', attrs, inputs: [from] }), axes: emptied, memory: kept }
+  const op = kind === 'max' ? 'maxPool2d' : 'avgPool2d'
+  return { ...x, node: nodeOf(op, { name: '', attrs, inputs: [from] }), axes: emptied, memory: kept }
 }
 
 /** A Reduce op; `of` is given x and the axes. */
@@ -395,7 +384,7 @@ function layerNormalization(c: Call): (Traced | undefined)[] {
   const params = [vector(1, 'Scale', 1), vector(2, 'B', 0)]
   const epsilon = c.float('epsilon', EPSILON)
   const scale = c.inputs[1]?.kind === 'tensor' ? layerName(c, c.inputs[1] as Tensor) : ''
-  const y = makeNode(layerNormOp, { op: 'layerNorm', name: scale, attrs: { epsilon }, inputs: [node, ...params] })
+  const y = nodeOf('layerNorm', { name: scale, attrs: { epsilon }, inputs: [node, ...params] })
   const outputs: (Traced | undefined)[] = [view(y, dims, x)]
   // The mean, and 1 / the standard deviation.
   if (c.proto.output[1] || c.proto.output[2]) {
@@ -424,7 +413,7 @@ function batchNormalization(c: Call): Traced {
   const attrs = { momentum: Math.max(0, Math.min(1, 1 - c.float('momentum', 0.9))), epsilon: c.float('epsilon', EPSILON) }
   const spatial = outer.map((f) => f.size)
   const image = shaped(node, [...(spatial.length === 2 ? spatial : outer.length ? [node.shape[0]] : []), channels])
-  const y = makeNode(batchNormOp, { op: 'batchNorm', name: layerName(c, scale), attrs, inputs: [image, ...params] })
+  const y = nodeOf('batchNorm', { name: layerName(c, scale), attrs, inputs: [image, ...params] })
   return { ...x, node: y, memory: [...outer, ...inner] }
 }
 

@@ -2,11 +2,9 @@
 // Columns of the weights are put in the order in which the value's elements lie, so that a flattened image needs no transpose.
 
 import { isParam, type Node, type Param } from '../../graph/node'
+import { nodeOf, type OpName } from '../../ops'
 import { add } from '../../ops/add'
-import { conv2dOp } from '../../ops/conv2d'
-import { denseOp } from '../../ops/dense'
 import { matMul } from '../../ops/matMul'
-import { makeNode } from '../../ops/op'
 import type { Call } from './call'
 import type { Rule } from './elementwise'
 import { joined, taken } from './pieces'
@@ -37,8 +35,8 @@ function weighted(c: Call, x: Traced, w: Tensor, b: Tensor | undefined, name: st
   const attrs = { kernel: [1, 1], strides: [1, 1], dilation: [1, 1], padding: 'valid' } as const
   const product =
     rows === 1
-      ? makeNode(denseOp, { op: 'dense', name, attrs: {}, inputs: [shaped(node, [k]), ...params] })
-      : makeNode(conv2dOp, { op: 'conv2d', name, attrs, inputs: [shaped(node, [1, rows, k]), ...params] })
+      ? nodeOf('dense', { name, attrs: {}, inputs: [shaped(node, [k]), ...params] })
+      : nodeOf('conv2d', { name, attrs, inputs: [shaped(node, [1, rows, k]), ...params] })
   const made = units === 1 ? [] : [{ size: units }]
   return { ...x, node: product, type: 'float32', axes: [...x.axes.slice(0, -1), made], memory: [...outer, ...made] }
 }
@@ -187,6 +185,5 @@ export function withBias(c: Call, y: Traced, bias: Tensor): Traced | undefined {
   const innermostAxis = units === 1 || y.axes[last][0] === y.memory[y.memory.length - 1]
   if (!plainProduct || attrs.activation || !fits || !innermostAxis || y.axes[last].length > 1) return undefined
   const b = c.param('b', [units], Float32Array.from(bias.data as ArrayLike<number>), bias)
-  const row = node.op === 'dense' ? denseOp : conv2dOp
-  return alike(y, makeNode(row as typeof denseOp, { op: node.op, name: node.name, attrs, inputs: [...node.inputs, b] }))
+  return alike(y, nodeOf(node.op as OpName, { name: node.name, attrs, inputs: [...node.inputs, b] }))
 }

@@ -2,13 +2,10 @@
 // written out step by step in small ops, with the same weights in each, up to a number of steps.
 
 import type { Node, Param } from '../../graph/node'
+import { nodeOf } from '../../ops'
 import { clip, relu, sigmoid, tanh } from '../../ops/activation'
 import { add, mul, sub } from '../../ops/add'
-import { gruOp } from '../../ops/gru'
-import { lstmOp } from '../../ops/lstm'
-import { makeNode } from '../../ops/op'
 import type { RecurrentAttrs } from '../../ops/recurrent'
-import { simpleRnnOp } from '../../ops/simpleRnn'
 import type { Call } from './call'
 import type { Rule } from './elementwise'
 import { joined, taken } from './pieces'
@@ -166,13 +163,10 @@ function layer(
   const inputs = [sequence, ...params]
   const node =
     op === 'LSTM'
-      ? makeNode(lstmOp, { op: 'lstm', name, attrs, inputs })
+      ? nodeOf('lstm', { name, attrs, inputs })
       : op === 'GRU'
-        ? makeNode(gruOp, { op: 'gru', name, attrs, inputs })
-        : makeNode(simpleRnnOp, {
-            ...{ op: 'simpleRnn', name, inputs },
-            attrs: { ...attrs, activation: /relu/i.test(activations[0]) ? 'relu' : 'tanh' },
-          })
+        ? nodeOf('gru', { name, attrs, inputs })
+        : nodeOf('simpleRnn', { name, inputs, attrs: { ...attrs, activation: /relu/i.test(activations[0]) ? 'relu' : 'tanh' } })
   const y = { ...view(node, [steps, 1, hidden]), samples: x.samples }
   return { y, h: reviewed(taken(call, y, 0, [reverse ? 0 : steps - 1]), [1, hidden]) }
 }

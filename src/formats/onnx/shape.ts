@@ -1,9 +1,8 @@
 // ONNX ops that only move elements, or tell where they are. Most change the view on a value and make no node.
 
 import type { Node } from '../../graph/node'
+import { nodeOf } from '../../ops'
 import { add, mul } from '../../ops/add'
-import { embeddingOp } from '../../ops/embedding'
-import { makeNode } from '../../ops/op'
 import { resize } from '../../ops/resize'
 import { pad } from '../../ops/slice'
 import type { Call } from './call'
@@ -217,7 +216,7 @@ export const SHAPES: Record<string, Rule> = {
     const [rows, units] = dims
     const w = c.param('w', [rows, units], Float32Array.from(data.data as ArrayLike<number>), data)
     const t = count(dimsOf(places))
-    const node = makeNode(embeddingOp, { op: 'embedding', name: '', attrs: {}, inputs: [shaped(plain(places), [t]), w] })
+    const node = nodeOf('embedding', { name: '', attrs: {}, inputs: [shaped(plain(places), [t]), w] })
     const y = view(node, [...dimsOf(places), units])
     return { ...y, samples: places.samples }
   },

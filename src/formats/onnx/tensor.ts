@@ -121,7 +121,7 @@ function outside({ externalData }: TensorProto, fail: (why: string) => never, by
 
 function fromBytes(type: ElementType, raw: Uint8Array, length: number): Data {
   // A copy: the file's bytes need not be aligned for the array. (The slice of a Node Buffer is none.)
-  const { buffer } = Uint8Array.from(raw)
+  const { buffer } = new Uint8Array(raw)
   if (type === 'int64') return Float64Array.from(new BigInt64Array(buffer), Number)
   if (type === 'uint64') return Float64Array.from(new BigUint64Array(buffer), Number)
   if (type === 'float16' || type === 'bfloat16') return Float32Array.from(new Uint16Array(buffer), (bits) => halfOf(type, bits))
