@@ -713,7 +713,14 @@ export const samples: Record<OpName, Sample[]> = {
   sigmoid: shapes.map(layer(sigmoid, { range: 4 })),
   silu: shapes.map(layer(silu, { range: 9 })),
   gru: recurrent(gru, 4, 1, sequences),
-  lstm: recurrent(lstm, 3, 2, sequences),
+  lstm: [
+    ...recurrent(lstm, 3, 2, sequences),
+    ...recurrent(lstm, 3, 2, sequences.slice(2, 5)).map(({ node, what, ...sample }) => ({
+      ...sample,
+      what: `${what}, clipped`,
+      node: { ...node, attrs: { ...(node.attrs as object), cellClip: 0.2 } },
+    })),
+  ],
   simpleRnn: [
     ...recurrent(simpleRnn, 3, 1, sequences),
     ...recurrent((options) => simpleRnn({ ...options, activation: 'relu' }), 3, 1, sequences.slice(1, 6)).map((sample) => ({

@@ -251,11 +251,15 @@ export const reference: Record<OpName, Definition> = {
 
   logMel: (node: Node<LogMelAttrs>, x) => logMelReference(node.attrs, x, node.inputs[0].shape[0]),
 
-  lstm: (node: Node<RecurrentAttrs>, ...inputs) =>
+  lstm: (node: Node<RecurrentAttrs & { cellClip?: number }>, ...inputs) =>
     recurrent(node, inputs, 4, 2, (gates, products, [h, c]) => {
       const units = h.length
       const sums = gates.map((g, j) => g + products[j])
-      const cell = c.map((before, j) => sigmoid(sums[units + j]) * before + sigmoid(sums[j]) * Math.tanh(sums[2 * units + j]))
+      const clip = node.attrs.cellClip ?? Infinity
+      const cell = c.map((before, j) => {
+        const sum = sigmoid(sums[units + j]) * before + sigmoid(sums[j]) * Math.tanh(sums[2 * units + j])
+        return Math.max(-clip, Math.min(clip, sum))
+      })
       return [cell.map((v, j) => sigmoid(sums[3 * units + j]) * Math.tanh(v)), cell]
     }),
 
