@@ -168,10 +168,10 @@ describe('summary, eval, build', () => {
     expect([back.code, back.stderr]).toEqual([0, ''])
     expect(back.stdout).toContain('the same outputs to the last bit on 8 random samples (seed 5)')
     expect(readModel(join(dir, 'back.safetensors')).outputs[0].dtype).toBe(kind === 'int8' ? 'i8' : 'f32')
-    const refused = await dunlin(dir, 'convert', file, 'x.onnx')
+    const refused = await dunlin(dir, 'convert', file, 'x.h5')
     expect([refused.code, refused.stderr]).toEqual([
       1,
-      'dunlin: x.onnx: convert knows a file by the end of its name: .safetensors, .tflite.\n',
+      'dunlin: x.h5: convert knows a file by the end of its name: .onnx, .safetensors, .tflite.\n',
     ])
   })
 
