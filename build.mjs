@@ -1,5 +1,6 @@
-// Builds dunlin: AssemblyScript kernels -> build/*.wasm -> build/kernels.js (base64), then dist/ by esbuild and tsc.
-// Everything it writes (build/, dist/) is derived and not in git. `node build.mjs kernels` stops after the kernels.
+// Builds dunlin: AssemblyScript kernels -> build/*.wasm -> build/kernels.js (base64), a module's loader -> build/loader.js (text),
+// then dist/ by esbuild and tsc.
+// Everything it writes (build/, dist/) is derived and not in git. `node build.mjs kernels` stops before dist/.
 // The AssemblyScript compile is skipped when no source is newer than its output.
 import { execFile } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -7,7 +8,7 @@ import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 
-export const BUILDS = ['scalar', 'simd', 'relaxed']
+export const BUILDS = ['scalar', 'simd', 'relaxed', 'interpreter']
 const newest = (paths) => Math.max(...paths.map((p) => statSync(p).mtimeMs))
 const tree = (dir) => readdirSync(dir, { recursive: true }).map((f) => `${dir}/${f}`)
 const node = async (...args) => {
@@ -50,12 +51,24 @@ const sources = newest([...tree('assembly'), 'asconfig.json', 'build.mjs', 'node
 const outputs = ['build/kernels.js', ...BUILDS.map((b) => `build/${b}.wasm`)]
 if (!outputs.every(existsSync) || Math.min(...outputs.map((p) => statSync(p).mtimeMs)) < sources) {
   await Promise.all(
-    BUILDS.map((target) => node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', target)),
+    BUILDS.map((target) => {
+      const entry = `assembly/${target === 'interpreter' ? target : 'index'}.ts`
+      return node('node_modules/assemblyscript/bin/asc.js', entry, '--config', 'asconfig.json', '--target', target)
+    }),
   )
   const base64 = (b) => readFileSync(`build/${b}.wasm`).toString('base64')
   writeFileSync('build/kernels.js', BUILDS.map((b) => `export const ${b} = '${base64(b)}'\n`).join(''))
   writeFileSync('build/kernels.d.ts', BUILDS.map((b) => `export const ${b}: string\n`).join(''))
 }
+
+// The loader that is written beside a module: the file, small. Its one export is named at the end, where its type can stand before it.
+const { outputFiles } = await build({
+  ...{ entryPoints: ['src/deploy/load.ts'], bundle: true, minify: true, format: 'esm', target: 'es2022', write: false },
+})
+const [, code, name] = /^(.*)export\{(\w+) as load\};\s*$/s.exec(outputFiles[0].text)
+const loader = `${code.trimEnd()}\n/** @type {Load} */ export const load=${name}\n`
+writeFileSync('build/loader.js', `export const loader = ${JSON.stringify(loader)}\n`)
+writeFileSync('build/loader.d.ts', 'export const loader: string\n')
 
 if (process.argv[2] !== 'kernels') {
   rmSync('dist', { recursive: true, force: true })

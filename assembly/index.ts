@@ -1,5 +1,6 @@
 // The kernels: every export is a function of pointers (byte addresses into the imported memory) and numbers. It never allocates, keeps no
-// state and calls nothing outside this folder. asconfig.json builds three binaries from this entry: scalar, simd, relaxed.
+// state and calls nothing outside this folder. asconfig.json builds three binaries from this entry, scalar, simd, relaxed,
+// and a fourth from interpreter.ts, of kernels that have another form in interpreters.
 // Names are <what>_<dtype>, gradients end in _dx or _dw; arguments in order: inputs, weights, bias, outputs, scratch, sizes (in
 // elements), numbers. Buffers are 16-byte aligned; a kernel may read up to 16 bytes past an end, and never writes there.
 
@@ -10,9 +11,11 @@ export { conv2d_f32, conv2d_f32_dw, conv2d_f32_dx, conv2d_f32_dx_pack } from './
 export { conv2d_f32_winograd, conv2d_f32_winograd_pack } from './f32/winograd'
 export { conv2d_f32_dw_winograd } from './f32/winogradDw'
 export { conv2d_f32_dx_winograd } from './f32/winogradDx'
+export * from './f32/dense'
 export { depthwiseConv2d_f32, depthwiseConv2d_f32_dw, depthwiseConv2d_f32_dx } from './f32/depthwiseConv2d'
 export * from './f32/layerNorm'
 export { logMel_f32 } from './f32/logMel'
+export { normalize_f32 } from './f32/normalize'
 export * from './f32/pool2d'
 export * from './f32/elementwise'
 export * from './f32/activation'
@@ -26,12 +29,14 @@ export { exp_f32_map, log1p_f32_map, log_f32_map, sigmoid_f32_map, tanh_f32_map 
 export * from './f32/softmax'
 export * from './f32/losses'
 export * from './f32/optimizer'
+export * from './f32/sampleLosses'
 export * from './f32/recurrent'
 export * from './f32/svdf'
 export * from './probe'
 export { sigmoid_i16_map, tanh_i16_map } from './i16/curves'
 export { dct_i16, logMel_i16, requantize_i16 } from './i16/logMel'
-export { conv2d_i8 } from './i8/conv2d'
+export * from './i8/channels'
+export { conv2d_i8, conv2dAdd_i8 } from './i8/conv2d'
 export * from './i8/convert'
 export { dense_i8 } from './i8/dense'
 export { depthwiseConv2d_i8 } from './i8/depthwiseConv2d'
@@ -43,6 +48,7 @@ export * from './i8/elementwise'
 export * from './i8/embedding'
 export { mean_i8 } from './i8/mean'
 export * from './i8/move'
+export { normalize_i8, normalizeWide_i8 } from './i8/normalize'
 export * from './i8/pool2d'
 export * from './i8/recurrent'
 export * from './i8/resize'

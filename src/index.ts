@@ -35,16 +35,33 @@ export { type Fold, foldsByGroup, type Groups, splitByGroup, splitStratified } f
 export { type Stream, type StreamSample, type StreamSource, stream } from './data/stream'
 export { type Recording, windows } from './data/windows'
 export {
+  type BufferReport,
   type BuiltModule,
   buildModule,
+  type LayerReport,
   loadModule,
   type Metadata,
+  type ModuleBuildOptions,
   type ModuleReport,
+  type ModuleTarget,
   type PortMetadata,
   type StandaloneModule,
+  type StandaloneTraining,
+  type TrainingMetadata,
+  type TrainOptions,
 } from './deploy'
 export { DunlinError } from './graph/error'
-export { type Dtype, input, type Layer, type Node, type Normalize, type Param, type Quant, type Shape } from './graph/node'
+export {
+  type Dtype,
+  type Ends,
+  input,
+  type Layer,
+  type Node,
+  type Normalize,
+  type Param,
+  type Quant,
+  type Shape,
+} from './graph/node'
 export { Random } from './graph/random'
 export { accuracy, argmax, Model, type ModelOptions } from './model/model'
 export { sequential } from './model/sequential'
@@ -77,7 +94,7 @@ export { broadcast } from './ops/broadcast'
 export { concat } from './ops/concat'
 export { conv1d, type Padding1d } from './ops/conv1d'
 export { conv2d } from './ops/conv2d'
-export { rescale, toFloat, toInt8 } from './ops/convert'
+export { dequantize, rescale, toInt8 } from './ops/convert'
 export { convTranspose2d } from './ops/convTranspose2d'
 export { dense } from './ops/dense'
 export { depthwiseConv2d } from './ops/depthwiseConv2d'
@@ -90,6 +107,7 @@ export { type LogMelOptions, logMel, mfcc } from './ops/logMel'
 export { lstm } from './ops/lstm'
 export { matMul } from './ops/matMul'
 export { mean } from './ops/mean'
+export { normalize } from './ops/normalize'
 export { channelShuffle, permute } from './ops/permute'
 export { avgPool1d, globalAvgPool1d, maxPool1d } from './ops/pool1d'
 export { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from './ops/pool2d'
@@ -103,7 +121,8 @@ export { pad, slice } from './ops/slice'
 export { svdf } from './ops/svdf'
 export { recall, remember } from './ops/variable'
 export type { Padding, Pair } from './ops/window'
-export { type Frozen, planInference, planTraining } from './plan/build'
+export { planInference, planTraining } from './plan/build'
+export type { Frozen } from './plan/builder'
 export { type Call, type Constant, type Plan, type Port, printPlan, type Region } from './plan/plan'
 export type { Values } from './session/door'
 export { type Build, bestBuild, provideKernels } from './session/kernels'

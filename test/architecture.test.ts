@@ -100,7 +100,7 @@ describe('imports', () => {
   })
 
   it.each([
-    ['index.ts', 20, ['@assemblyscript/loader', '../build/kernels', '../build/scalar']],
+    ['index.ts', 20, ['@assemblyscript/loader', '../build/kernels', '../build/loader', '../build/scalar']],
     ['zoo/index.ts', 20, ['@assemblyscript/loader', '../build/kernels', '../build/scalar']],
     ['formats/index.ts', 10, ['@assemblyscript/loader', '../build/kernels', '../build/scalar', 'flatbuffers', 'pbf']],
     ['decode/index.ts', 10, ['fast-png', 'fflate', 'jpeg-js', 'modern-tar']],

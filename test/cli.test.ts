@@ -184,7 +184,7 @@ describe('summary, eval, build', () => {
     expect(other.stdout).toMatch(/ on 40 samples\n$/)
   })
 
-  it.each(['scalar', 'simd'])('build writes a module and its header (%s)', async (target) => {
+  it.each(['aot', 'interpreter', 'simd'])('build writes a module and its header (%s)', async (target) => {
     const { code, stdout, stderr } = await dunlin(
       dir,
       'build',
@@ -195,11 +195,38 @@ describe('summary, eval, build', () => {
       target,
     )
     expect([code, stderr]).toEqual([0, ''])
-    expect(stdout).toMatch(/^my\.wasm: \d+ bytes/)
-    expect(readdirSync(dir).sort()).toEqual(['my.h', 'my.wasm'])
+    expect(stdout).toMatch(/^my\.wasm: \d+ bytes/m)
+    // Flash by part, layers and RAM, and where it is fullest.
+    for (const line of [/^conv2d_i8 +1,\d+ /m, /^conv1 +conv2d +4,608 .*#/m, /^input +\d+ +64 +conv1 .*#/m, / peak$/m])
+      expect(stdout).toMatch(line)
+    expect(readdirSync(dir).sort()).toEqual(['my.h', 'my.mjs', 'my.wasm'])
     const wasm = readFileSync(join(dir, 'my.wasm'))
-    if (target === 'scalar') expect(wasm).toEqual(readFileSync(join(models, 'digits.wasm')))
+    if (target === 'aot') expect(wasm).toEqual(readFileSync(join(models, 'digits.wasm')))
     expect((await loadModule(wasm)).metadata.name).toBe('digits')
+    const { load } = await import(join(dir, 'my.mjs'))
+    const module = await load(wasm)
+    module.selfTest()
+    expect(module.metadata.labels.length).toBe(module.outputs[0].length)
+  })
+
+  it('build prints its report as JSON, and refuses what does not fit', async () => {
+    const file = join(models, 'digits-int8.safetensors')
+    const { code, stdout } = await dunlin(dir, 'build', file, '-o', 'my.wasm', '--weights', 'ram', '--json')
+    expect(code).toBe(0)
+    const report = JSON.parse(stdout)
+    expect([report.weights, report.flashBytes]).toEqual(['ram', readFileSync(join(dir, 'my.wasm')).length])
+    rmSync(join(dir, 'my.wasm'))
+    for (const [option, bytes, message] of [
+      ['--ram', '500', /takes \d+ bytes of RAM, ramBytes allows 500.*layer "/],
+      ['--flash', '3000', /takes \d+ bytes of flash, flashBytes allows 3000/],
+      ['--ram', '0', /--ram wants an integer from 1 on/],
+      ['--weights', 'disk', /--weights wants flash or ram, got "disk"/],
+    ] as const) {
+      const refused = await dunlin(dir, 'build', file, '-o', 'my.wasm', option, bytes)
+      expect([refused.code, refused.stdout]).toEqual([1, ''])
+      expect(refused.stderr).toMatch(message)
+      expect(existsSync(join(dir, 'my.wasm'))).toBe(false)
+    }
   })
 
   it('help says how', async () => {
@@ -282,7 +309,8 @@ describe('bad input', () => {
       }
     }
     await refused(/small/, 'eval', 'small')
-    await refused(/--target wants scalar or simd/, 'build', 'small', '--target', 'avx')
+    await refused(/--output wants probabilities, got "soft"/, 'build', 'small', '--output', 'soft')
+    await refused(/--target wants aot, interpreter or simd/, 'build', 'small', '--target', 'avx')
     await refused(/small\/x\.wasm: its folder cannot be made/, 'build', 'small', '-o', 'small/x.wasm')
   })
 })

@@ -277,7 +277,10 @@ describe('quantize', () => {
     )
     expect((await quantize(mean('valid'), { x: [1, 2, 3, 4] })).outputs[0].dtype).toBe('i8')
     await expect(quantize(two, { x: [1, 2] })).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[DunlinError: quantize: model "model" has 2 inputs, wanted 1.]`,
+      `[DunlinError: quantize: the calibration set has 0 values for input "b", wanted a positive multiple of 2 (shape [2]).]`,
+    )
+    await expect(quantize(two, { x: { a: [1, 2], b: [1, 2, 3, 4] } })).rejects.toThrowErrorMatchingInlineSnapshot(
+      `[DunlinError: quantize: the calibration set has 1 samples for input "a" and 2 for "b", wanted as many.]`,
     )
     expect(() => new Trainer(int8)).toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: Trainer: model "tinyCnn" is quantized. Train the float model, then quantize it.]`,

@@ -22,20 +22,23 @@ const nasty = [
   '\u007f\u0001f',
   'a'.repeat(300),
 ]
+const input = {
+  name: 'x',
+  address: 64,
+  dtype: 'i8' as const,
+  length: 36,
+  batch: 1,
+  shape: [3, 4, 3],
+  quant: { scale: [1 / 255], zeroPoint: -128 },
+  normalize: { mean: -0.5, std: 123456789 },
+}
+const output = { name: 'y', address: 128, dtype: 'f32' as const, length: 1, batch: 1, shape: [] }
 const module = {
   name: '2nd model: "x" */ ??/',
-  input: {
-    name: 'x',
-    address: 64,
-    dtype: 'i8' as const,
-    length: 36,
-    batch: 1,
-    shape: [3, 4, 3],
-    quant: { scale: [1 / 255], zeroPoint: -128 },
-    normalize: { mean: -0.5, std: 123456789 },
-  },
-  output: { name: 'y', address: 128, dtype: 'f32' as const, length: 1, batch: 1, shape: [] },
+  inputs: [input],
+  outputs: [output],
   labels: nasty,
+  functions: ['self_test'],
   ramBytes: 4096,
 }
 
@@ -44,8 +47,10 @@ describe('header', () => {
     const header = writeHeader({ ...module, name: 'gesture', labels: ['up', 'down'] })
     expect(header.match(/^#define .*/gm)).toEqual([
       '#define GESTURE_H',
-      '#define GESTURE_ABI 1',
+      '#define GESTURE_ABI 2',
       '#define GESTURE_RAM_BYTES 4096u',
+      '#define GESTURE_INPUT_COUNT 1',
+      '#define GESTURE_OUTPUT_COUNT 1',
       '#define GESTURE_INPUT_ADDRESS 64u',
       '#define GESTURE_INPUT_BYTES 36u',
       '#define GESTURE_INPUT_TYPE int8_t',
@@ -68,11 +73,30 @@ describe('header', () => {
 
   it('lists mean and std where each channel has its own', () => {
     const normalize = { mean: [1, 2.5, -3], std: [4, 0.5, 1] }
-    const header = writeHeader({ ...module, name: 'gesture', input: { ...module.input, normalize } })
+    const header = writeHeader({ ...module, name: 'gesture', inputs: [{ ...input, normalize }] })
     expect(header.match(/^#define GESTURE_INPUT_(CHANNELS|MEAN|STD).*/gm)).toEqual([
       '#define GESTURE_INPUT_CHANNELS 3',
       '#define GESTURE_INPUT_MEAN { (1.00000000f), (2.50000000f), (-3.00000000f) }',
       '#define GESTURE_INPUT_STD { (4.00000000f), (0.500000000f), (1.00000000f) }',
+    ])
+  })
+
+  it('has further ports, and says what the exports do', () => {
+    const ports = { inputs: [input, { ...input, address: 256 }], outputs: [output, { ...output, address: 512 }] }
+    const header = writeHeader({ ...module, ...ports, name: 'two', functions: ['reset', 'self_test', 'classify', 'other'] })
+    expect(header.match(/^#define TWO_\w*(COUNT|ADDRESS) .*/gm)).toEqual([
+      '#define TWO_INPUT_COUNT 2',
+      '#define TWO_OUTPUT_COUNT 2',
+      '#define TWO_INPUT_ADDRESS 64u',
+      '#define TWO_INPUT_1_ADDRESS 256u',
+      '#define TWO_OUTPUT_ADDRESS 128u',
+      '#define TWO_OUTPUT_1_ADDRESS 512u',
+      '#define TWO_LABEL_COUNT 12',
+    ])
+    expect(header.match(/^ \* +"\w+":/gm)?.map((line) => line.slice(2).trim())).toEqual([
+      '"reset":',
+      '"self_test":',
+      '"classify":',
     ])
   })
 
@@ -100,7 +124,8 @@ describe.skipIf(spawnSync('gcc', ['--version']).error !== undefined)('header und
 
   it('compiles alone and twice, with and without labels', () => {
     for (const labels of [[], nasty]) {
-      writeFileSync(join(folder, 'm.h'), writeHeader({ ...module, labels }))
+      const functions = labels.length ? ['reset', 'self_test', 'classify'] : []
+      writeFileSync(join(folder, 'm.h'), writeHeader({ ...module, labels, functions }))
       gcc('#include "m.h"\n', '-fsyntax-only')
       gcc('#include "m.h"\n#include "m.h"\n', '-fsyntax-only')
     }
@@ -109,11 +134,11 @@ describe.skipIf(spawnSync('gcc', ['--version']).error !== undefined)('header und
   it('gives a host the same numbers and the same bytes', () => {
     const seed = 3
     const random = new Random(seed)
-    const scales = [module.input.quant.scale[0], 1, 3e38, 1e-45, 16777216, 1e9]
+    const scales = [input.quant.scale[0], 1, 3e38, 1e-45, 16777216, 1e9]
     for (let i = 0; i < 100; i++) scales.push(new Float32Array(Uint32Array.of(random.next() & 0x7f7fffff).buffer)[0] || 1)
     const quantities = scales.map((scale, i) => {
-      const input = { ...module.input, quant: { scale: [scale], zeroPoint: -128 } }
-      writeFileSync(join(folder, `m${i}.h`), writeHeader({ ...module, name: `m${i}`, input }))
+      const scaled = { ...input, quant: { scale: [scale], zeroPoint: -128 } }
+      writeFileSync(join(folder, `m${i}.h`), writeHeader({ ...module, name: `m${i}`, inputs: [scaled] }))
       return `#include "m${i}.h"\n`
     })
     const source = `#include <stdio.h>

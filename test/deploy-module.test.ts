@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { hashOf } from '../src/deploy/abi'
 import { KINDS, MAGIC, Reader, SECTION, VALUE_TYPES, type ValueType, Writer } from '../src/deploy/binary'
 import { dependency, kernelOf, parseBuild } from '../src/deploy/kernels'
 import { writeModule } from '../src/deploy/module'
@@ -84,7 +85,7 @@ function plan(more: Partial<Plan> = {}): Plan {
   }
 }
 const contents = Uint8Array.of(0, 7, 8, 9, ...Array(20).fill(0))
-const options = { name: 'small', build: SMALL, contents }
+const options = { name: 'small', build: SMALL, contents, selfTest: 0 }
 
 interface Exports {
   memory: WebAssembly.Memory
@@ -103,6 +104,8 @@ describe('module', () => {
     expect(WebAssembly.Module.exports(module).map((e) => `${e.kind} ${e.name}`)).toEqual([
       'memory memory',
       'function run',
+      'function self_test',
+      'function classify',
       ...['input', 'input_bytes', 'output', 'output_bytes', 'abi', '__heap_base', '__data_end'].map((g) => `global ${g}`),
     ])
     const exports = instantiate(wasm)
@@ -112,7 +115,7 @@ describe('module', () => {
       input_bytes: 10,
       output: 80,
       output_bytes: 10,
-      abi: 1,
+      abi: 2,
       __heap_base: 208,
       __data_end: 48,
     })
@@ -136,11 +139,12 @@ describe('module', () => {
     const { wasm } = writeModule(plan({ outputs: [port('y', 80, 2)] }), { ...options, labels: ['ja', 'nö'] })
     const [section] = WebAssembly.Module.customSections(new WebAssembly.Module(wasm), 'dunlin')
     expect(JSON.parse(new TextDecoder().decode(section))).toEqual({
-      abi: 1,
+      abi: 2,
       name: 'small',
       inputs: [{ name: 'x', shape: [10], dtype: 'i8', scale: 0.5, zero_point: -3, mean: 2, std: 4 }],
       outputs: [{ name: 'y', shape: [2], dtype: 'i8' }],
       labels: ['ja', 'nö'],
+      hash: hashOf(wasm.subarray(0, -10)).toString(16).padStart(8, '0'),
     })
   })
 
@@ -238,8 +242,8 @@ describe('module', () => {
     ['NaN for an i32', call('store_i32', NaN, 0), {}, /kernel "store_i32".*argument 0 is NaN/],
     ['an i32 out of range', call('store_i32', 0, 2 ** 32), {}, /kernel "store_i32".*argument 1 is 4294967296/],
     ['a parameter that no call can pass', call('wide', 1), {}, /kernel "wide".*i64/],
-    ['two inputs', plan({ inputs: [port('a', 64, 1), port('b', 80, 1)] }), {}, /one input and one output/],
-    ['no output', plan({ outputs: [] }), {}, /one input and one output/],
+    ['no input', plan({ inputs: [] }), {}, /inputs and outputs, the plan has 0 and 1/],
+    ['no output', plan({ outputs: [] }), {}, /inputs and outputs, the plan has 1 and 0/],
     ['contents of another plan', plan(), { contents: new Uint8Array(3) }, /contents are 3 bytes, wanted 24/],
     ['a persistent part beyond the memory', plan({ persistent: 300 }), {}, /memory 200 and persistent 300/],
     ['a port outside of the memory', plan({ outputs: [port('y', 196, 10)] }), {}, /port "y" lies at \[196, 206\)/],

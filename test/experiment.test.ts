@@ -193,11 +193,11 @@ describe('a configuration', () => {
     ])
   })
 
-  it.each(readdirSync('examples', { withFileTypes: true }).flatMap((f) => (f.isDirectory() ? [f.name] : [])))(
+  const examples = readdirSync('examples', { recursive: true }).map(String)
+  it.each(examples.filter((file) => /\/(config|keras|augmented)\.(json|mjs)$/.test(file)))(
     'of the example %s is one',
-    async (name) => {
-      const file = readdirSync(join('examples', name)).find((f) => /^config\.(json|mjs)$/.test(f))
-      const { experiment } = await readExperiment(join('examples', name, file as string))
+    async (file) => {
+      const { experiment } = await readExperiment(join('examples', file))
       expect(experiment.epochs).toBeGreaterThan(0)
     },
     30_000,

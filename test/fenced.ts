@@ -4,7 +4,8 @@
 
 import { ARRAYS, BYTES, type Dtype, isParam, type Node, size, type TypedArray } from '../src/graph/node'
 import { opOf } from '../src/ops'
-import type { Buffer, Emit, KernelName, Target } from '../src/ops/op'
+import type { Buffer, Emit, KernelName, Table, Target, Weights } from '../src/ops/op'
+import { piecesOf } from '../src/plan/tiles'
 import { Arena, type Build, type Buffer as Fence, in_, inout, out, scratch } from './harness'
 
 interface Placed extends Buffer {
@@ -18,6 +19,10 @@ export class Fenced implements Emit {
   /** Nodes whose gradients have something in them. */
   readonly begun = new Set<Node>()
   private readonly kept = new Map<string, Placed>()
+  private readonly states = new Map<string, Placed>()
+
+  readonly weights: Weights
+  readonly interpreted = true
 
   constructor(
     private readonly build: Build,
@@ -28,6 +33,7 @@ export class Fenced implements Emit {
     private readonly parts = 1,
   ) {
     this.arena = new Arena(build.memory)
+    this.weights = target === 'module' ? 'flash' : 'ram'
   }
 
   place(name: string, fence: Fence): Placed {
@@ -93,8 +99,13 @@ export class Fenced implements Emit {
   }
 
   state(name: string, length: number): Placed {
-    return this.place(name, inout(new Float32Array(length)))
+    const buffer = this.states.get(name) ?? this.place(name, inout(new Float32Array(length)))
+    this.states.set(name, buffer)
+    return buffer
   }
+
+  /** Tests look at gradients. */
+  descent(): undefined {}
 
   step(): Placed {
     return this.place('step', in_(Int32Array.of(0)))
@@ -102,6 +113,19 @@ export class Fenced implements Emit {
 
   constant(name: string, data: TypedArray): Placed {
     return this.place(name, in_(data))
+  }
+
+  uses(): boolean {
+    return false
+  }
+
+  /** In a module the shortest pieces. */
+  tiles(total: number, tables: readonly Table[], part: (from: number, count: number, ...of: Buffer[]) => void): void {
+    const { count } = piecesOf(total, this.target === 'module' ? 1 : total)
+    for (let from = 0; from < total; from += count) {
+      const n = Math.min(count, total - from)
+      part(from, n, ...tables.map(({ name, data, each }) => this.constant(name, data.slice(from * each, (from + n) * each))))
+    }
   }
 
   prepared(_name: string, length: number, fill: (to: Buffer) => void): Placed {
@@ -122,6 +146,12 @@ export class Fenced implements Emit {
     if (buffer === 0) return buffer
     const { name, dtype, length, address } = buffer as Buffer as Placed
     return { name, dtype, length: length - elements, address: address + elements * BYTES[dtype] } as Buffer as B
+  }
+
+  over(): void {}
+
+  once<T>(_node: Node, _what: string, make: () => T): T {
+    return make()
   }
 
   call(kernel: KernelName, ...args: readonly (number | Buffer)[]): void {

@@ -215,17 +215,17 @@ describe('int8 models', () => {
     }
     expect(new Set(stored).size).toBe(1)
 
-    for (const target of ['scalar', 'simd'] as const) {
+    for (const target of ['aot', 'interpreter', 'simd'] as const) {
       const { wasm, header } = await buildModule(int8, { target })
       const module = await loadModule(wasm)
       expect(module.metadata.inputs[0]).toMatchObject({ dtype: 'i16', shape: [N], scale: 1 / 32768, zero_point: 0 })
-      expect(module.input).toBeInstanceOf(Int16Array)
+      expect(module.inputs[0]).toBeInstanceOf(Int16Array)
       expect(header).toContain('_INPUT_TYPE int16_t')
       expect(header).toContain(`_INPUT_BYTES ${2 * N}u`)
       const results = names.flatMap((sound) => {
-        module.input.set(sounds[sound](N))
+        module.inputs[0].set(sounds[sound](N))
         module.run()
-        return [...module.output]
+        return [...module.outputs[0]]
       })
       expect(results.join()).toBe(stored[0])
       expect([...module.predict(real.subarray(0, N))]).toEqual([...y.subarray(0, y.length / names.length)])
@@ -252,11 +252,11 @@ describe('int8 models', () => {
     const { wasm, header } = await buildModule(int8)
     expect(header).toContain('_INPUT_STD (32768.0000f)')
     const module = await loadModule(wasm)
-    module.input.set(sounds['loud noise'](N))
+    module.inputs[0].set(sounds['loud noise'](N))
     module.run()
-    const raw = bytes(module.output)
+    const raw = bytes(module.outputs[0])
     module.predict(sounds['loud noise'](N))
-    expect(bytes(module.output)).toEqual(raw)
+    expect(bytes(module.outputs[0])).toEqual(raw)
     const at = names.indexOf('loud noise')
     expect([...module.predict(sounds['loud noise'](N))]).toEqual([...y.subarray(3 * at, 3 * at + 3)])
   })

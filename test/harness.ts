@@ -27,6 +27,15 @@ export const builds: Build[] = ['scalar', 'simd', 'relaxed'].flatMap((name) => {
   return [{ name, memory, kernels: instance.exports as Build['kernels'] }]
 })
 
+/** What modules for interpreters run: kernels of their own, and the scalar ones where there is none. */
+export const interpreter: Build = (() => {
+  const scalar = builds[0]
+  const { instance } = instantiateSync(readFileSync(new URL('../build/interpreter.wasm', import.meta.url)), {
+    env: { memory: scalar.memory },
+  })
+  return { name: 'interpreter', memory: scalar.memory, kernels: { ...scalar.kernels, ...(instance.exports as Build['kernels']) } }
+})()
+
 /** A kernel's pointer argument: what is in the buffer before the call, and what the kernel may do with it. */
 export class Buffer {
   constructor(
@@ -57,8 +66,10 @@ export class Arena {
 
   constructor(private readonly memory: WebAssembly.Memory) {}
 
-  /** Places the buffer and returns its address. */
+  /** Places the buffer, once if it is given again, and returns its address. */
   alloc(buffer: Buffer): number {
+    const there = this.placed.find((p) => p.buffer === buffer)
+    if (there) return there.address
     const { before } = buffer
     const address = (this.end + FENCE + 15) & -16
     const past = address + before.byteLength

@@ -4,7 +4,8 @@
 import { describe, expect, it } from 'vitest'
 import type { TypedArray } from '../src/graph/node'
 import { Random } from '../src/graph/random'
-import { type Build, builds, in_, out, run, scratch } from './harness'
+import { convScratch } from '../src/ops/convolution'
+import { type Buffer, type Build, builds, in_, inout, interpreter, out, run, scratch } from './harness'
 import * as reference from './reference/i8'
 
 type Padding = 'same' | 'valid' | [top: number, bottom: number, left: number, right: number]
@@ -110,6 +111,12 @@ const outputs = (s: reference.Window): number => s.batch * s.oh * s.ow * s.oc
 const convolution = ({ batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl }: reference.Window): number[] => {
   return [batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl]
 }
+/** Scratch and sizes of conv2d_i8 of a build: `oc` channels of the layer's `yStep`. */
+const plain = (build: Build, s: reference.Window, oc = s.oc): (Buffer | number)[] => {
+  const bytes = convScratch(build === interpreter, s)
+  const { batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = s
+  return [bytes && scratch('i8', bytes), batch, ih, iw, ic, oh, ow, oc, s.oc, kh, kw, sh, sw, dh, dw, pt, pl]
+}
 const pooling = ({ batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl }: reference.Window): number[] => {
   return [batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl]
 }
@@ -127,17 +134,15 @@ function expectConvolution(
   range: reference.Range,
 ): void {
   const want = { conv2d: reference.conv2d, depthwiseConv2d: reference.depthwiseConv2d }[op](x, w, channels, s, range)
-  for (const build of builds) {
-    const [y] = run(build, `${op}_i8`, [
-      in_(x),
-      in_(w),
-      ...fences(channels),
-      out('i8', outputs(s)),
-      ...convolution(s),
-      ...ranges(range),
-    ])
+  for (const build of [interpreter, ...builds]) {
     const where = `${build.name}, ${what}, ${JSON.stringify({ ...s, ...range })}`
+    const buffers = [in_(x), in_(w), ...fences(channels), out('i8', outputs(s))]
+    const [y] =
+      op === 'conv2d'
+        ? run(build, 'conv2d_i8', [...buffers, ...plain(build, s), ...ranges(range)])
+        : run(build, 'depthwiseConv2d_i8', [...buffers, ...convolution(s), ...ranges(range)])
     expect(y, where).toEqual(want)
+    if (build === interpreter) continue
     expect(packed(build, op, s, x, w, channels, range), `packed, ${where}`).toEqual(want)
     const square = s.kh === 3 && s.kw === 3 && s.sh === 1 && s.sw === 1 && s.dh === 1 && s.dw === 1
     if (op === 'conv2d' && square && s.ic % 8 === 0)
@@ -225,8 +230,8 @@ describe.each([
     }
   })
 
-  it('is exact where inputs, weights and zero points are at their ends', () => {
-    const s = windowOf({ ih: 5, iw: 5, ic: 17, oc: 17, kh: 5, kw: 5 }, 'same')
+  it.each([3, 5])('is exact where inputs, weights and zero points are at their ends, window of %d', (kernel) => {
+    const s = windowOf({ ih: 5, iw: 5, ic: 17, oc: 17, kh: kernel, kw: kernel }, 'same')
     const channels = channelsOf(new Random(1), s.oc, 40 * products(s) ** 2)
     for (const xZero of [-128, 127]) {
       for (const value of [-128, 127]) {
@@ -270,7 +275,7 @@ it('conv2d 3x3 of stride 1 equals the reference, by Winograd too, at the ends of
   }
 })
 
-describe.each(builds)('$name', (build) => {
+describe.each([interpreter, ...builds])('$name', (build) => {
   it('dense_i8 equals the reference', () => {
     const sizes = CHANNELS.flatMap((c, i) => [
       [1, c, CHANNELS.at(-1 - i) as number],
@@ -287,13 +292,12 @@ describe.each(builds)('$name', (build) => {
         in_(w),
         ...fences(channels),
         out('i8', batch * n),
-        batch,
-        n,
-        k,
+        ...[batch, n, k, n],
         ...ranges(range),
       ])
       const want = reference.dense(x, w, channels, batch, n, k, range)
       expect(y, `seed ${i}, batch ${batch}, n ${n}, k ${k}`).toEqual(want)
+      if (build === interpreter) continue
       // A 1x1 convolution on a row of `batch` pixels.
       const s = windowOf({ iw: batch, ic: k, oc: n }, 'valid')
       const again = packed(build, 'conv2d', s, x, w, channels, range)
@@ -301,7 +305,126 @@ describe.each(builds)('$name', (build) => {
     }
   })
 
-  it('packed kernels requantize exactly next to every half and at the ends of int32', () => {
+  it('conv2d_i8 and dense_i8 compute tiles of channels, and bands of rows', () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const random = new Random(seed)
+      const upTo = (n: number) => 1 + random.integer(n)
+      const sizes = { ih: upTo(9), iw: upTo(9), ic: upTo(9), oc: upTo(13), kh: upTo(4), kw: upTo(4), sh: upTo(2), sw: upTo(2) }
+      const s = windowOf({ ...sizes, dh: upTo(2), dw: upTo(2) }, pick<Padding>(random, ['same', [1, 1, 2, 0]]))
+      if (s.oh < 1 || s.ow < 1) continue
+      const k = s.kh * s.kw * s.ic
+      const x = i8(random, inputs(s))
+      const w = i8(random, s.oc * k, -127)
+      const channels = channelsOf(random, s.oc, k)
+      const range = rangeOf(random)
+      const where = `seed ${seed} ${JSON.stringify({ ...s, ...range })}`
+      const before = i8(random, outputs(s))
+      const conv = reference.conv2d(x, w, channels, s, range)
+      const from = random.integer(s.oc)
+      const oc = upTo(s.oc - from)
+      const tile = {
+        bias: channels.bias.slice(from, from + oc),
+        multiplier: channels.multiplier.slice(from, from + oc),
+        shift: channels.shift.slice(from, from + oc),
+      }
+      const part = w.slice(from * k, (from + oc) * k)
+      // y begins at the tile's first channel; what lies between the tiles stays.
+      const expected = (all: Int8Array) =>
+        before.slice(from).map((v, i) => ((i + from) % s.oc >= from && i % s.oc < oc ? all[i + from] : v))
+      const [y] = run(build, 'conv2d_i8', [
+        ...[in_(x), in_(part), ...fences(tile), inout(before.slice(from))],
+        ...plain(build, s, oc),
+        ...ranges(range),
+      ])
+      expect(y, where).toEqual(expected(conv))
+
+      const first = random.integer(s.oh)
+      const rows = upTo(s.oh - first)
+      const top = Math.max(first * s.sh - s.pt, 0)
+      const end = Math.min((first + rows - 1) * s.sh - s.pt + (s.kh - 1) * s.dh + 1, s.ih)
+      const band = { ...s, ih: Math.max(end - top, 0), oh: rows, pt: top - (first * s.sh - s.pt) }
+      const [lines] = run(build, 'conv2d_i8', [
+        ...[in_(x.slice(top * s.iw * s.ic)), in_(w), ...fences(channels), out('i8', outputs(band))],
+        ...plain(build, band),
+        ...ranges(range),
+      ])
+      expect(lines, where).toEqual(conv.slice(first * s.ow * s.oc, (first + rows) * s.ow * s.oc))
+
+      // The whole image as one sample of a dense layer, and its rows as several.
+      for (const [batch, n] of [
+        [1, s.ih * s.iw * s.ic],
+        [s.ih, s.iw * s.ic],
+      ]) {
+        const weights = i8(random, s.oc * n, -127)
+        const want = reference.dense(x, weights, channels, batch, s.oc, n, range)
+        const old = i8(random, batch * s.oc)
+        const [z] = run(build, 'dense_i8', [
+          ...[in_(x), in_(weights.slice(from * n, (from + oc) * n)), ...fences(tile), inout(old.slice(from))],
+          ...[batch, oc, n, s.oc],
+          ...ranges(range),
+        ])
+        expect(z, where).toEqual(old.slice(from).map((v, i) => (i % s.oc < oc ? want[i + from] : v)))
+      }
+    }
+  })
+
+  it('conv2dAdd_i8 equals conv2d and add', () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const random = new Random(seed)
+      const upTo = (n: number) => 1 + random.integer(n)
+      const sizes = { batch: upTo(2), ih: upTo(7), iw: upTo(7), ic: upTo(9), oc: upTo(13), kh: upTo(3), kw: upTo(3), sh: upTo(2) }
+      const s = windowOf(sizes, 'same')
+      const k = s.kh * s.kw * s.ic
+      const x = i8(random, inputs(s))
+      const w = i8(random, s.oc * k, -127)
+      const channels = channelsOf(random, s.oc, k)
+      const range = rangeOf(random)
+      const r = i8(random, outputs(s))
+      const factor = (shift: number) => ({ multiplier: 2 ** 30 + random.integer(2 ** 30), shift })
+      const [rFactor, cFactor, sFactor] = [
+        factor(-random.integer(3)),
+        factor(-random.integer(3)),
+        factor(-18 - random.integer(3)),
+      ]
+      const [rZero, sZero] = [pick(random, ZERO_POINTS), pick(random, ZERO_POINTS)]
+      const [sLo, sHi] = pick(random, [
+        [-128, 127],
+        [sZero, 127],
+      ])
+      const c = reference.conv2d(x, w, channels, s, range)
+      const want = reference.add(r, c, { a: rZero, b: range.yZero, y: sZero }, { a: rFactor, b: cFactor, y: sFactor }, sLo, sHi)
+      const factors = [rFactor, cFactor, sFactor].flatMap(({ multiplier, shift }) => [multiplier, shift])
+      const numbers = [...ranges(range), rZero, ...factors, sZero, sLo, sHi]
+      const buffers = [in_(x), in_(w), ...fences(channels)]
+      const where = `seed ${seed} ${JSON.stringify({ ...s, ...range })}`
+      const [y] = run(build, 'conv2dAdd_i8', [...buffers, in_(r), out('i8', outputs(s)), ...plain(build, s), ...numbers])
+      expect(y, where).toEqual(want)
+
+      // In place of the residual: the kernel called with one address for both.
+      const both = inout(r)
+      const [inPlace] = run(build, 'conv2dAdd_i8', [...buffers, both, both, ...plain(build, s), ...numbers])
+      expect(inPlace, where).toEqual(want)
+    }
+  })
+
+  it('channels_i8 unpacks records', () => {
+    for (const n of [1, 2, 7]) {
+      const random = new Random(n)
+      const bias = Int32Array.from({ length: n }, () => pick(random, [-(2 ** 23), -1, 0, 2 ** 23 - 1, random.integer(2 ** 23)]))
+      const shift = Int32Array.from({ length: n }, () => random.integer(63) - 31)
+      const multiplier = Int32Array.from({ length: n }, () => pick(random, [0, 2 ** 31 - 1, random.integer(2 ** 31)]))
+      const records = new DataView(new ArrayBuffer(8 * n))
+      for (let i = 0; i < n; i++) {
+        records.setInt32(8 * i, bias[i], true)
+        records.setInt8(8 * i + 3, shift[i])
+        records.setInt32(8 * i + 4, multiplier[i], true)
+      }
+      const outs = ['i32', 'i32', 'i32'].map(() => out('i32', n))
+      expect(run(build, 'channels_i8', [in_(new Uint8Array(records.buffer)), ...outs, n])).toEqual([bias, multiplier, shift])
+    }
+  })
+
+  it.skipIf(build === interpreter)('packed kernels requantize exactly next to every half and at the ends of int32', () => {
     for (let seed = 0; seed < 20; seed++) {
       const random = new Random(seed)
       const n = 1600
@@ -324,7 +447,7 @@ describe.each(builds)('$name', (build) => {
     }
   })
 
-  it.each([
+  it.skipIf(build === interpreter).each([
     ['maxPool2d_i8', reference.maxPool2d],
     ['avgPool2d_i8', reference.avgPool2d],
   ] as const)('%s equals the reference', (kernel, pool) => {
@@ -343,7 +466,7 @@ describe.each(builds)('$name', (build) => {
     }
   })
 
-  it('avgPool2d_i8 sums a window of 70 x 70 and rounds halves away from zero', () => {
+  it.skipIf(build === interpreter)('avgPool2d_i8 sums a window of 70 x 70 and rounds halves away from zero', () => {
     const large = windowOf({ ih: 70, iw: 70, ic: 9, oc: 9, kh: 70, kw: 70 }, 'valid')
     const [y] = run(build, 'avgPool2d_i8', [
       in_(new Int8Array(inputs(large)).fill(-128)),

@@ -405,7 +405,7 @@ describe('quantize', () => {
     const loaded = Model.load(int8.save())
     expect(await loaded.predict(x)).toEqual(q)
     const each = size(model.inputs[0].shape)
-    for (const target of ['scalar', 'simd'] as const) {
+    for (const target of ['aot', 'interpreter', 'simd'] as const) {
       const module = await loadModule((await buildModule(loaded, { target })).wasm)
       const y = module.predict(x.subarray(0, each))
       expect(y, target).toEqual(q.subarray(0, y.length))

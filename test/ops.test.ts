@@ -12,7 +12,8 @@ import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
 import { avgPool2d, maxPool2d } from '../src/ops/pool2d'
 import { flatten } from '../src/ops/reshape'
-import { planInference, planTraining, type Update } from '../src/plan/build'
+import { planInference, planTraining } from '../src/plan/build'
+import type { Update } from '../src/plan/builder'
 import type { Build as BuildName } from '../src/session/kernels'
 import { Session } from '../src/session/session'
 import { runNode } from './fenced'
@@ -140,11 +141,7 @@ async function runPlan(build: string, { node, batch }: Sample, inputs: TypedArra
   })
   const session = await Session.create(planInference([node], { batch }), { build: build as BuildName })
   const fed = inputs.filter((_, i) => isInput(node.inputs[i]))
-  for (const [i, port] of session.plan.inputs.entries()) {
-    // int8 values are given as they are stored.
-    if (fed[i] instanceof Int8Array) session.view(port).set(fed[i])
-    else session.feed(port, fed[i])
-  }
+  for (const [i, port] of session.plan.inputs.entries()) session.view(port).set(fed[i])
   session.run()
   return session.fetch(session.plan.outputs[0])
 }

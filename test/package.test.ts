@@ -47,6 +47,7 @@ describe('the tarball', () => {
         'formats.js',
         'index.cjs',
         'index.js',
+        'kernels/interpreter.wasm',
         'kernels/relaxed.wasm',
         'kernels/scalar.wasm',
         'kernels/simd.wasm',

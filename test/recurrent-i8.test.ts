@@ -129,7 +129,7 @@ describe.each(LAYERS)('%s', (_, make) => {
     const want = await int8.predict(x, { build: 'scalar' })
     const loaded = Model.load(int8.save())
     expect(await loaded.predict(x)).toEqual(want)
-    for (const target of ['scalar', 'simd'] as const) {
+    for (const target of ['aot', 'interpreter', 'simd'] as const) {
       const module = await loadModule((await buildModule(loaded, { target })).wasm)
       for (let n = 0; n < 40; n++) {
         expect(module.predict(x.subarray(n * 24, (n + 1) * 24)), `${target} ${n}`).toEqual(want.subarray(n * 3, (n + 1) * 3))
@@ -154,9 +154,9 @@ describe.each(LAYERS)('%s', (_, make) => {
       session.run()
       const want = expected(node, fed, 1, h, state)
       expect(session.view(exit), `run ${r}`).toEqual(want)
-      module.input.set(fed)
+      module.inputs[0].set(fed)
       module.run()
-      expect(module.output, `run ${r}`).toEqual(want)
+      expect(module.outputs[0], `run ${r}`).toEqual(want)
     }
     expect(h.some((v) => v !== 0)).toBe(true)
   })

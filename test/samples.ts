@@ -30,7 +30,7 @@ import { batchNorm } from '../src/ops/batchNorm'
 import { broadcast } from '../src/ops/broadcast'
 import { concat } from '../src/ops/concat'
 import { conv2d } from '../src/ops/conv2d'
-import { toFloat } from '../src/ops/convert'
+import { dequantize } from '../src/ops/convert'
 import { convTranspose2d } from '../src/ops/convTranspose2d'
 import { crossEntropy } from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
@@ -53,6 +53,7 @@ import {
 import { lstm } from '../src/ops/lstm'
 import { matMul } from '../src/ops/matMul'
 import { mean } from '../src/ops/mean'
+import { normalize } from '../src/ops/normalize'
 import { permute } from '../src/ops/permute'
 import { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from '../src/ops/pool2d'
 import type { Recurrent, RecurrentOptions } from '../src/ops/recurrent'
@@ -265,6 +266,14 @@ const together = (axis: number, inputs: readonly (readonly number[])[], batch: n
   node: concat({ axis })(...inputs.map((shape, i) => input(shape, { name: `x${i}` }))),
 })
 
+/** int8 values from the lowest to the highest. */
+const steps = (n: number, scale: number, zeroPoint: number, batch: number): Sample => ({
+  what: `[${n}] in steps of ${scale} from ${zeroPoint}, batch ${batch}`,
+  batch,
+  node: dequantize()({ ...input([n], { dtype: 'i8' }), quant: { scale: [scale], zeroPoint } }),
+  given: { 0: Int8Array.from({ length: n * batch }, (_, i) => -128 + Math.round((255 * i) / Math.max(1, n * batch - 1))) },
+})
+
 const lookup = (count: number, units: number, indices: number[], batch = 1): Sample => ({
   what: `${count} rows of ${units}, indices ${indices}`,
   batch,
@@ -404,6 +413,15 @@ const rowsOfLogits: Row<object>[] = [
   [[17], {}],
   [[33], {}, 3],
 ]
+
+/** Raw values from the least to the most that the dtype has. */
+const raw = (batch: number, shape: number[], dtype: 'u8' | 'i16', options: Parameters<typeof normalize>[0]): Sample => {
+  const count = batch * size(shape)
+  const values = dtype === 'u8' ? new Uint8Array(count) : new Int16Array(count)
+  for (let i = 0; i < count; i++) values[i] = dtype === 'u8' ? (i * 255) / (count - 1) : (i * 65535) / (count - 1) - 32768
+  const node = normalize(options)(input(shape, { dtype }))
+  return { what: `[${shape}] ${dtype} ${text(options)} x ${batch}`, batch, node, given: { 0: values } }
+}
 
 export const samples: Record<OpName, Sample[]> = {
   add: shapes.map(([shape, , batch = 1], i) => {
@@ -545,6 +563,7 @@ export const samples: Record<OpName, Sample[]> = {
     ] as Row<Parameters<typeof dense>[0]>[]
   ).map(layer(dense)),
   depthwiseConv2d: deep.map(layer(depthwiseConv2d)),
+  dequantize: [1, 7, 8, 9, 31].map((n, i) => steps(n, 0.037 * (i + 1), 40 * i - 128, 1 + (i % 3))),
   div: shapes.map(two(div)).map((sample) => ({ ...sample, low: 0.5, range: 3 })),
   layerNorm: (
     [
@@ -602,6 +621,12 @@ export const samples: Record<OpName, Sample[]> = {
   ),
   mish: shapes.map(layer(mish, { range: 9 })),
   mul: shapes.map(two(mul)),
+  normalize: [
+    raw(1, [3, 5, 1], 'u8', { mean: 127.5, std: 64 }),
+    raw(3, [4, 5, 3], 'u8', { mean: [125.3, 123, 113.9], std: [63, 62.1, 66.7] }),
+    raw(2, [7, 3], 'i16', { mean: [0, -5, 1000], std: [4096, 1, 32768] }),
+    raw(1, [33], 'i16', { mean: 0, std: 32768 }),
+  ],
   pad: (
     [
       [[1], { padding: [[0, 0]] }],
@@ -754,15 +779,6 @@ export const samples: Record<OpName, Sample[]> = {
     ] as Row<Parameters<typeof svdf>[0]>[]
   ).map(layer(svdf)),
   tanh: shapes.map(layer(tanh)),
-  toFloat: [
-    [5, 1],
-    [33, 3],
-  ].map(([n, batch]) => ({
-    what: `${n} batch ${batch}`,
-    batch,
-    node: toFloat()({ ...input([n]), dtype: 'i8', quant: { scale: [Math.fround(0.03)], zeroPoint: -5 } }),
-    given: { 0: Int8Array.from({ length: n * batch }, (_, i) => ((i * 37) % 256) - 128) },
-  })),
   /** In test/layers-i8.test.ts. */
   toInt8: [],
 }

@@ -27,7 +27,7 @@ import { lstm } from '../src/ops/lstm'
 import { avgPool2d, maxPool2d } from '../src/ops/pool2d'
 import { flatten } from '../src/ops/reshape'
 import { planTraining } from '../src/plan/build'
-import { type Plan, partsOf, printPlan, threadsOf } from '../src/plan/plan'
+import { type Plan, partsOf, printPlan, threadsOf, unrolled } from '../src/plan/plan'
 import { BUILDS, type Build, kernelBytes } from '../src/session/kernels'
 import { Session } from '../src/session/session'
 import { withSharedMemory } from '../src/session/sharedMemory'
@@ -204,7 +204,7 @@ describe('plans', () => {
   it('give the parts of a call scratch of their own', () => {
     const model = new Model(conv2d({ filters: 4, kernel: 3, padding: 'same' })(input([40, 40, 4])))
     const plan = model.plan(8, 'session', 4)
-    const [call] = plan.calls.filter((c) => c.others)
+    const [call] = unrolled(plan.calls).filter((c) => c.others)
     const scratch = partsOf(call).map((args) => args[3])
     expect(scratch.length).toBe(4)
     const ends = scratch.map((at) => at + 4 * 42 * 42 * 4)
@@ -223,7 +223,7 @@ describe('plans', () => {
     )
     const plan = model.plan(1, 'module', 4)
     expect(threadsOf(plan)).toBeGreaterThan(1)
-    const options = { name: 'm', build: kernelBytes('scalar'), contents: new Uint8Array(plan.persistent - 16) }
+    const options = { name: 'm', build: kernelBytes('scalar'), contents: new Uint8Array(plan.persistent - 16), selfTest: 0 }
     expect(() => writeModule(plan, options)).toThrowErrorMatchingInlineSnapshot(
       `[DunlinError: module "m": the plan splits conv2d_f32 for threads, a module has one. Plan with threads 1.]`,
     )
@@ -297,7 +297,7 @@ describe('workers', () => {
     const plan = twoParts([10, 10])
     const wide: Plan = {
       ...plan,
-      calls: plan.calls.map((c) => ({ ...c, others: Array.from({ length: 7 }, () => c.others![0]) })),
+      calls: unrolled(plan.calls).map((c) => ({ ...c, others: Array.from({ length: 7 }, () => c.others![0]) })),
     }
     const { value: session, workers } = await workersOf(() => Session.create(wide, { threads: 8 }))
     expect(workers.length).toBeGreaterThan(0)
@@ -332,7 +332,7 @@ describe('workers', () => {
 
   it('and kernels that fail end the session, wherever they ran', async () => {
     const plan = twoParts([2000, 1])
-    plan.calls[0].others![0][0] = 2 ** 31
+    unrolled(plan.calls)[0].others![0][0] = 2 ** 31
     const session = await Session.create(plan, { threads: 2 })
     expect(() => session.run()).toThrow(/out of bounds/)
     expect(() => session.run()).toThrow(/^This session cannot run any more: .*out of bounds/)

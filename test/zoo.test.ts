@@ -351,7 +351,7 @@ describe.each(cases)('%s', (_, { make, bound, lr = 3e-3 }) => {
     const range = Math.max(...f) - Math.min(...f)
     const worst = Math.max(...f.map((v, i) => Math.abs(v - q[i]))) / range
     expect(worst).toBeLessThan(bound)
-    for (const target of ['scalar', 'simd'] as const) {
+    for (const target of ['aot', 'interpreter', 'simd'] as const) {
       const module = await loadModule((await buildModule(int8, { target })).wasm)
       const out = size(int8.outputs[0].shape)
       for (let i = 0; i < 2; i++) {

@@ -3,12 +3,8 @@
 
 import { madd } from '../f32/tile'
 import { factorOf, nudgeOf, requantize8 } from './eight'
-import { mulHigh, requantize, shiftRound } from './requantize'
-
-/** Bits that the inputs of an addition gain before they are scaled to a common scale. */
-// @ts-ignore: decorator
-@inline
-const GUARD_BITS = 20
+import { requantize } from './requantize'
+import { GUARD_BITS, guarded } from './residual'
 
 /**
  * y[i] = clamp(yZero + yScale * (aScale * (a[i] - aZero) + bScale * (b[i] - bZero))), in TensorFlow Lite's reference
@@ -89,16 +85,9 @@ function combine(
 function combined(
   a: usize, aZero: i32, aMultiplier: i32, aShift: i32, b: usize, bZero: i32, bMultiplier: i32, bShift: i32, minus: bool,
 ): i32 {
-  const first = guarded(a, aZero, aMultiplier, aShift)
-  const second = guarded(b, bZero, bMultiplier, bShift)
+  const first = guarded(<i32>load<i8>(a) - aZero, aMultiplier, aShift)
+  const second = guarded(<i32>load<i8>(b) - bZero, bMultiplier, bShift)
   return minus ? first - second : first + second
-}
-
-/** An input of an addition on the common scale. */
-// @ts-ignore: decorator
-@inline
-function guarded(x: usize, zero: i32, multiplier: i32, shift: i32): i32 {
-  return shiftRound(mulHigh((<i32>load<i8>(x) - zero) << GUARD_BITS, multiplier), -shift)
 }
 
 /** 2^e, e in [-1022, 1023]. */

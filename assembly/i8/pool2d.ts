@@ -7,7 +7,7 @@ import { endTap, firstTap } from '../window'
 /**
  * y[b][oy][ox][ch] = clamp(the largest x[b][iy][ix][ch] in the window, lo, hi)
  * @param x i8 [batch][ih][iw][c]
- * @param y i8 [batch][oh][ow][c]; overlaps nothing
+ * @param y i8 [batch][oh][ow][c]; may lie where all of x has been read: a value is stored when its window was
  * @param sh, sw stride; pt, pl rows of padding above and columns to the left; every window meets the input
  * @param lo, hi in [-128, 127]
  */
@@ -68,7 +68,7 @@ function mean(sum: i32, count: i32, lo: i32, hi: i32): i32 {
 /**
  * y[b][oy][ox][ch] = clamp(the mean of x[b][iy][ix][ch] in the window, lo, hi), halves rounded away from zero
  * @param x i8 [batch][ih][iw][c]
- * @param y i8 [batch][oh][ow][c]; overlaps nothing
+ * @param y i8 [batch][oh][ow][c]; may lie where all of x has been read: a value is stored when its window was
  * @param sh, sw stride; pt, pl rows of padding above and columns to the left; every window meets the input
  * @param lo, hi in [-128, 127]
  */

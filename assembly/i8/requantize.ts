@@ -45,3 +45,29 @@ export function requantize(acc: i32, multiplier: i32, shift: i32, zero: i32, lo:
   const scaled = shiftRound(mulHigh(acc << max(shift, 0), multiplier), max(-shift, 0))
   return min(max(scaled + zero, lo), hi)
 }
+
+// The same where a multiplier serves several accumulators: what follows from it alone is computed once, and both roundings are one shift.
+// mulHigh is floor((a * m + 2^30) / 2^31), and shiftRound(v, bits) is floor((v + h) / 2^bits), where h is half of 2^bits, less 1 if v < 0 and
+// bits > 0. Floors of floors of quotients are floors: together floor((a * m + 2^30 + h * 2^31) / 2^(31 + bits)), below 2^63 all of it. That
+// a < 0 stands for v < 0 makes no difference: where they differ v is 0, and the result is 0 either way.
+
+/** 2^30 + h * 2^31 for a >= 0. */
+// @ts-ignore: decorator
+@inline
+export function roundingOf(bits: i32): i64 {
+  return ((<i64>1 << bits >> 1) << 31) + (1 << 30)
+}
+
+/** What it is less for a < 0. */
+// @ts-ignore: decorator
+@inline
+export function belowZero(bits: i32): i64 {
+  return <i64>(bits > 0) << 31
+}
+
+/** requantize of a, which is an accumulator << max(shift, 0); `rounding` as above for its sign, and down = 31 + max(-shift, 0). */
+// @ts-ignore: decorator
+@inline
+export function requantizeBy(a: i32, multiplier: i64, rounding: i64, down: i64, zero: i32, lo: i32, hi: i32): i32 {
+  return min(max(<i32>((<i64>a * multiplier + rounding) >> down) + zero, lo), hi)
+}

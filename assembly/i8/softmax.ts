@@ -43,7 +43,7 @@ function halfReciprocal(d: i32): i32 {
 /**
  * y[r][j] = softmax(x[r])[j], in steps of 1/256 with zero point -128
  * @param x i8 [rows][n]; any zero point
- * @param y i8 [rows][n]; overlaps nothing, for the exponentials are taken twice
+ * @param y i8 [rows][n]; may be x: exponentials are taken again when a value is stored
  * @param n below 4096, so that a row's sum fits. (The reference stops at sums of 512 and more; beyond, every p rounds to 0 here.)
  * @param multiplier, shift scale of x times beta as Q5.26: a Q31 factor and a shift to the left, in [1, 31]
  * @param diffMin at most 0: a value further below the row's largest has probability 0

@@ -3,16 +3,17 @@
 import { mulHigh, requantize, shiftRound } from './requantize'
 
 /**
+ * `units` of the `total` that the layer has.
  * @param x i8 [batch][inputs]
  * @param f i8 [units * rank][inputs]   @param w i16 [units * rank][memory]   @param b i32 [units]
- * @param y i8 [batch][units]
- * @param state i16 [batch][units * rank][memory]
+ * @param y i8 [batch][total]
+ * @param state i16 [batch][total * rank][memory]
  * @param multiplier, shift of features: scale(x) * scale(f) / scale(state)
  * @param yMultiplier, yShift scale(state) * scale(w) / scale(y)
  */
 export function svdf_i8(
-  x: usize, f: usize, w: usize, b: usize, y: usize, state: usize, batch: i32, inputs: i32, units: i32, rank: i32, memory: i32,
-  xZero: i32, yZero: i32, multiplier: i32, shift: i32, yMultiplier: i32, yShift: i32,
+  x: usize, f: usize, w: usize, b: usize, y: usize, state: usize, batch: i32, inputs: i32, units: i32, total: i32, rank: i32,
+  memory: i32, xZero: i32, yZero: i32, multiplier: i32, shift: i32, yMultiplier: i32, yShift: i32,
 ): void {
   for (let i = 0; i < batch; i++) {
     let p = f
@@ -36,5 +37,7 @@ export function svdf_i8(
       store<i8>(y++, requantize(sum, yMultiplier, yShift, yZero, -128, 127))
     }
     x += inputs
+    y += total - units
+    state += ((total - units) * rank * memory) << 1
   }
 }

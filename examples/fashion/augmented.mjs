@@ -1,6 +1,6 @@
 // Fashion-MNIST with time: three convolutions with batch norm, fewer than 100,000 parameters, on pictures that are mirrored and moved.
 
-import { adam, batchNorm, conv2d, dense, dropout, flatten, flip, input, maxPool2d, Model, padCrop, sequential } from 'dunlin'
+import { adam, batchNorm, conv2d, dense, dropout, flatten, flip, input, Model, maxPool2d, padCrop, sequential } from 'dunlin'
 
 /** Batch norm has an offset of its own, so that the convolution before it needs no bias. */
 const convolution = (filters) => [

@@ -2,10 +2,10 @@
 
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { buildModule } from '../deploy'
-import { loadIdxFolder, writeFilesAtomic } from '../files'
+import { loadIdxFolder } from '../files'
 import { DunlinError } from '../graph/error'
 import { readModel } from '../node'
+import { build } from './build'
 import { convert } from './convert'
 import { demo, heldOutDigits } from './demo'
 import { readExperiment } from './experiment'
@@ -31,9 +31,16 @@ const HELP = `dunlin: train, compress and deploy small neural networks
                                folder in MNIST's layout (--data DIR [--classes N]) [--seed N]
   dunlin predict MODEL FILE... what it says of images, sounds, arrays (.npy) or rows (.csv) [--json]
   dunlin summary MODEL         its layers, sizes and costs
-  dunlin convert IN OUT        a model as another kind of file, by the names' ends (.safetensors, .tflite): what became of each operator, and
-                               a check that both compute the same [--seed N]
-  dunlin build MODEL -o FILE   an int8 model as one standalone .wasm, with a C header beside it [--target scalar|simd]
+  dunlin convert IN OUT        a model as another kind of file, by the names' ends (.safetensors, .tflite, .onnx): what became of each operator,
+                               and a check that both compute the same [--seed N]
+  dunlin build MODEL -o FILE   a model as one standalone .wasm, with a C header and a loader beside it; prints what it takes
+      --target NAME            aot (for hosts that compile), simd, or interpreter
+      --weights PLACE          flash (weights stay in the file) or ram (they are copied at the start)
+      --input TYPE             u8 (bytes of a camera) or i16 (samples of a sensor): it normalizes and quantizes them itself
+      --output probabilities   a softmax follows the logits
+      --ram BYTES              refuse what takes more RAM, and say which layer it is
+      --flash BYTES            refuse what takes more flash
+      --json                   print the report as JSON, nothing else
 
 MODEL is a file written by dunlin (.safetensors); predict takes a module (.wasm), too.`
 
@@ -47,6 +54,11 @@ const OPTIONS = {
   fresh: { type: 'boolean' },
   out: { type: 'string', short: 'o' },
   target: { type: 'string' },
+  weights: { type: 'string' },
+  input: { type: 'string' },
+  output: { type: 'string' },
+  ram: { type: 'string' },
+  flash: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -59,7 +71,7 @@ const COMMANDS: Record<string, { options: readonly OptionName[]; files: number; 
   eval: { options: ['config', 'data', 'classes', 'seed'], files: 1 },
   predict: { options: ['json'], files: 2, more: true },
   summary: { options: [], files: 1 },
-  build: { options: ['out', 'target'], files: 1 },
+  build: { options: ['out', 'target', 'weights', 'input', 'output', 'ram', 'flash', 'json'], files: 1 },
   convert: { options: ['seed'], files: 2 },
 }
 
@@ -113,16 +125,13 @@ async function main(args: string[]): Promise<void> {
     console.log(`${files[0]}: accuracy ${accuracy.toFixed(4)} on ${data.count} samples`)
   } else {
     const out = values.out ?? files[0].replace(/(\.safetensors)?$/, '.wasm')
-    const target = values.target ?? 'scalar'
-    if (target !== 'scalar' && target !== 'simd') throw new DunlinError(`--target wants scalar or simd, got "${target}".`)
-    const { wasm, header, report } = await buildModule(readModel(files[0]), { target })
-    writeFilesAtomic([
-      { path: out, bytes: wasm },
-      { path: out.replace(/(\.wasm)?$/, '.h'), bytes: header },
-    ])
-    console.log(
-      `${out}: ${report.flashBytes} bytes (code ${report.codeBytes}, data ${report.dataBytes}, metadata ${report.metadataBytes}), RAM ${report.ramBytes} bytes`,
-    )
+    const target = oneOf('target', values.target ?? 'aot', ['aot', 'interpreter', 'simd'])
+    const weights = oneOf('weights', values.weights ?? 'flash', ['flash', 'ram'])
+    const input = values.input === undefined ? undefined : oneOf('input', values.input, ['u8', 'i16'])
+    const output = values.output === undefined ? undefined : oneOf('output', values.output, ['probabilities'])
+    const budget = (option: 'ram' | 'flash') => (values[option] === undefined ? undefined : integer(option, values[option], 1))
+    const budgets = { ramBytes: budget('ram'), flashBytes: budget('flash') }
+    await build(files[0], out, { target, weights, input, output, ...budgets }, values.json ?? false)
   }
 }
 
@@ -132,6 +141,14 @@ function parse(args: string[]) {
   } catch (error) {
     throw new DunlinError(`${(error as Error).message.split(/\.\s/)[0]}. See dunlin --help.`)
   }
+}
+
+function oneOf<T extends string>(option: string, text: string, names: readonly T[]): T {
+  const found = names.find((name) => name === text)
+  const [last, ...others] = [...names].reverse()
+  const list = others.length ? `${others.reverse().join(', ')} or ${last}` : last
+  if (!found) throw new DunlinError(`--${option} wants ${list}, got "${text}".`)
+  return found
 }
 
 function integer(option: string, text: string, least: number): number {

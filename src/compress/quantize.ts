@@ -6,6 +6,7 @@ import { DunlinError } from '../graph/error'
 import { isInput, isParam, mapGraph, type Node, type Param, type Quant, size, type TypedArray } from '../graph/node'
 import { Model } from '../model/model'
 import { opOf } from '../ops'
+import { gridScales } from '../ops/channels'
 import { type Int8, type Int8Product, makeNode, where } from '../ops/op'
 import { planInference } from '../plan/build'
 import type { Values } from '../session/door'
@@ -23,7 +24,7 @@ const VALUES = 2 ** 25
  * few hundred are enough); they only set the ranges. Where layers are stateful the samples are one long sequence. Inputs that are indices
  * (i32, for an embedding) stay as they are. A layer without an int8 kernel is an error that names it.
  */
-export async function quantize(model: Model, calibration: { x: Values }): Promise<Model> {
+export async function quantize(model: Model, calibration: { x: Values | Record<string, Values> }): Promise<Model> {
   const float = spread(fuse(fold(model)))
   for (const node of float.nodes) {
     if (node.dtype !== 'f32' && !isIndices(node))
@@ -91,15 +92,29 @@ function samplesOf(model: Model): Map<Node, NonNullable<Int8<never>['samples']>>
 }
 
 /** The quantization of every input and of every value that needs one of its own, and attributes that int8 nodes have besides. */
-async function calibrate(model: Model, x: Values): Promise<{ ranges: Map<Node, Quant>; attrs: Map<Node, unknown> }> {
-  const [input] = model.inputs
-  const each = size(input.shape)
-  const count = x.length / each
-  if (model.inputs.length !== 1)
-    throw new DunlinError(`quantize: model "${model.name}" has ${model.inputs.length} inputs, wanted 1.`)
-  if (!Number.isInteger(count) || count < 1) {
+async function calibrate(
+  model: Model,
+  x: Values | Record<string, Values>,
+): Promise<{ ranges: Map<Node, Quant>; attrs: Map<Node, unknown> }> {
+  const { inputs } = model
+  const named = (typeof x.length === 'number' ? { [inputs[0].name]: x } : x) as Record<string, Values>
+  const counts = inputs.map(({ name, shape }) => {
+    const each = size(shape)
+    const length = named[name]?.length ?? 0
+    if (!length || length % each) {
+      const where = inputs.length > 1 ? ` for input "${name}"` : ''
+      throw new DunlinError(
+        `quantize: the calibration set has ${length} values${where}, wanted a positive multiple of ${each} (shape [${shape}]).`,
+      )
+    }
+    return length / each
+  })
+  const [count] = counts
+  const other = counts.findIndex((c) => c !== count)
+  if (other >= 0) {
+    const [first, second] = [inputs[0].name, inputs[other].name]
     throw new DunlinError(
-      `quantize: the calibration set has ${x.length} values, wanted a positive multiple of ${each} (shape [${input.shape}]).`,
+      `quantize: the calibration set has ${count} samples for input "${first}" and ${counts[other]} for "${second}", wanted as many.`,
     )
   }
   const watched = model.nodes.filter((n) => (isInput(n) && !isIndices(n)) || opOf(n.op)?.int8?.quant === 'calibrated')
@@ -117,7 +132,7 @@ async function calibrate(model: Model, x: Values): Promise<{ ranges: Map<Node, Q
   const kept = [...(plan.saved ?? []), ...plan.state].map((region) => ({ region, largest: 0 }))
   for (let at = 0; at < count; at += batch) {
     const now = Math.min(batch, count - at)
-    session.feed(session.plan.inputs[0], x, at, now)
+    for (const port of session.plan.inputs) session.feed(port, named[port.name], at, now)
     session.run()
     session.plan.outputs.forEach((port, i) => {
       const values = session.view(port).subarray(0, now * size(port.shape))
@@ -161,7 +176,7 @@ function quantizeWeights(node: Node, [x, w, b]: readonly Node[], axis: number): 
   })
   // The bias has to fit 31 bits on its scale, however small the weights are. A channel of zeros has no range: any scale gives zeros.
   const least = (c: number) => Math.abs(biases?.[c] ?? 0) / (x.quant!.scale[0] * 2 ** 30)
-  const scale = Array.from(largest, (m, c) => Math.fround(Math.max(m / 127, least(c))) || 1)
+  const scale = gridScales(largest.map((m, c) => Math.max(m / 127, least(c))))
   const weights = Int8Array.from(w.data as ArrayLike<number>, (v, i) => clamp(Math.round(v / scale[channelOf(i)]), -127, 127))
   const biasScale = scale.map((s) => s * x.quant!.scale[0])
   const bias = Int32Array.from({ length: channels }, (_, c) =>

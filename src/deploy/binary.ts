@@ -47,7 +47,9 @@ export class Writer {
   }
 
   byte(value: number): this {
-    return this.raw([value])
+    if (this.length === this.buffer.length) return this.raw([value])
+    this.buffer[this.length++] = value
+    return this
   }
 
   /** Unsigned LEB128. */

@@ -3,32 +3,48 @@
 
 import { DunlinError } from '../graph/error'
 import { BYTES, type Dtype } from '../graph/node'
-import type { Port } from '../plan/plan'
-
-/** Version of what a module promises its host: its exports, what they mean, and how to run it. */
-export const ABI = 1
+import type { Learning, Port } from '../plan/plan'
+import { ABI, portName } from './abi'
+import { trainingMacros } from './training'
 
 const C_TYPES: Record<Dtype, string> = { f32: 'float', i8: 'int8_t', u8: 'uint8_t', i16: 'int16_t', i32: 'int32_t' }
 
-/** `ramBytes` is the linear memory that the module uses. `labels` may be empty. */
+/** `ramBytes` is the linear memory that the module uses; `functions` are its exported ones beside `run`. `labels` may be empty. */
 export function writeHeader(module: {
   name: string
-  input: Port
-  output: Port
+  inputs: readonly Port[]
+  outputs: readonly Port[]
   labels: readonly string[]
+  functions: readonly string[]
   ramBytes: number
+  learning?: Learning
 }): string {
-  const { input, output, labels } = module
+  const { inputs, outputs, labels, functions, learning } = module
   const prefix = identifier(module.name)
-  return `/* ${prefix}: how a host runs this module (dunlin, ABI ${ABI}).
+  const ports = (kind: 'input' | 'output', list: readonly Port[]) =>
+    list.map((p, i) => port(`${prefix}_${portName(kind, i).toUpperCase()}`, p))
+  const more = (count: number, what: string) => (count > 1 ? ` Further ${what}s: ${what.toUpperCase()}_1 and so on.` : '')
+  const says: Record<string, string> = {
+    reset: '"reset": no argument, no result; the state that the model keeps from run to run is zero again.',
+    self_test: '"self_test": no argument; returns 0 if the module computes here what it computed when it was built.',
+    classify: '"classify": no argument; after a run, the index of the largest element of the first output.',
+  }
+  const known = functions.filter((f) => Object.hasOwn(says, f))
+  return `/* ${prefix}: how a host runs this module (dunlin, ABI ${ABI}; docs/module.md of dunlin says it all).
  *
  * The module imports nothing. Its linear memory is the export "memory"; addresses are bytes from the start of that memory.
  *   1. Instantiate it once.
- *   2. Write ${prefix}_INPUT_BYTES bytes, elements of ${prefix}_INPUT_TYPE (little-endian), at ${prefix}_INPUT_ADDRESS.
+ *   2. Write ${prefix}_INPUT_BYTES bytes, elements of ${prefix}_INPUT_TYPE (little-endian), at ${prefix}_INPUT_ADDRESS.${more(inputs.length, 'input')}
  *   3. Call the export "run": no argument, returns 0.
- *   4. Read ${prefix}_OUTPUT_BYTES bytes, elements of ${prefix}_OUTPUT_TYPE, at ${prefix}_OUTPUT_ADDRESS.
+ *   4. Read ${prefix}_OUTPUT_BYTES bytes, elements of ${prefix}_OUTPUT_TYPE, at ${prefix}_OUTPUT_ADDRESS.${more(outputs.length, 'output')}
  * Steps 2 to 4 repeat; write the whole input each time, its memory may be reused during a run.
- * Where SCALE and ZERO_POINT are defined: real = SCALE * (element - ZERO_POINT).
+ * Other exports:
+${known
+  .map(
+    (f) => ` *   ${says[f]}
+`,
+  )
+  .join('')} * Where SCALE and ZERO_POINT are defined: real = SCALE * (element - ZERO_POINT).
  * Where MEAN and STD are defined: the real input is (raw - MEAN) / STD. Where they are lists { ... }, they hold one number for each
  * channel, the last dimension of SHAPE: element i has that of channel i % CHANNELS.
  */
@@ -39,13 +55,13 @@ export function writeHeader(module: {
 
 #define ${prefix}_ABI ${ABI}
 #define ${prefix}_RAM_BYTES ${module.ramBytes}u
+#define ${prefix}_INPUT_COUNT ${inputs.length}
+#define ${prefix}_OUTPUT_COUNT ${outputs.length}
 
-${port(`${prefix}_INPUT`, input)}
-
-${port(`${prefix}_OUTPUT`, output)}
+${[...ports('input', inputs), ...ports('output', outputs)].join('\n\n')}
 
 #define ${prefix}_LABEL_COUNT ${labels.length}
-${labels.length ? `/* static const char *const labels[] = ${prefix}_LABELS; (UTF-8) */\n#define ${prefix}_LABELS { \\\n${labels.map((l) => `  ${literal(l)}`).join(', \\\n')} }\n` : ''}
+${labels.length ? `/* static const char *const labels[] = ${prefix}_LABELS; (UTF-8) */\n#define ${prefix}_LABELS { \\\n${labels.map((l) => `  ${literal(l)}`).join(', \\\n')} }\n` : ''}${learning ? trainingMacros(prefix, learning) : ''}
 #endif
 `
 }

@@ -145,7 +145,7 @@ function expression(reader: Reader): string | undefined {
 }
 
 /** Reads what follows `opcode`; returns what the instruction refers to outside of its function, if anything. */
-function immediates(r: Reader, opcode: number): string | undefined {
+export function immediates(r: Reader, opcode: number): string | undefined {
   // 0x00 unreachable, 0x01 nop, 0x05 else, 0x0b end, 0x0f return, 0x1a drop, 0x1b select: nothing follows
   if (opcode <= 0x01 || opcode === 0x05 || opcode === 0x0b || opcode === 0x0f || opcode === 0x1a || opcode === 0x1b)
     return undefined

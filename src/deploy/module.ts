@@ -1,28 +1,42 @@
 // The standalone module: a plan written down as one wasm file. Its kernels are bodies copied from the prebuilt binary, its
-// function `run` is the list of calls, its data segment is the memory as it is after `init`. It imports nothing.
+// function `run` is the list of calls (run.ts), its data segments are the memory as it is after `init`, and what stays in flash until it is
+// loaded. It imports nothing.
 // A host finds its way by exports alone (constant globals), and a small wasm runtime gives it no more RAM than it uses: that
 // takes constant `__heap_base` and `__data_end`, no mutable global, and no memory.size or memory.grow anywhere.
 
 import { DunlinError } from '../graph/error'
 import { BYTES, type Dtype } from '../graph/node'
-import type { Call, Plan, Port } from '../plan/plan'
+import { type Plan, type Port, unrolled } from '../plan/plan'
+import { ABI, HASH_BYTES, hashDigits, portName } from './abi'
 import { KINDS, type Kind, MAGIC, SECTION, VALUE_TYPES, Writer } from './binary'
-import { ABI, writeHeader } from './header'
+import { moduleFunctions } from './functions'
+import { writeHeader } from './header'
 import { type FunctionType, kernelOf, parseBuild } from './kernels'
+import { loaderText } from './loader'
+import { kernelsOf, writeRun } from './run'
+import { describeTraining, type TrainingMetadata, trainingGlobals } from './training'
 
 export interface ModuleOptions {
   /** Names the model in the metadata and, in capitals, the macros of the C header. */
   name: string
   /** Bytes of the prebuilt kernel binary, scalar or simd. */
   build: Uint8Array
+  /** Another binary, whose kernels are taken where it has them. */
+  instead?: Uint8Array
   /** Memory [16, plan.persistent) after the constants were written and `plan.init` ran. */
   contents: Uint8Array
+  /** What the self-test's outputs hash to: selfTest() of an executor of the plan. */
+  selfTest: number
+  /** What the plan keeps in flash; left out: nothing. */
+  flash?: Uint8Array
+  /** Bytes past the plan's memory that the kernels of this build may read. Default 0. */
+  overread?: number
   /** Names of the classes, one for each element of the last dimension of the output. */
   labels?: readonly string[]
 }
 
 /** Sizes in bytes. Each of code, data and metadata is its section of the file, with that section's own header. */
-export interface ModuleReport {
+export interface ModuleSizes {
   flashBytes: number
   codeBytes: number
   dataBytes: number
@@ -31,6 +45,8 @@ export interface ModuleReport {
   ramBytes: number
   /** Size of each kernel's body, in order of first use. */
   kernels: Record<string, number>
+  /** The same of the exported functions beside `run`. */
+  functions: Record<string, number>
 }
 
 /** What the custom section `dunlin` holds, as JSON. Shapes are of one sample; real = scale * (q - zero_point). */
@@ -40,6 +56,9 @@ export interface Metadata {
   inputs: PortMetadata[]
   outputs: PortMetadata[]
   labels: readonly string[]
+  training?: TrainingMetadata
+  /** The hash of all bytes of the file before it: eight hexadecimal digits. It comes last, in the last section. */
+  hash: string
 }
 
 export interface PortMetadata {
@@ -56,7 +75,7 @@ export interface PortMetadata {
 const PAGE = 65536
 /** Constants begin here: address 0 stays free, so that no pointer of a plan is null. */
 const FIRST = 16
-const OPCODE = { call: 0x10, drop: 0x1a, i32Const: 0x41, f32Const: 0x43, end: 0x0b }
+const OPCODE = { i32Const: 0x41, end: 0x0b }
 
 const align16 = (bytes: number) => Math.ceil(bytes / 16) * 16
 
@@ -64,38 +83,55 @@ const align16 = (bytes: number) => Math.ceil(bytes / 16) * 16
 export function writeModule(
   plan: Plan,
   options: ModuleOptions,
-): { wasm: Uint8Array<ArrayBuffer>; header: string; report: ModuleReport } {
-  const { name, contents, labels = [] } = options
-  const [input, output] = checkPlan(plan, options)
-  const build = parseBuild(options.build)
-  if (build.data.length) {
-    throw new DunlinError(
-      `kernel build: it has ${build.data.length} data segment(s), which no copied kernel could find. Build it without static data.`,
-    )
+): { wasm: Uint8Array<ArrayBuffer>; header: string; loader: string; report: ModuleSizes } {
+  const { name, contents, flash = new Uint8Array(0), overread = 0, labels = [] } = options
+  checkPlan(plan, options)
+  const builds = [...(options.instead ? [options.instead] : []), options.build].map(parseBuild)
+  for (const { data } of builds) {
+    if (data.length) {
+      throw new DunlinError(
+        `kernel build: it has ${data.length} data segment(s), which no copied kernel could find. Build it without static data.`,
+      )
+    }
   }
-  const names = [...new Set(plan.calls.map((call) => call.kernel))]
-  const kernels = names.map((kernel) => kernelOf(build, kernel))
+  const names = kernelsOf(plan.calls)
+  const kernels = names.map((kernel) => {
+    const build = builds.find(({ exports }) => exports.some(({ name }) => name === kernel)) ?? builds[builds.length - 1]
+    return kernelOf(build, kernel)
+  })
+  const { learning } = plan
+  const written = writeRun(
+    plan.calls,
+    plan.map?.layers ?? [],
+    kernels.map(({ type }, i) => ({ name: names[i], type })),
+    learning,
+  )
+  // What is written ends with run, and train_step where there is one.
+  const first = kernels.length + written.length
+  const run = first - (learning ? 2 : 1)
+  const own = moduleFunctions(plan, run, first, options.selfTest)
+  const functions = [...kernels, ...written, ...own]
 
   const types: FunctionType[] = []
   const typeOf = (type: FunctionType) => {
     const found = types.findIndex((t) => String(t.params) === String(type.params) && String(t.results) === String(type.results))
     return found >= 0 ? found : types.push(type) - 1
   }
-  const run: FunctionType = { params: [], results: ['i32'] }
-  const functionTypes = [...kernels.map((k) => k.type), run].map(typeOf)
-  const ramBytes = align16(plan.memory)
+  const functionTypes = functions.map(({ type }) => typeOf(type))
+  const ramBytes = align16(plan.memory + overread)
   const globals: [string, number][] = [
-    ['input', input.address],
-    ['input_bytes', bytesOf(input)],
-    ['output', output.address],
-    ['output_bytes', bytesOf(output)],
+    ...addresses('input', plan.inputs),
+    ...addresses('output', plan.outputs),
     ['abi', ABI],
+    ...(learning ? trainingGlobals(learning) : []),
     ['__heap_base', ramBytes],
     ['__data_end', align16(plan.persistent)],
   ]
   const exports: [string, Kind, number][] = [
     ['memory', 'memory', 0],
-    ['run', 'function', names.length],
+    ['run', 'function', run],
+    ...(learning ? [['train_step', 'function', run + 1] as [string, Kind, number]] : []),
+    ...own.map((f, i): [string, Kind, number] => [f.name, 'function', first + i]),
     ...globals.map(([global], i): [string, Kind, number] => [global, 'global', i]),
   ]
   const pages = Math.ceil(ramBytes / PAGE)
@@ -113,46 +149,60 @@ export function writeModule(
     s.vector(globals, ([, v]) => s.byte(VALUE_TYPES.i32).byte(0).byte(OPCODE.i32Const).i32(v).byte(OPCODE.end)),
   )
   w.section(SECTION.export, (s) => s.vector(exports, ([n, kind, index]) => s.text(n).byte(KINDS.indexOf(kind)).u32(index)))
-  const codeBytes = w.section(SECTION.code, (s) => {
-    s.u32(functionTypes.length)
-    for (const { body } of kernels) s.u32(body.length).raw(body)
-    s.sized((body) => {
-      body.u32(0) // no locals
-      plan.calls.forEach((call, i) => {
-        const target = names.indexOf(call.kernel)
-        writeCall(body, call, i, kernels[target].type, target)
-      })
-      body.byte(OPCODE.i32Const).i32(0).byte(OPCODE.end)
-    })
-  })
   let used = contents.length
   while (used && contents[used - 1] === 0) used--
-  const dataBytes = used
-    ? w.section(SECTION.data, (s) =>
-        s.u32(1).u32(0).byte(OPCODE.i32Const).i32(FIRST).byte(OPCODE.end).u32(used).raw(contents.subarray(0, used)),
-      )
-    : 0
-  const metadata: Metadata = { abi: ABI, name, inputs: [describe(input)], outputs: [describe(output)], labels }
+  // A body that copies from a segment wants to know beforehand how many there are.
+  if (flash.length) w.section(SECTION.dataCount, (s) => s.u32(used ? 2 : 1))
+  const codeBytes = w.section(SECTION.code, (s) => s.vector(functions, ({ body }) => s.u32(body.length).raw(body)))
+  const dataBytes =
+    used || flash.length
+      ? w.section(SECTION.data, (s) => {
+          s.u32((used ? 1 : 0) + (flash.length ? 1 : 0))
+          if (flash.length) s.u32(1).u32(flash.length).raw(flash)
+          if (used) s.u32(0).byte(OPCODE.i32Const).i32(FIRST).byte(OPCODE.end).u32(used).raw(contents.subarray(0, used))
+        })
+      : 0
+  const [inputs, outputs] = [plan.inputs.map(describe), plan.outputs.map(describe)]
+  const training = learning && describeTraining(learning)
+  const metadata: Metadata = { abi: ABI, name, inputs, outputs, labels, training, hash: '00000000' }
   const metadataBytes = w.section(SECTION.custom, (s) => s.text('dunlin').raw(new TextEncoder().encode(JSON.stringify(metadata))))
 
   const wasm = w.bytes()
+  wasm.set(new TextEncoder().encode(hashDigits(wasm)), wasm.length - HASH_BYTES)
   const sizes = Object.fromEntries(kernels.map(({ body }, i) => [names[i], body.length]))
+  const ownSizes = Object.fromEntries(own.map((f) => [f.name, f.body.length]))
   return {
     wasm,
-    header: writeHeader({ name, input, output, labels, ramBytes }),
-    report: { flashBytes: wasm.length, codeBytes, dataBytes, metadataBytes, ramBytes, kernels: sizes },
+    header: writeHeader({
+      name,
+      inputs: plan.inputs,
+      outputs: plan.outputs,
+      labels,
+      functions: own.map((f) => f.name),
+      ramBytes,
+      learning,
+    }),
+    loader: loaderText(),
+    report: { flashBytes: wasm.length, codeBytes, dataBytes, metadataBytes, ramBytes, kernels: sizes, functions: ownSizes },
   }
 }
 
-/** The one input and output of a plan that a module can hold. */
-function checkPlan(plan: Plan, { name, contents, labels }: ModuleOptions): [Port, Port] {
+/** Where ports lie and how large they are, by the names of the exports that say so. */
+const addresses = (kind: 'input' | 'output', ports: readonly Port[]) =>
+  ports.flatMap((port, i): [string, number][] => [
+    [portName(kind, i), port.address],
+    [`${portName(kind, i)}_bytes`, bytesOf(port)],
+  ])
+
+/** What a module cannot hold is refused. */
+function checkPlan(plan: Plan, { name, contents, flash, labels }: ModuleOptions): void {
   const module = `module "${name}"`
-  if (plan.inputs.length !== 1 || plan.outputs.length !== 1) {
+  if (!plan.inputs.length || !plan.outputs.length) {
     throw new DunlinError(
-      `${module}: a module has one input and one output, the plan has ${plan.inputs.length} and ${plan.outputs.length}. Merge them in the graph.`,
+      `${module}: a module has inputs and outputs, the plan has ${plan.inputs.length} and ${plan.outputs.length}. Plan a whole graph.`,
     )
   }
-  const split = plan.calls.find((call) => call.others)
+  const split = unrolled(plan.calls).find((call) => call.others)
   if (split)
     throw new DunlinError(`${module}: the plan splits ${split.kernel} for threads, a module has one. Plan with threads 1.`)
   // Addresses and sizes go out as i32, which hosts read as signed.
@@ -176,9 +226,12 @@ function checkPlan(plan: Plan, { name, contents, labels }: ModuleOptions): [Port
       `${module}: contents are ${contents.length} bytes, wanted ${wanted}. Give memory [${FIRST}, ${persistent}) of a session on this plan.`,
     )
   }
-  const [input] = plan.inputs
-  const [output] = plan.outputs
-  for (const port of [input, output]) {
+  const stored = plan.flash?.bytes ?? 0
+  if ((flash?.length ?? 0) !== stored)
+    throw new DunlinError(
+      `${module}: flash is ${flash?.length ?? 0} bytes, wanted ${stored}. Give that of a session on this plan.`,
+    )
+  for (const port of [...plan.inputs, ...plan.outputs]) {
     const what = `${module}: port "${port.name}"`
     if (port.batch !== 1)
       throw new DunlinError(`${what} holds ${port.batch} samples, a module runs one at a time. Plan with batch 1.`)
@@ -191,36 +244,16 @@ function checkPlan(plan: Plan, { name, contents, labels }: ModuleOptions): [Port
     if (!(scale > 0 && scale < Infinity))
       throw new DunlinError(`${what} has scale ${port.quant?.scale[0]}, wanted a positive float.`)
   }
+  const [output] = plan.outputs
   const classes = output.shape.at(-1) ?? 1
   if (labels?.length && labels.length !== classes) {
     throw new DunlinError(
       `${module}: ${labels.length} labels for output "${output.name}" of shape [${output.shape}]. Give ${classes}, one for each class, or none.`,
     )
   }
-  return [input, output]
 }
 
 const bytesOf = (port: Port) => port.length * BYTES[port.dtype]
-
-/** Appends one call: its arguments as constants, the call of function `target`, and a drop for each result. */
-function writeCall(run: Writer, { kernel, args }: Call, index: number, type: FunctionType, target: number): void {
-  const where = `kernel "${kernel}", call ${index} of the plan`
-  const { params, results } = type
-  if (args.length !== params.length) {
-    throw new DunlinError(
-      `${where}: ${args.length} arguments, it takes ${params.length} (${params}). Plan and kernel build must be of one version.`,
-    )
-  }
-  args.forEach((value, i) => {
-    if (params[i] === 'f32') run.byte(OPCODE.f32Const).f32(value)
-    else if (params[i] !== 'i32')
-      throw new DunlinError(`${where}: parameter ${i} is ${params[i]}, a call can pass i32 and f32 only.`)
-    else if (Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 32) run.byte(OPCODE.i32Const).i32(value)
-    else throw new DunlinError(`${where}: argument ${i} is ${value}, wanted an integer of 32 bits.`)
-  })
-  run.byte(OPCODE.call).u32(target)
-  for (let i = 0; i < results.length; i++) run.byte(OPCODE.drop)
-}
 
 /** Only what is known: absent properties are left out of the JSON. */
 function describe({ name, shape, dtype, quant, normalize }: Port): PortMetadata {

@@ -61,6 +61,18 @@ export interface InputAttrs {
   normalize?: Normalize
 }
 
+/** What a device wants at the ends of a network. */
+export interface Ends {
+  /**
+   * What inputs of real numbers take. 'u8': bytes from 0 to 255, as a camera gives them; 'i16': samples from -32768 to 32767, as a sensor
+   * does. They are the raw values of the model: normalization and quantization are computed inside. Inputs of indices, and those
+   * that take samples of 16 bits already, stay as they are. Default: what the network reads, which the host computes.
+   */
+  input?: 'u8' | 'i16'
+  /** 'probabilities': a softmax follows a first output that has none. Default: what the network gives. */
+  output?: 'probabilities'
+}
+
 /** A layer: from the node it reads to the node it makes. A layer owns its parameters; applied twice, it shares them. */
 export type Layer = (x: Node) => Node
 
@@ -80,7 +92,7 @@ export function input(shape: Shape, options: { name?: string; dtype?: Dtype; nor
 }
 
 /** A copy. Also of what a file says, so that it may be anything. */
-function checkNormalize(what: string, { mean, std }: Normalize, shape: Shape): Normalize {
+export function checkNormalize(what: string, { mean, std }: Normalize, shape: Shape): Normalize {
   const channels = shape.at(-1) ?? 1
   if (Array.isArray(mean) !== Array.isArray(std) || [mean, std].some((v) => Array.isArray(v) && v.length !== channels)) {
     const kind = (v: unknown) => (Array.isArray(v) ? `a list of ${v.length}` : 'no list')

@@ -122,7 +122,7 @@ export function deserialize(file: Uint8Array, source: string): { outputs: Node[]
         weightAxis,
       }: Pick<Partial<Int8<unknown>>, 'reads' | 'weightAxis'> = (n.dtype === 'i8' ? row.int8 : row) ?? {}
       const wanted = (i: number) => reads?.[i] ?? (weightAxis !== undefined && i === 2 ? 'i32' : n.dtype)
-      const other = inputs.find((x, i) => x.dtype !== wanted(i))
+      const other = inputs.find((x, i) => ![wanted(i)].flat().includes(x.dtype))
       if (other) fail(`${where(n)} is ${n.dtype}, its input ${where(other)} is ${other.dtype}`)
       node = makeNode(row, { op: n.op, name: n.name, attrs: n.attrs, inputs }, integer)
       if (String(node.shape) !== String(n.shape))

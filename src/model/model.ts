@@ -3,16 +3,17 @@
 
 import type { Dataset, Samples } from '../data/dataset'
 import { DunlinError } from '../graph/error'
-import { BYTES, type InputAttrs, isInput, isParam, type Node, type Param, size, topological } from '../graph/node'
+import { BYTES, type Ends, type InputAttrs, isInput, isParam, type Node, type Param, size, topological } from '../graph/node'
 import { Random } from '../graph/random'
 import { opOf } from '../ops'
 import type { Target } from '../ops/op'
-import { planInference } from '../plan/build'
+import { type ModulePlan, planInference } from '../plan/build'
 import type { Plan } from '../plan/plan'
 import type { Values } from '../session/door'
 import type { Build } from '../session/kernels'
 import { Session } from '../session/session'
 import { availableThreads } from '../session/threads'
+import { changeEnds } from './ends'
 import { deserialize, serialize } from './file'
 import { initialize } from './initialize'
 import { formatTable, thousands } from './table'
@@ -74,9 +75,17 @@ export class Model {
     return this.nodes.reduce((sum, n) => sum + macsOf(n), 0)
   }
 
-  /** The plan that computes the outputs for `batch` samples at once, in a session on up to `threads` threads or in a module. */
-  plan(batch = 1, target: Target = 'session', threads = 1): Plan {
-    return planInference(this.outputs, { batch, target, threads })
+  /**
+   * The plan that computes the outputs for `batch` samples at once, in a session on up to `threads` threads or in a module (`options`: how).
+   */
+  plan(batch = 1, target: Target = 'session', threads = 1, options: ModulePlan = {}): Plan {
+    return planInference(this.outputs, { batch, target, threads, ...options })
+  }
+
+  /** This model as a device wants it, with the same parameters: raw values at its inputs, or probabilities at its first output. */
+  withEnds(ends: Ends): Model {
+    const { name, labels } = this
+    return new Model(changeEnds(this.outputs, ends), { name, labels })
   }
 
   /** A session of that plan with the weights of now; `threads`: default the cores available. Sessions are kept until the weights change. */

@@ -3,7 +3,7 @@
 
 import { DunlinError } from '../graph/error'
 import type { Layer, Node, Quant } from '../graph/node'
-import { CURVE, elementwise, rowwise } from './calls'
+import { CURVE, elementwise, inStep, rowwise, sameRows } from './calls'
 import { softmaxScale } from './fixedPoint'
 import {
   CLAMPS,
@@ -128,7 +128,7 @@ const clamp = <A>(limits: (attrs: A) => readonly [number, number], check: (node:
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    const [x, y] = inStep(e, node)
     elementwise(e, y.length, (from, n) => e.call('clamp_f32', e.at(x, from), e.at(y, from), n, ...limits(node.attrs)))
   },
   backward(e, node) {
@@ -142,8 +142,9 @@ const clamp = <A>(limits: (attrs: A) => readonly [number, number], check: (node:
   },
   int8: {
     quant: 'input',
+    reach: sameRows,
     forward(e, node) {
-      const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+      const [x, y] = inStep(e, node)
       const clamp = quantizedClamp(limits(node.attrs), quantOf(node))
       elementwise(e, y.length, (from, n) => e.call('clamp_i8', e.at(x, from), e.at(y, from), n, ...clamp))
     },
@@ -175,9 +176,11 @@ const byTable = <A>(
   quant: Int8<A>['quant'] = 'calibrated',
 ): Int8<A> => ({
   quant,
+  reach: sameRows,
   forward(e: Emit, node) {
-    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
-    const table = e.constant(`${node.name}/table`, tableOf(node, quantOf(node.inputs[0]), quantOf(node)))
+    const values = e.once(node, 'table', () => tableOf(node, quantOf(node.inputs[0]), quantOf(node)))
+    const table = e.constant(`${node.name}/table`, values)
+    const [x, y] = inStep(e, node)
     elementwise(e, y.length, (from, n) => e.call('lookup_i8', e.at(x, from), table, e.at(y, from), n))
   },
 })
@@ -204,7 +207,7 @@ const floatCurve = (name: keyof typeof CURVES | FloatCurve, reads: 'x' | 'y'): O
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    const [x, y] = inStep(e, node)
     elementwise(e, y.length, (from, n) => e.call(`${name}_f32`, e.at(x, from), e.at(y, from), n), CURVE)
   },
   backward(e, node) {
@@ -232,7 +235,7 @@ const bent = (name: 'leakyRelu' | 'elu'): Op<{ alpha: number }> => ({
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    const [x, y] = inStep(e, node)
     elementwise(e, y.length, (from, n) => e.call(`${name}_f32`, e.at(x, from), e.at(y, from), n, node.attrs.alpha), CURVE)
   },
   backward(e, node) {
@@ -270,7 +273,7 @@ export const softmaxOp: Op = {
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    const [x, y] = inStep(e, node)
     const n = node.shape[node.shape.length - 1]
     const part = (from: number, rows: number) => e.call('softmax_f32', e.at(x, from * n), e.at(y, from * n), rows, n)
     rowwise(e, y.length / n, n, part, CURVE)
@@ -288,7 +291,7 @@ export const softmaxOp: Op = {
   int8: {
     quant: { scale: [1 / 256], zeroPoint: -128 },
     forward(e, node) {
-      const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+      const [x, y] = inStep(e, node)
       const n = node.shape[node.shape.length - 1]
       const { multiplier, shift, diffMin } = softmaxScale(quantOf(node.inputs[0]).scale[0])
       const part = (from: number, rows: number) =>
@@ -304,7 +307,7 @@ export const logSoftmaxOp: Op = {
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    const [x, y] = inStep(e, node)
     const n = node.shape[node.shape.length - 1]
     const part = (from: number, rows: number) => e.call('logSoftmax_f32', e.at(x, from * n), e.at(y, from * n), rows, n)
     rowwise(e, y.length / n, n, part, CURVE)

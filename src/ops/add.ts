@@ -2,7 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import type { Node } from '../graph/node'
-import { accumulate, elementwise, undoActivation } from './calls'
+import { accumulate, elementwise, sameRows, undoActivation } from './calls'
 import { addScales, quantizeMultiplier } from './fixedPoint'
 import {
   type Activation,
@@ -53,11 +53,13 @@ function sameShape(node: Unshaped) {
   return a.shape
 }
 
-const operands = (e: Emit, node: Node): [Buffer, Buffer, Buffer] => [
-  e.value(node.inputs[0]),
-  e.value(node.inputs[1]),
-  e.value(node),
-]
+/** Values of both inputs and the node: kernels go through all three in step, so y may lie over either. */
+function operands(e: Emit, node: Node): [Buffer, Buffer, Buffer] {
+  const [a, b, y] = [e.value(node.inputs[0]), e.value(node.inputs[1]), e.value(node)]
+  e.over(y, a)
+  e.over(y, b)
+  return [a, b, y]
+}
 
 export const addOp: Op<{ activation?: Activation }> = {
   shape(node) {
@@ -77,7 +79,7 @@ export const addOp: Op<{ activation?: Activation }> = {
     spread(e, dy, b)
     if (!e.pass(node, a)) spread(e, dy, a)
   },
-  int8: { quant: 'calibrated', forward: (e, node) => combineInt8(e, node, 'add_i8', clampOf(node)) },
+  int8: { quant: 'calibrated', reach: sameRows, forward: (e, node) => combineInt8(e, node, 'add_i8', clampOf(node)) },
 }
 
 /** The sum or difference of int8 values. */
@@ -111,7 +113,7 @@ export const subOp: Op = {
     if (db) elementwise(e, dy.length, (from, n) => e.call('sub_f32', e.at(db, from), e.at(dy, from), e.at(db, from), n))
     if (!e.pass(node, a)) spread(e, dy, a)
   },
-  int8: { quant: 'calibrated', forward: (e, node) => combineInt8(e, node, 'sub_i8', CLAMPS.none) },
+  int8: { quant: 'calibrated', reach: sameRows, forward: (e, node) => combineInt8(e, node, 'sub_i8', CLAMPS.none) },
 }
 
 export const mulOp: Op = {
@@ -123,7 +125,7 @@ export const mulOp: Op = {
   backward(e, node) {
     const dy = e.grad(node)
     if (!dy) return
-    const [a, b] = operands(e, node)
+    const [a, b] = node.inputs.map((x) => e.value(x))
     const times = (factor: Buffer, to: Buffer) =>
       elementwise(e, dy.length, (from, n) => e.call('mul_f32_dx', e.at(factor, from), e.at(dy, from), e.at(to, from), n))
     const da = e.grad(node.inputs[0])
@@ -133,6 +135,7 @@ export const mulOp: Op = {
   },
   int8: {
     quant: 'calibrated',
+    reach: sameRows,
     forward(e, node) {
       const [a, b, y] = operands(e, node)
       const [qa, qb, qy] = [...node.inputs, node].map(quantOf)

@@ -98,6 +98,7 @@ export const batchNormOp: Op<BatchNormAttrs> = {
       columnwise(e, n, c, part)
     }
     const perChannel = [e.value(gamma), e.value(beta), ...used] as const
+    e.over(y, values)
     const part = (from: number, count: number) => {
       const [read, written] = [values, y].map((b) => e.at(b, from * c))
       e.call('batchNorm_f32', read, ...perChannel, written, count, c, node.attrs.epsilon, ...clampOf(node))

@@ -2,7 +2,7 @@
 // call that only moves memory costs is put in the same coin by the factors below.
 
 import type { Node } from '../graph/node'
-import { type Activation, type Buffer, CLAMPS, clampOf, type Emit } from './op'
+import { type Activation, type Buffer, CLAMPS, clampOf, type Emit, type Reach } from './op'
 
 /** Work of one element that is read, changed and written; of one that is only filled or copied; of one that takes an exp or a tanh. */
 const ELEMENT = 4
@@ -13,6 +13,16 @@ export const CURVE = 16
 export function elementwise(e: Emit, n: number, part: (from: number, count: number) => void, each = ELEMENT): void {
   e.split(n, n * each, part, 16)
 }
+
+/** The first input and the value of a node whose kernel goes through both in step: y may lie over x. */
+export function inStep(e: Emit, node: Node): [x: Buffer, y: Buffer] {
+  const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+  e.over(y, x)
+  return [x, y]
+}
+
+/** What an op that works element by element reads of an image (`Int8.reach`). */
+export const sameRows = (): Reach => (from, to) => [from, to]
 
 /** One call over rows of `n` elements that know nothing of each other. */
 export function rowwise(e: Emit, rows: number, n: number, part: (from: number, count: number) => void, each = ELEMENT): void {

@@ -4,9 +4,9 @@
 import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Param, param } from '../graph/node'
 import { fill, rowwise, sumRows, undoActivation } from './calls'
-import { convolve, convolveDw, convolveDx, macsOf, WINOGRAD_BLOCK, winogradTile } from './convolution'
+import { convolve, convolveDw, convolveDx, convScratch, macsOf, WINOGRAD_BLOCK, winogradTile } from './convolution'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { type Operands, operandsOf, packed, packedScratch, packedWinograd, plainArgs } from './int8'
+import { channelwise, type Operands, operandsOf, packed, packedScratch, packedWinograd } from './int8'
 import {
   type Activation,
   type Buffer,
@@ -20,7 +20,19 @@ import {
   type Unshaped,
   where,
 } from './op'
-import { convSizes, type Images, imagesOf, type Padding, type Pair, pair, splitRows, type WindowAttrs, windowOf } from './window'
+import {
+  convSizes,
+  distanceOf,
+  type Images,
+  imagesOf,
+  type Padding,
+  type Pair,
+  pair,
+  reachOf,
+  splitRows,
+  type WindowAttrs,
+  windowOf,
+} from './window'
 
 export interface Conv2dAttrs extends WindowAttrs {
   activation?: Activation
@@ -163,7 +175,12 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   int8: {
     quant: 'calibrated',
     weightAxis: 0,
+    reach: (node) => ((node.attrs.groups ?? 1) === 1 ? reachOf(windowOf(node)) : undefined),
     forward(e, node) {
+      if (e.target === 'module') {
+        convolveStored(e, node)
+        return
+      }
       const whole = operandsOf(e, node)
       const { groups = 1 } = node.attrs
       if (groups === 1) {
@@ -183,13 +200,35 @@ export const conv2dOp: Op<Conv2dAttrs> = {
   },
 }
 
-/** The int8 convolution of these operands, with the kernel of the target. */
+/** The most output positions that conv2d_i8 computes at a time. */
+const POSITIONS = 3
+
+/** The int8 convolution in a module, on weights as they are stored. */
+function convolveStored(e: Emit, node: Node<Conv2dAttrs>): void {
+  const { groups = 1 } = node.attrs
+  const { g, xs, ys } = groupsOf(e, node)
+  for (let i = 0; i < groups; i++) {
+    const x = groups === 1 ? e.value(node.inputs[0]) : xs.take(i, e.value(node.inputs[0]))
+    const y = groups === 1 ? e.value(node) : e.scratch(ys.length, 'i8')
+    splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
+      const { batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl } = share
+      const [read, written] = [e.at(x, xAt), e.at(y, yAt)]
+      const part: Parameters<typeof channelwise>[2] = (from, count, of, after) => {
+        const bytes = convScratch(e.interpreted, share)
+        const scratch = bytes && e.scratch(bytes, 'i8')
+        const sizes = [batch, ih, iw, ic, oh, ow, count, oc, kh, kw, sh, sw, dh, dw, pt, pl] as const
+        if (count === oc) e.over(written, read, distanceOf(share, POSITIONS))
+        e.call('conv2d_i8', read, ...of, e.at(written, from), scratch, ...sizes, ...after)
+      }
+      channelwise(e, node, part, i * oc, oc)
+    })
+    if (groups > 1) ys.give(i, y, e.value(node), 0)
+  }
+}
+
+/** The int8 convolution of these operands in a session. */
 function convolveInt8(e: Emit, g: Images, operands: Operands): void {
   const { x, y, after } = operands
-  if (e.target === 'module') {
-    e.call('conv2d_i8', ...plainArgs(operands), ...convSizes(g), ...after)
-    return
-  }
   const { ic, kh, kw, dw } = g
   const macs = macsOf(g)
   if (winogradTile(e, 'i8', g)) {

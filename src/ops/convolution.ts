@@ -5,7 +5,7 @@ import { pack, packedLength } from './calls'
 import type { Buffer, Emit } from './op'
 import { CLAMPS } from './op'
 import { type Conv3x3Kind, chooseConv3x3 } from './variants'
-import { convSizes, type Images, splitImages, splitRows } from './window'
+import { convSizes, type Images, splitImages, splitRows, type Window } from './window'
 
 /** Multiply-accumulates of a whole batch. */
 export const macsOf = ({ batch, oh, ow, oc, kh, kw, ic }: Images): number => batch * oh * ow * oc * kh * kw * ic
@@ -201,4 +201,14 @@ function winogradDx(e: Emit, name: string, tile: 2 | 4, g: Images, dy: Buffer, w
     e.call('conv2d_f32_dx_winograd', e.at(dy, dyAt), packed, e.at(dx, dxAt), scratch, tile, block, group, ...sizes, add)
   }
   splitImages(e, g, macsOf(g) / 2, part)
+}
+
+/**
+ * Bytes of scratch of conv2d_i8 and conv2dAdd_i8. Interpreted: the values of a window for three positions, in words of 8 bytes which overlap
+ * copies; compiled: copies of two windows, where those are not read from the image.
+ */
+export function convScratch(interpreted: boolean, { ih, iw, ic, oh, ow, kh, kw, sh, sw, dw, pt, pl }: Window): number {
+  if (interpreted) return 10 * kh * kw * ic
+  const inside = pt === 0 && pl === 0 && (oh - 1) * sh < ih && (ow - 1) * sw + kw <= iw
+  return kh === 1 && dw === 1 && inside ? 0 : 2 * kh * kw * ic
 }

@@ -3,9 +3,22 @@
 import { DunlinError } from '../graph/error'
 import { type Layer, type Node, type Param, param, size } from '../graph/node'
 import { multiply, multiplyInto, pack, packedLength, sumRows, undoActivation } from './calls'
+import { convScratch } from './convolution'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { operandsOf, packed, packedScratch, plainArgs } from './int8'
-import { type Activation, clampOf, type Emit, expectCount, expectInputs, expectShape, makeNode, type Op, rows, where } from './op'
+import { channelwise, operandsOf, packed, packedScratch } from './int8'
+import {
+  type Activation,
+  type Buffer,
+  clampOf,
+  type Emit,
+  expectCount,
+  expectInputs,
+  expectShape,
+  makeNode,
+  type Op,
+  rows,
+  where,
+} from './op'
 
 export interface DenseAttrs {
   activation?: Activation
@@ -47,6 +60,9 @@ function expectVector(shape: readonly number[], node: { op: string; name: string
 /** Vectors that a run computes: one or more for each sample. */
 const vectorsOf = (e: Emit, node: Node): number => (rows(e, node) * size(node.shape)) / node.inputs[1].shape[0]
 
+/** Weights of a layer that takes no time to speak of, on whatever kernel; and twice the bytes of scratch that this may cost. */
+const SMALL = 8192
+
 export const denseOp: Op<DenseAttrs> = {
   shape(node) {
     const [x, w, b] = node.inputs
@@ -69,6 +85,11 @@ export const denseOp: Op<DenseAttrs> = {
   forward(e, node) {
     const [x, w, b] = node.inputs
     const [n, k] = w.shape
+    if (e.target === 'module') {
+      const bias = b ? e.value(b) : 0
+      e.call('dense_f32', e.value(x), e.value(w), bias, e.value(node), vectorsOf(e, node), n, k, ...clampOf(node))
+      return
+    }
     const packed = e.prepared(`${node.name}/packed`, packedLength(n, k), (to) =>
       pack(e, e.value(w), b ? e.value(b) : 0, to, { n, k, wn: k, wk: 1 }),
     )
@@ -83,6 +104,10 @@ export const denseOp: Op<DenseAttrs> = {
     const dy = e.grad(node)
     if (!dy) return
     undoActivation(e, node, dy)
+    if (e.target === 'module') {
+      plainBackward(e, node, dy)
+      return
+    }
     const db = b && e.grad(b)
     if (db) sumRows(e, dy, db, m, n)
     if (e.learns(w)) {
@@ -103,12 +128,23 @@ export const denseOp: Op<DenseAttrs> = {
     forward(e, node) {
       const [n, k] = node.inputs[1].shape
       const m = vectorsOf(e, node)
-      const operands = operandsOf(e, node)
-      const { x, y, after } = operands
       if (e.target === 'module') {
-        e.call('dense_i8', ...plainArgs(operands), m, n, k, ...after)
+        const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+        // A small layer is not worth the code of a kernel, where there is one of convolutions: a pixel for each sample, on an image of one row.
+        const g = { ih: 1, iw: m, ic: k, oh: 1, ow: m, kh: 1, kw: 1, sh: 1, sw: 1, dh: 1, dw: 1, pt: 0, pl: 0 }
+        const bytes = convScratch(e.interpreted, g)
+        const pixel = n * k <= SMALL && bytes <= SMALL / 2 && e.uses('conv2d_i8') && !e.uses('dense_i8')
+        channelwise(e, node, (from, count, of, after) => {
+          const to = e.at(y, from)
+          if (pixel) {
+            const scratch = bytes && e.scratch(bytes, 'i8')
+            e.call('conv2d_i8', x, ...of, to, scratch, 1, 1, m, k, 1, m, count, n, 1, 1, 1, 1, 1, 1, 0, 0, ...after)
+          } else e.call('dense_i8', x, ...of, to, m, count, k, n, ...after)
+        })
         return
       }
+      const operands = operandsOf(e, node)
+      const { x, y, after } = operands
       const weights = packed(e, operands, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1, four: 1 })
       // A 1x1 convolution on an image of one row, a pixel for each sample.
       const part = (from: number, count: number) => {
@@ -119,4 +155,29 @@ export const denseOp: Op<DenseAttrs> = {
       e.split(m, m * n * k, part, 4)
     },
   },
+}
+
+/** The gradients with the weights as they lie. */
+function plainBackward(e: Emit, node: Node, dy: Buffer): void {
+  const [x, w, b] = node.inputs
+  const [n, k] = w.shape
+  const m = vectorsOf(e, node)
+  // First: it is made of the weights before their step.
+  const sink = e.sink(x)
+  if (sink) e.call('dense_f32_dx', dy, e.value(w), sink.dx, m, n, k, sink.add)
+  // Of one vector the gradient is but an outer product.
+  const descent = (p: Node) => (m === 1 ? e.descent(p) : undefined)
+  const step = descent(w)
+  if (step) e.call('dense_f32_sgd', e.value(x), dy, e.value(w), step.velocity, n, k, step.lr, step.momentum)
+  else {
+    const sum = e.sink(w)
+    if (sum) e.call('dense_f32_dw', e.value(x), dy, sum.dx, m, n, k, sum.add)
+  }
+  const biasStep = b && descent(b)
+  if (biasStep) {
+    e.call('dense_f32_sgd', 0, dy, e.value(b), biasStep.velocity, n, 1, biasStep.lr, biasStep.momentum)
+    return
+  }
+  const db = b && e.grad(b)
+  if (db) sumRows(e, dy, db, m, n)
 }

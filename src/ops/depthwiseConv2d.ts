@@ -4,15 +4,17 @@ import { DunlinError } from '../graph/error'
 import { type Layer, type Param, param } from '../graph/node'
 import { sumRows, undoActivation } from './calls'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { operandsOf, packed, plainArgs } from './int8'
+import { allChannels, operandsOf, packed } from './int8'
 import { type Activation, CLAMPS, clampOf, expectCount, expectInputs, expectShape, makeNode, type Op, where } from './op'
 import {
   convSizes,
+  distanceOf,
   type Images,
   imagesOf,
   type Padding,
   type Pair,
   pair,
+  reachOf,
   splitImages,
   splitRows,
   type WindowAttrs,
@@ -135,14 +137,24 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
   int8: {
     quant: 'calibrated',
     weightAxis: 2,
+    reach: (node) => reachOf(windowOf(node)),
     forward(e, node) {
-      const operands = operandsOf(e, node)
-      const { x, y, after } = operands
       const g = imagesOf(e, node)
       if (e.target === 'module') {
-        e.call('depthwiseConv2d_i8', ...plainArgs(operands), ...convSizes(g), ...after)
+        const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+        splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
+          const [read, written] = [e.at(x, xAt), e.at(y, yAt)]
+          allChannels(e, node, (of, after) => {
+            // A window is read before its result is stored, channel by channel; but small windows are computed column by column.
+            if (share.kh > 3 || share.kw > 3 || share.dh > 1)
+              e.over(written, read, distanceOf(share, share.oc === share.ic ? 0 : 1))
+            e.call('depthwiseConv2d_i8', read, ...of, written, ...convSizes(share), ...after)
+          })
+        })
         return
       }
+      const operands = operandsOf(e, node)
+      const { x, y, after } = operands
       const { ow, oc, kh, kw, sw, dh, dw } = g
       const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc, four: 0 } as const
       const weights = packed(e, operands, layout)

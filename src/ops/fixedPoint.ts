@@ -38,7 +38,7 @@ export function quantizeMultiplier(real: number): FixedPoint {
 }
 
 /** real = fraction * 2^exponent with fraction in [0.5, 1), exactly: C's frexp. */
-function split(real: number): { fraction: number; exponent: number } {
+export function split(real: number): { fraction: number; exponent: number } {
   // The logarithm may be off by one next to a power of two, and 2^exponent is out of range below 2^-1022.
   let exponent = Math.max(Math.floor(Math.log2(real)) + 1, -1000)
   let fraction = real / 2 ** exponent

@@ -28,7 +28,7 @@ import { batchNormOp } from './batchNorm'
 import { broadcastOp } from './broadcast'
 import { concatOp } from './concat'
 import { conv2dOp } from './conv2d'
-import { rescaleOp, toFloatOp, toInt8Op } from './convert'
+import { dequantizeOp, rescaleOp, toInt8Op } from './convert'
 import { convTranspose2dOp } from './convTranspose2d'
 import { crossEntropyOp } from './crossEntropy'
 import { denseOp } from './dense'
@@ -50,6 +50,7 @@ import {
 import { lstmOp } from './lstm'
 import { matMulOp } from './matMul'
 import { meanOp } from './mean'
+import { normalizeOp } from './normalize'
 import { makeNode, type Op, type Unshaped } from './op'
 import { permuteOp } from './permute'
 import { avgPool2dOp, maxPool2dOp } from './pool2d'
@@ -75,6 +76,7 @@ export const OPS = {
   crossEntropy: crossEntropyOp,
   dense: denseOp,
   depthwiseConv2d: depthwiseConv2dOp,
+  dequantize: dequantizeOp,
   div: divOp,
   layerNorm: layerNormOp,
   dropout: dropoutOp,
@@ -97,6 +99,7 @@ export const OPS = {
   mfcc: mfccOp,
   mish: mishOp,
   mul: mulOp,
+  normalize: normalizeOp,
   pad: padOp,
   permute: permuteOp,
   hinge: hingeOp,
@@ -122,7 +125,6 @@ export const OPS = {
   sub: subOp,
   svdf: svdfOp,
   tanh: tanhOp,
-  toFloat: toFloatOp,
   toInt8: toInt8Op,
 } satisfies Record<string, Op<never>>
 

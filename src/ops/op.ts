@@ -20,13 +20,32 @@ export interface Buffer {
   readonly length: number
 }
 
+/** A step of gradient descent: w -= lr * v with v = momentum * v + gradient, or the gradient itself where there is no velocity. */
+export interface Descent {
+  velocity: Buffer | 0
+  lr: number
+  momentum: number
+}
+
 export type Target = 'session' | 'module'
+/** Where weights are while the calls run: in memory, or in a module's flash, from where calls bring what they need to memory. */
+export type Weights = 'ram' | 'flash'
+
+/** Numbers that a layer has for each of its output channels: `each` elements of `data`. */
+export interface Table {
+  name: string
+  data: TypedArray
+  each: number
+}
 
 export interface Emit {
   /** Samples that a run computes at once. */
   readonly batch: number
   /** Who runs the calls: a session has room for packed weights; a module wants little code and memory. int8 results are equal. */
   readonly target: Target
+  readonly weights: Weights
+  /** Whether a module's host interprets its kernels: those for that pack what they read. */
+  readonly interpreted: boolean
   /** Whether the run is a training step: then dropout drops, and batch norm measures the batch. */
   readonly training: boolean
   /** The node's value: its shape for each sample, or once if it does not depend on an input. */
@@ -46,7 +65,7 @@ export interface Emit {
   scratch(length: number, dtype?: Dtype): Buffer
   /** `length` words of 4 bytes that the node's forward leaves for its backward: the same buffer for the same name. */
   saved(node: Node, name: string, length: number): Buffer
-  /** `length` words of 4 bytes that keep their contents from run to run; zero at first. */
+  /** `length` words of 4 bytes that keep their contents from run to run, zero at first: the same buffer for the same name. */
   state(name: string, length: number): Buffer
   /** i32 [1]: how many training steps were taken before this one. The host writes it. */
   step(): Buffer
@@ -54,6 +73,21 @@ export interface Emit {
   constant(name: string, data: TypedArray): Buffer
   /** `length` words of 4 bytes made from parameters by `fill`: once per session when the parameters stand still, else in every run. */
   prepared(name: string, length: number, fill: (to: Buffer) => void): Buffer
+  /**
+   * To be said right before a call: that `y` may lie over `x`, which holds elements of the same width, where nothing reads x any more: y may begin
+   * anywhere up to `distance` elements (default 0) before x begins, because at every time what the kernel has written of y ends no
+   * further behind y's beginning than what it has yet to read of x, and `distance`. A planner that has no use for it does nothing.
+   */
+  over(y: Buffer, x: Buffer, distance?: number): void
+  /** What `make` derives from the node alone, `what` by name: made once, however often the node is written down. */
+  once<T>(node: Node, what: string, make: () => T): T
+  /** Whether some call so far is of this kernel: then it takes no more code. */
+  uses(kernel: KernelName): boolean
+  /**
+   * Where a step is one sample's, and the parameter's gradient but an outer product: what takes the step at once, so that no gradient lies in
+   * memory. It is to be called after the last read of the parameter. Undefined: the gradient is wanted.
+   */
+  descent(param: Node): Descent | undefined
   call<K extends KernelName>(kernel: K, ...args: Args<K>): void
   /**
    * Has `part` write the call that computes the outputs [from, from + count), once for each thread, with ranges that follow each other
@@ -63,6 +97,12 @@ export interface Emit {
    * order of a sum.
    */
   split(total: number, work: number, part: (from: number, count: number) => void, grain?: number): void
+  /**
+   * Has `part` write the calls that compute the output channels [from, from + count), given what the tables have for those: all `total` of
+   * them where weights are in memory; where they are in flash as many at a time as the planner finds room for, by a loop. So `from` may
+   * move nothing but addresses (`at`), and a call that is written for other `from` is otherwise the same.
+   */
+  tiles(total: number, tables: readonly Table[], part: (from: number, count: number, ...of: Buffer[]) => void): void
   /** The buffer from its `elements`-th element on; no buffer stays none. */
   at<B extends Buffer | 0>(buffer: B, elements: number): B
 }
@@ -76,8 +116,8 @@ export interface Op<A = unknown> {
   reducesBatch?: true
   /** The value is its first input, in the same memory: always (a reshape), or in inference only (a dropout). */
   alias?: true | 'inference'
-  /** Dtypes of its inputs, where they are not the value's own. */
-  reads?: readonly Dtype[]
+  /** Dtypes of its inputs, where they are not the value's own; a list where one may have several. */
+  reads?: readonly (Dtype | readonly Dtype[])[]
   forward?(e: Emit, node: Node<A>): void
   /** Adds into the gradients of its inputs. */
   backward?(e: Emit, node: Node<A>): void
@@ -91,7 +131,7 @@ export interface Int8<A> {
    */
   quant: 'calibrated' | 'input' | 'weights' | Quant
   /** Dtypes of its inputs, where they are not int8 and, with `weightAxis`, the int32 bias. */
-  reads?: readonly Dtype[]
+  reads?: readonly (Dtype | readonly Dtype[])[]
   /** Why this node has no int8 kernel although others of its op have; false when it has. */
   unsupported?(node: Node<A>): string | false
   /** What its first input is, where that is not int8: it must then be an input of the model, which is given this dtype and scale. */
@@ -107,8 +147,16 @@ export interface Int8<A> {
    * keeps as state) under these names.
    */
   measured?: { saved: readonly string[]; attrs(node: Node<A>, largest: readonly number[]): object }
+  /**
+   * From which rows of the images that it reads the rows of its value, an image, are computed. Rows of the table that have it compute any
+   * rows alone, through one `e.split`, when planned for a module; undefined: this node does not.
+   */
+  reach?(node: Node<A>): Reach | undefined
   forward(e: Emit, node: Node<A>): void
 }
+
+/** The rows [top, end) that the rows [from, to) are computed from. */
+export type Reach = (from: number, to: number) => readonly [top: number, end: number]
 
 /** A matrix product inside of a layer: which inputs are its weights [rows, k] and its bias [rows], and whose scale its other factor has. */
 export interface Int8Product {

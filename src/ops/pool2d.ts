@@ -5,12 +5,14 @@ import { DunlinError } from '../graph/error'
 import type { Layer, Node } from '../graph/node'
 import { type Buffer, type Emit, expectInputs, makeNode, type Op, quantOf, type Unshaped, where } from './op'
 import {
+  distanceOf,
   type Images,
   imagesOf,
   type Padding,
   type Pair,
   pair,
   poolSizes,
+  reachOf,
   splitImages,
   splitRows,
   type WindowAttrs,
@@ -79,7 +81,12 @@ function forward(
 ): void {
   const g = imagesOf(e, node)
   const [x, y] = [e.value(node.inputs[0]), e.value(node)]
-  splitRows(e, g, workOf(g), (share, xAt, yAt) => part(e.at(x, xAt), e.at(y, yAt), poolSizes(share)))
+  splitRows(e, g, workOf(g), (share, xAt, yAt) => {
+    const [read, written] = [e.at(x, xAt), e.at(y, yAt)]
+    // A window is read before its result is stored, channel by channel.
+    e.over(written, read, distanceOf(share, 0))
+    part(read, written, poolSizes(share))
+  })
 }
 
 const workOf = ({ batch, oh, ow, oc, kh, kw }: Images): number => 2 * batch * oh * ow * oc * kh * kw
@@ -100,6 +107,7 @@ export const maxPool2dOp: Op<WindowAttrs> = {
   },
   int8: {
     quant: 'input',
+    reach: (node) => reachOf(windowOf(node)),
     forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('maxPool2d_i8', x, y, ...sizes, ...sameQuant(node))),
   },
 }
@@ -136,6 +144,7 @@ export const avgPool2dOp: Op<AvgPoolAttrs> = {
       node.attrs.countPadding === true &&
       isPadded(node) &&
       'counts padding in its mean, int8 (as TFLite) does not. Leave countPadding out, or train with padding "valid".',
+    reach: (node) => reachOf(windowOf(node)),
     forward: (e, node) => forward(e, node, (x, y, sizes) => e.call('avgPool2d_i8', x, y, ...sizes, ...sameQuant(node))),
   },
 }

@@ -2,7 +2,7 @@
 
 import { DunlinError } from '../graph/error'
 import type { Layer } from '../graph/node'
-import { elementwise } from './calls'
+import { elementwise, inStep } from './calls'
 import { expectInputs, makeNode, type Op, where } from './op'
 
 /** In the order of the kernel's modes. */
@@ -27,7 +27,7 @@ export const roundOp: Op<RoundAttrs> = {
     return node.inputs[0].shape
   },
   forward(e, node) {
-    const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+    const [x, y] = inStep(e, node)
     const mode = MODES.indexOf(node.attrs.mode)
     elementwise(e, y.length, (from, n) => e.call('round_f32', e.at(x, from), e.at(y, from), n, mode))
   },

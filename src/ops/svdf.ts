@@ -2,7 +2,7 @@
 // are a matrix product; its results are kept for `memory` steps, from run to run.
 
 import { DunlinError } from '../graph/error'
-import { type Layer, type Node, type Param, param, size } from '../graph/node'
+import { isParam, type Layer, type Node, type Param, param, size } from '../graph/node'
 import { multiply, multiplyInto, pack, packedLength, sumRows, undoActivation } from './calls'
 import { quantizeMultiplier } from './fixedPoint'
 import { initializerOf } from './initializer'
@@ -18,6 +18,7 @@ import {
   type Op,
   quantOf,
   rows,
+  type Table,
   type Unshaped,
   where,
 } from './op'
@@ -137,15 +138,25 @@ export const svdfOp: Op<SvdfAttrs> = {
       // Products and quotients of float32, as the reference has them.
       const first = quantizeMultiplier(f32(f32(f32(qx.scale[0]) * f32(qf.scale[0])) / f32(stateScale)))
       const second = quantizeMultiplier(f32(f32(f32(stateScale) * f32(qw.scale[0])) / f32(qy.scale[0])))
-      const state = e.state(`${node.name}/state`, Math.ceil((batch * filters * memory) / 2))
-      const values = [x, f, w, b, node].map((n) => e.value(n)) as [Buffer5, Buffer5, Buffer5, Buffer5, Buffer5]
       const numbers = [qx.zeroPoint, qy.zeroPoint, first.multiplier, first.shift, second.multiplier, second.shift] as const
-      e.call('svdf_i8', ...values, state, batch, inputs, units, rank, memory, ...numbers)
+      const [from, to] = [e.value(x), e.value(node)]
+      const state = e.state(`${node.name}/state`, Math.ceil((batch * filters * memory) / 2))
+      const tables = [table(node, f, rank * inputs), table(node, w, rank * memory), table(node, b, 1)]
+      e.tiles(units, tables, (u, count, ...of) => {
+        // A tile begins at a whole word of the state: at a multiple of four units.
+        const [fs, ws, bs] = of
+        const [y, kept] = [e.at(to, u), e.at(state, (u * rank * memory) / 2)]
+        e.call('svdf_i8', from, fs, ws, bs, y, kept, batch, inputs, count, units, rank, memory, ...numbers)
+      })
     },
   },
 }
 
-type Buffer5 = ReturnType<Emit['value']>
+/** What is stored for each unit. */
+function table(node: Node, p: Node, each: number): Table {
+  if (!isParam(p)) throw new DunlinError(`${where(node)}: computes its weights; an int8 layer wants stored ones.`)
+  return { name: p.name, data: p.data, each }
+}
 
 const f32 = Math.fround
 

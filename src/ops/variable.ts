@@ -3,7 +3,7 @@
 
 import { DunlinError } from '../graph/error'
 import { checkShape, type Node, type Shape, size } from '../graph/node'
-import { elementwise } from './calls'
+import { elementwise, inStep } from './calls'
 import {
   type Buffer,
   CLAMPS,
@@ -108,9 +108,10 @@ export const rememberOp: Op<VariableAttrs> = {
     return y.shape
   },
   forward(e, node) {
-    const [y, value, recalled] = node.inputs
+    const [, value, recalled] = node.inputs
     copy(e, e.value(value), kept(e, node, recalled), e.value(value).length)
-    copy(e, e.value(y), e.value(node), e.value(node).length)
+    const [from, to] = inStep(e, node)
+    copy(e, from, to, to.length)
   },
   backward(e, node) {
     const dy = e.grad(node)
@@ -120,7 +121,7 @@ export const rememberOp: Op<VariableAttrs> = {
   int8: {
     quant: 'input',
     forward(e, node) {
-      const [y, value, recalled] = node.inputs
+      const [, value, recalled] = node.inputs
       const { zeroPoint } = quantOf(recalled)
       const scaled = scaledTable(quantOf(value), quantOf(recalled))
       const table = e.constant(
@@ -128,9 +129,8 @@ export const rememberOp: Op<VariableAttrs> = {
         scaled.map((v) => v - zeroPoint),
       )
       e.call('lookup_i8', e.value(value), table, kept(e, node, recalled), e.value(value).length)
-      elementwise(e, e.value(node).length, (from, n) =>
-        e.call('clamp_i8', e.at(e.value(y), from), e.at(e.value(node), from), n, -128, 127),
-      )
+      const [x, y] = inStep(e, node)
+      elementwise(e, y.length, (from, n) => e.call('clamp_i8', e.at(x, from), e.at(y, from), n, -128, 127))
     },
   },
 }

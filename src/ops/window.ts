@@ -4,7 +4,7 @@
 
 import { DunlinError } from '../graph/error'
 import type { Node, Shape } from '../graph/node'
-import { type Emit, rows, type Unshaped, where } from './op'
+import { type Emit, type Reach, rows, type Unshaped, where } from './op'
 
 /** One number for both axes, or [vertical, horizontal]. */
 export type Pair = number | readonly [number, number]
@@ -139,6 +139,11 @@ export function splitImages(e: Emit, g: Images, work: number, part: ImagePart): 
   e.split(g.batch, work, share)
 }
 
+/** The rows of x that rows of y are computed from; windows that begin in the padding reach from the first row on. */
+export const reachOf =
+  ({ ih, kh, sh, dh, pt }: Window): Reach =>
+  (from, to) => [Math.max(0, from * sh - pt), Math.min(ih, (to - 1) * sh - pt + (kh - 1) * dh + 1)]
+
 /**
  * Splits a call that computes y from x: by images, or where there is only one by the rows of y, `grain` together. The rows of x that a
  * share sees are an image of their own, with as much padding above and below as the share has of it.
@@ -148,13 +153,33 @@ export function splitRows(e: Emit, g: Images, work: number, part: ImagePart, gra
     splitImages(e, g, work, part)
     return
   }
-  const { ih, iw, ic, oh, ow, oc, kh, sh, dh, pt } = g
+  const { iw, ic, oh, ow, oc, sh, pt } = g
   const share = (from: number, rows: number) => {
     if (rows === oh) return part(g, 0, 0)
-    const first = from * sh - pt
-    const top = Math.max(0, first)
-    const end = Math.min(ih, first + (rows - 1) * sh + (kh - 1) * dh + 1)
-    part({ ...g, ih: end - top, oh: rows, pt: top - first }, top * iw * ic, from * ow * oc)
+    const [top, end] = reachOf(g)(from, from + rows)
+    part({ ...g, ih: end - top, oh: rows, pt: top - (from * sh - pt) }, top * iw * ic, from * ow * oc)
   }
   e.split(oh, work, share, grain)
+}
+
+/**
+ * How many elements y must begin before x (`Emit.over`) for a kernel that computes the positions of y in order, `ahead` of them at a time:
+ * it may store all of them before it has read all of their windows. 0: one at a time and channel by channel, where a channel of y is
+ * computed from the same one of x.
+ */
+export function distanceOf({ batch, ih, iw, ic, oh, ow, oc, sh, sw, pt, pl }: Images, ahead: number): number {
+  const top = (oy: number) => Math.max(0, oy * sh - pt) * iw * ic
+  // Within a row both ends of what is written and read grow linearly, but for windows that begin in the padding, and where the image ends
+  // before `ahead` positions are full.
+  const corners = [0, Math.floor(pl / sw), Math.floor(pl / sw) + 1, ow - ahead, ow - 1].filter((ox) => ox >= 0 && ox < ow)
+  let most = Number.NEGATIVE_INFINITY
+  for (let oy = 0; oy < oh; oy++) {
+    const next = oy + 1 < oh ? top(oy + 1) : Number.POSITIVE_INFINITY
+    for (const ox of corners) {
+      const read = Math.min(top(oy) + Math.max(0, ox * sw - pl) * ic, next)
+      const written = Math.min(oy * ow + ox + ahead, oh * ow) * oc
+      most = Math.max(most, written - read)
+    }
+  }
+  return most + Math.max(0, (batch - 1) * (oh * ow * oc - ih * iw * ic))
 }

@@ -1,13 +1,25 @@
-// Where buffers lie. Each is alive from the first call that names it to the last; two that are alive at once must not overlap.
+// Where buffers lie. Each is alive from the first call that names it to the last; two that are alive at once must not overlap, unless one
+// is known to be written only where the other has been read (`Over`).
 // Greedy (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020): in order of size, and again in order
-// of time, each at the lowest address where it collides with none already placed; then some more times, with what came to lie
-// on top placed first. Deterministic.
+// of time, forwards and backwards, each at the lowest address where it collides with none already placed; then some more times, with
+// what came to lie on top placed first. Deterministic.
 
 /** Bytes, and the first and last call (inclusive) during which they must hold. */
 export interface Lifetime {
   bytes: number
   first: number
   last: number
+}
+
+/**
+ * Of two buffers that are alive at once, `y` may begin anywhere up to `distance` bytes before `x` begins, and so lie over it: what is
+ * written there has been read. (Stoutchinin, Conti and Benini call it the diagonal memory optimisation.)
+ */
+export interface Over {
+  y: number
+  x: number
+  /** Below 0: y may begin as far behind the beginning of x. */
+  distance: number
 }
 
 export const ALIGNMENT = 16
@@ -17,61 +29,127 @@ export const align = (address: number): number => Math.ceil(address / ALIGNMENT)
 const ROUNDS = 16
 
 /** Addresses for `buffers` in order, from `base` on, and the end of the memory they take: the best of the orders tried. */
-export function arrange(buffers: readonly Lifetime[], base: number): { addresses: number[]; end: number } {
-  const least = base + lowerBound(buffers)
+export function arrange(
+  buffers: readonly Lifetime[],
+  base: number,
+  overs: readonly Over[] = [],
+): { addresses: number[]; end: number } {
+  const least = lowerBound(buffers, overs)
+  const sizes = buffers.map((b) => align(b.bytes))
   const inOrder = (before: (a: Lifetime, b: Lifetime) => number) =>
     buffers.map((_, i) => i).sort((a, b) => before(buffers[a], buffers[b]) || a - b)
-  const bySize = inOrder((a, b) => b.bytes - a.bytes || a.first - b.first)
-  const byTime = inOrder((a, b) => a.first - b.first || b.bytes - a.bytes)
-  let best = place(buffers, base, bySize)
-  for (const first of [bySize, byTime]) {
-    let order = first
-    for (let round = 0; round <= ROUNDS && best.end > least; round++) {
-      const found = place(buffers, base, order)
-      if (found.end < best.end) best = found
-      order = [found.top, ...order.filter((i) => i !== found.top)]
+  const orders = [
+    inOrder((a, b) => b.bytes - a.bytes || a.first - b.first),
+    inOrder((a, b) => a.first - b.first || b.bytes - a.bytes),
+  ]
+  // What lies over another begins before it: a chain of such is placed from its end on, or from its beginning on and from the top.
+  if (overs.length) orders.push(inOrder((a, b) => b.last - a.last || b.bytes - a.bytes))
+  const upwards = distancesOf(buffers, sizes, overs)
+  const sides = overs.length ? [upwards, mirrored(upwards, sizes)] : [upwards]
+  let best = { addresses: [] as number[], end: Number.POSITIVE_INFINITY }
+  for (const [side, distances] of sides.entries()) {
+    for (const first of orders) {
+      let order = first
+      for (let round = 0; round <= ROUNDS && best.end > least; round++) {
+        const { addresses, end, top } = place(sizes, order, distances)
+        if (end < best.end) best = { addresses: side ? addresses.map((a, i) => end - a - sizes[i]) : addresses, end }
+        order = [top, ...order.filter((i) => i !== top)]
+      }
     }
   }
-  return { addresses: best.addresses, end: best.end }
+  return { addresses: best.addresses.map((a) => base + a), end: base + best.end }
 }
 
+/** Of a buffer: which others live while it does, how far it must begin behind such a one, or that one behind it. */
+type Distances = { other: number; behind: number; before: number }[][]
+
+function distancesOf(buffers: readonly Lifetime[], sizes: readonly number[], overs: readonly Over[]): Distances {
+  const known = new Map(overs.map(({ y, x, distance }) => [x * buffers.length + y, align(distance)]))
+  const behind = (i: number, j: number) => Math.min(sizes[j], known.get(i * buffers.length + j) ?? Number.POSITIVE_INFINITY)
+  return buffers.map((a, i) =>
+    buffers.flatMap((b, j) =>
+      i === j || a.first > b.last || b.first > a.last ? [] : [{ other: j, behind: behind(i, j), before: behind(j, i) }],
+    ),
+  )
+}
+
+/** The same for addresses counted from the top down, from where a buffer ends. */
+const mirrored = (distances: Distances, sizes: readonly number[]): Distances =>
+  distances.map((list, i) =>
+    list.map(({ other, behind, before }) => {
+      const longer = sizes[i] - sizes[other]
+      return { other, behind: before - longer, before: behind + longer }
+    }),
+  )
+
 /** Places the buffers in this order. `top` is one that nothing lies above. */
-function place(buffers: readonly Lifetime[], base: number, order: readonly number[]) {
-  const addresses = new Array<number>(buffers.length).fill(base)
-  const placed: number[] = [] // by address
-  let end = base
+function place(sizes: readonly number[], order: readonly number[], distances: Distances) {
+  const addresses = new Array<number>(sizes.length).fill(-1)
+  let end = 0
   let top = 0
   for (const i of order) {
-    const { bytes, first, last } = buffers[i]
-    let at = base
-    for (const j of placed) {
-      const other = buffers[j]
-      if (other.first > last || other.last < first) continue
-      if (at + bytes <= addresses[j]) break
-      at = Math.max(at, align(addresses[j] + other.bytes))
+    // Addresses between `low` and `high` collide.
+    const taken: { low: number; high: number }[] = []
+    for (const { other, behind, before } of distances[i]) {
+      const address = addresses[other]
+      if (address >= 0) taken.push({ low: address - before, high: address + behind })
+    }
+    taken.sort((a, b) => a.low - b.low)
+    let at = 0
+    for (const { low, high } of taken) {
+      if (at <= low) break
+      if (at < high) at = high
     }
     addresses[i] = at
-    placed.splice(placed.findIndex((j) => addresses[j] > at) >>> 0, 0, i)
-    if (at + bytes > end) {
-      end = at + bytes
+    if (at + sizes[i] > end) {
+      end = at + sizes[i]
       top = i
     }
   }
-  return { addresses, end: align(end), top }
+  return { addresses, end, top }
 }
 
-/** The most bytes that are alive at once: no arrangement takes less. */
-export function lowerBound(buffers: readonly Lifetime[]): number {
+/** The most bytes that are alive at once, less what of them may lie over others: no arrangement takes less. */
+export const lowerBound = (buffers: readonly Lifetime[], overs: readonly Over[] = []): number => peakOf(buffers, overs).bytes
+
+/** The same, and the first call during which it is so. */
+export function peakOf(buffers: readonly Lifetime[], overs: readonly Over[] = []): { bytes: number; call: number } {
+  const peak = { bytes: 0, call: 0 }
+  for (const { call, live } of changes(buffers, overs)) if (live > peak.bytes) Object.assign(peak, { bytes: live, call })
+  return peak
+}
+
+/** The bytes that are alive during a call, less what of them may lie over others. */
+export function usage(buffers: readonly Lifetime[], overs: readonly Over[] = []): (call: number) => number {
+  const steps = changes(buffers, overs)
+  return (call) => steps.reduce((live, step) => (step.call <= call ? step.live : live), 0)
+}
+
+/** How many bytes are alive from which call on, in order. */
+function changes(buffers: readonly Lifetime[], overs: readonly Over[]): { call: number; live: number }[] {
   const at = new Map<number, number>()
+  const change = (call: number, bytes: number) => at.set(call, (at.get(call) ?? 0) + bytes)
   for (const { bytes, first, last } of buffers) {
-    at.set(first, (at.get(first) ?? 0) + align(bytes))
-    at.set(last + 1, (at.get(last + 1) ?? 0) - align(bytes))
+    change(first, align(bytes))
+    change(last + 1, -align(bytes))
+  }
+  // Of y at most what is not before x lies over it; so of all that y may lie over.
+  const shared = new Map<number, Over[]>()
+  for (const over of overs) shared.set(over.y, [...(shared.get(over.y) ?? []), over])
+  for (const [y, list] of shared) {
+    const whole = align(buffers[y].bytes)
+    const most = (distance: number) => Math.max(0, whole - Math.max(0, align(distance)))
+    const first = Math.min(...list.map(({ x }) => Math.max(buffers[x].first, buffers[y].first)))
+    const last = Math.max(...list.map(({ x }) => Math.min(buffers[x].last, buffers[y].last)))
+    const sum = list.reduce((all, { x, distance }) => all + Math.min(align(buffers[x].bytes), most(distance)), 0)
+    const saved = Math.min(sum, most(Math.min(...list.map((o) => o.distance))))
+    change(first, -saved)
+    change(last + 1, saved)
   }
   let live = 0
-  let most = 0
-  for (const call of [...at.keys()].sort((a, b) => a - b)) {
+  const calls = [...at.keys()].sort((a, b) => a - b)
+  return calls.map((call) => {
     live += at.get(call) as number
-    most = Math.max(most, live)
-  }
-  return most
+    return { call, live }
+  })
 }

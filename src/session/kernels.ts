@@ -1,25 +1,28 @@
 // The kernel binaries: three builds of one AssemblyScript source, embedded as base64 so that no bundler needs configuring. The session
-// takes the first that the host validates: relaxed (fused multiply-add), simd, scalar.
+// takes the first that the host validates: relaxed (fused multiply-add), simd, scalar. A fourth, of kernels for hosts that interpret, is
+// for modules only.
 
-import { relaxed, scalar, simd } from '../../build/kernels'
+import { interpreter, relaxed, scalar, simd } from '../../build/kernels'
 import { DunlinError } from '../graph/error'
 import { withSharedMemory } from './sharedMemory'
 
 export const BUILDS = ['relaxed', 'simd', 'scalar'] as const
 /** Which of the three kernel binaries. int8 results are equal in all; f32 results of `relaxed` differ by fused rounding. */
 export type Build = (typeof BUILDS)[number]
+/** `interpreter` has only the kernels that want another form where every instruction is interpreted; scalar has the others. */
+type Binary = Build | 'interpreter'
 
 /** An object of its own, not the module's namespace: a bundler can drop it where no kernel is used. */
-const base64: Record<Build, string> = { relaxed, simd, scalar }
+const base64: Record<Binary, string> = { relaxed, simd, scalar, interpreter }
 
-const binaries = new Map<Build, Uint8Array>()
+const binaries = new Map<Binary, Uint8Array>()
 const modules = new Map<Build, WebAssembly.Module>()
 /** The same on a shared memory. */
 const shared = new Map<Build, WebAssembly.Module>()
 const provided = new Set<Build>()
 
-/** The bytes of a build. */
-export function kernelBytes(build: Build): Uint8Array {
+/** The bytes of a binary. */
+export function kernelBytes(build: Binary): Uint8Array {
   let bytes = binaries.get(build)
   if (!bytes) binaries.set(build, (bytes = Uint8Array.from(atob(base64[build]), (c) => c.charCodeAt(0))))
   return bytes

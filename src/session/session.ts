@@ -4,7 +4,7 @@
 import { instantiateSync } from '@assemblyscript/loader'
 import { DunlinError } from '../graph/error'
 import { ARRAYS, size, type TypedArray } from '../graph/node'
-import { type Call, type Plan, type Port, partsOf, type Region, threadsOf } from '../plan/plan'
+import { type Call, LOAD, OVERREAD, type Plan, type Port, partsOf, type Region, threadsOf, unrolled } from '../plan/plan'
 import { enter, leave, type Values } from './door'
 import { type Build, bestBuild, kernelModule, sharedKernelModule } from './kernels'
 import { availableThreads, joinCrew, noThreads, type Team, watch } from './threads'
@@ -25,6 +25,8 @@ const PAGE = 65536
 
 export class Session {
   private readonly calls: Bound[]
+  /** What a module of the plan keeps in flash; empty where it keeps nothing there. */
+  readonly flash: Uint8Array<ArrayBuffer>
   private team?: Team
   /** Why it has one thread although it was to have more. */
   private reason?: string
@@ -36,8 +38,11 @@ export class Session {
     kernels: Record<string, Kernel>,
   ) {
     let splits = 0
+    const bytes = new Uint8Array(memory.buffer)
+    this.flash = new Uint8Array(plan.flash?.bytes ?? 0)
+    const load: Kernel = (to, from, count) => bytes.set(this.flash.subarray(from, from + count), to)
     const bind = (c: Call): Bound => {
-      const kernel = kernels[c.kernel]
+      const kernel = c.kernel === LOAD ? load : kernels[c.kernel]
       const parts = partsOf(c)
       if (parts.some((args) => kernel?.length !== args.length)) {
         throw new DunlinError(
@@ -46,9 +51,22 @@ export class Session {
       }
       return { parts: parts.map((args) => kernel.bind(undefined, ...args)), split: parts.length > 1 ? splits++ : 0 }
     }
-    this.calls = plan.calls.map(bind)
+    this.calls = unrolled(plan.calls).map(bind)
     for (const constant of plan.constants) this.view(constant).set(constant.data)
     for (const { parts } of plan.init.map(bind)) for (const part of parts) part()
+    this.keepFlash(bytes)
+    for (const constant of plan.learning?.initial ?? []) this.view(constant).set(constant.data)
+  }
+
+  /** Takes out of memory what is to be in flash. */
+  private keepFlash(bytes: Uint8Array): void {
+    const { plan } = this
+    if (!plan.flash) return
+    for (const { address, dtype, length, ...of } of plan.flash.regions) {
+      const data = 'data' in of ? of.data : this.view({ name: '', address: of.made, dtype, length })
+      this.flash.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), address)
+    }
+    bytes.fill(0, 0, plan.flash.workspace)
   }
 
   /**
@@ -70,7 +88,7 @@ export class Session {
       return session
     }
     const session = Session.on(plan, build, module, true)
-    const calls = plan.calls.flatMap((c) => (c.others ? [{ kernel: c.kernel, parts: partsOf(c) }] : []))
+    const calls = unrolled(plan.calls).flatMap((c) => (c.others ? [{ kernel: c.kernel, parts: partsOf(c) }] : []))
     try {
       session.team = await joinCrew(module, session.memory, calls, wanted)
       watch(session, session.team)
@@ -81,7 +99,7 @@ export class Session {
   }
 
   private static on(plan: Plan, build: Build, module: WebAssembly.Module, shared: boolean): Session {
-    const initial = Math.ceil(plan.memory / PAGE)
+    const initial = Math.ceil((Math.max(plan.memory, plan.flash?.workspace ?? 0) + OVERREAD) / PAGE)
     let memory: WebAssembly.Memory
     try {
       memory = new WebAssembly.Memory({ initial, ...(shared && { maximum: initial, shared }) })

@@ -3,7 +3,8 @@
 
 import { isInput, isParam, type Node, type TypedArray, topological } from '../graph/node'
 import { where } from '../ops/op'
-import { type Frozen, planForward } from '../plan/build'
+import { planForward } from '../plan/build'
+import type { Frozen } from '../plan/builder'
 import type { Plan } from '../plan/plan'
 import type { Build } from '../session/kernels'
 import { Session } from '../session/session'

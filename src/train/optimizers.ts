@@ -5,7 +5,7 @@ import { power } from '../graph/arithmetic'
 import { DunlinError } from '../graph/error'
 import { CURVE, elementwise } from '../ops/calls'
 import type { Buffer, Emit } from '../ops/op'
-import type { Update, Updated } from '../plan/build'
+import type { Update, Updated } from '../plan/builder'
 
 export interface Optimizer {
   /** What it is and how it is set, as text: a training that was stopped goes on with the same only. */

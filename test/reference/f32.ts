@@ -2,7 +2,7 @@
 // Layouts are the graph's: images [height][width][channels], conv2d weights [oc][kh][kw][ic], depthwise [kh][kw][oc], dense
 // [out][in]; what depends on an input has a leading axis of samples. `expectNear` says how far from it a kernel may be.
 
-import { type Node, type Shape, size } from '../../src/graph/node'
+import { type Node, type Normalize, type Shape, size } from '../../src/graph/node'
 import type { OpName } from '../../src/ops'
 import type { BinaryCrossEntropyAttrs, HuberAttrs, LossAttrs } from '../../src/ops/losses'
 import type { Activation } from '../../src/ops/op'
@@ -209,6 +209,11 @@ export const reference: Record<OpName, Definition> = {
     return y
   },
 
+  dequantize(node, x) {
+    const { scale, zeroPoint } = (node as Node).inputs[0].quant!
+    return Float64Array.from(x, (q) => Math.fround(scale[0]) * (q - zeroPoint))
+  },
+
   dropout: (_, x) => Float64Array.from(x),
 
   elu: (node: Node<{ alpha: number }>, x) => Float64Array.from(x, (v) => (v > 0 ? v : node.attrs.alpha * Math.expm1(v))),
@@ -283,6 +288,11 @@ export const reference: Record<OpName, Definition> = {
   },
 
   mul: (_, a, b) => Float64Array.from(a, (v, i) => v * b[i]),
+
+  normalize(node: Node<Normalize>, x) {
+    const [mean, std] = [[node.attrs.mean].flat(), [node.attrs.std].flat()]
+    return Float64Array.from(x, (v, i) => (v - mean[i % mean.length]) / std[i % std.length])
+  },
 
   pad(node: Node<{ padding: [number, number][]; value: number }>, x) {
     const { shape } = node.inputs[0]
@@ -452,8 +462,6 @@ export const reference: Record<OpName, Definition> = {
   },
 
   tanh: (_, x) => Float64Array.from(x, Math.tanh),
-
-  toFloat: (node, x) => Float64Array.from(x, (q) => real(node.inputs[0], q)),
 
   toInt8: (node, x) => Float64Array.from(x, (v) => steps(node, v)),
 }

@@ -498,6 +498,7 @@ const RULES: Record<string, (e: Export, node: Node<never>) => void> = {
   conv2d,
   dense,
   depthwiseConv2d,
+  dequantize: plain('DEQUANTIZE', { kind: 'Dequantize', row: {} }),
   dropout: (e, node: Node) => e.same(node, e.value(node.inputs[0])),
   elu,
   gelu: float('GELU', { kind: 'Gelu', row: { approximate: true } }),
@@ -523,6 +524,5 @@ const RULES: Record<string, (e: Export, node: Node<never>) => void> = {
   sub: combine('SUB', 'Sub'),
   svdf,
   tanh: plain('TANH'),
-  toFloat: plain('DEQUANTIZE', { kind: 'Dequantize', row: {} }),
   toInt8: plain('QUANTIZE', { kind: 'Quantize', row: {} }),
 }

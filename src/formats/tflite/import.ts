@@ -96,7 +96,7 @@ class Import {
 
   /** Outputs that are only made float again are int8 outputs, which everyone reads as real numbers. */
   private left(outputs: readonly Node[]): Node[] {
-    return outputs.map((node) => (node.op === 'toFloat' ? { ...node.inputs[0], name: node.name } : node))
+    return outputs.map((node) => (node.op === 'dequantize' ? { ...node.inputs[0], name: node.name } : node))
   }
 
   private operatorName(i: number): string {

@@ -388,7 +388,7 @@ const quantize: Rule = (c) => {
 
 const dequantize: Rule = (c) => {
   const x = c.x(0)
-  return [x.dtype === 'f32' ? x : nodeOf('toFloat', { name: c.name, attrs: {}, inputs: [x] }, { dtype: 'f32' })]
+  return [x.dtype === 'f32' ? x : nodeOf('dequantize', { name: c.name, attrs: {}, inputs: [x] }, { dtype: 'f32' })]
 }
 
 /** Inputs of UNIDIRECTIONAL_SEQUENCE_LSTM by what they are; gates in the order input, forget, cell, output, as dunlin has them. */
