@@ -1,10 +1,11 @@
-// Real .tflite models with recorded outputs (TensorFlow Lite Micro's reference kernels): int8 to the last bit in every build, float within
-// 1e-5 of the largest output. The models are not in the repository: DUNLIN_CASES is another folder that has tflite/ in it.
+// Real .tflite models with recorded outputs (TensorFlow Lite Micro's reference kernels): int8 to the last bit in every build and as a module
+// for every target, float within 1e-5 of the largest output. The models are not in the repository: DUNLIN_CASES is another folder that has tflite/ in it.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parseNpy } from '../src/decode'
+import { buildModule } from '../src/deploy'
 import { exportTflite, importTflite } from '../src/formats'
 import { type Node, size } from '../src/graph/node'
 import type { Model } from '../src/model/model'
@@ -12,6 +13,7 @@ import type { Target } from '../src/ops/op'
 import { planInference } from '../src/plan/build'
 import { BUILDS, kernelBytes } from '../src/session/kernels'
 import { Session } from '../src/session/session'
+import { deployed, TARGETS } from './deployed'
 
 const folder = join(resolve(process.env.DUNLIN_CASES ?? '../shared/cases'), 'tflite')
 const hosted = BUILDS.filter((build) => WebAssembly.validate(kernelBytes(build) as BufferSource))
@@ -21,6 +23,11 @@ const models = there ? readdirSync(folder).sort() : ['(none)']
 
 /** A hybrid model's other runtime quantizes activations on the way: its outputs are no target for exact arithmetic. */
 const LOOSE: Record<string, number> = { kws_dscnn_float: 0.05 }
+
+/** Runs of a module, one after another: a stream's go on where the one before ended. */
+const MODULE_RUNS = 3
+/** The bytes of the i-th of n samples. */
+const bytesOf = (v: Int8Array, i: number, n: number) => new Uint8Array(v.slice((i * v.length) / n, ((i + 1) * v.length) / n))
 
 interface Manifest {
   sets: Record<string, { n: number; in: string; out: string }>
@@ -68,6 +75,14 @@ describe.skipIf(!there)('recorded outputs of .tflite models', () => {
     const { model: copy } = importTflite(exportTflite(model))
     for (const [set, { n, in: from, out }] of Object.entries(manifest.sets)) {
       const [x, want] = [array(name, from), array(name, out)]
+      if (x instanceof Int8Array && want instanceof Int8Array) {
+        for (const target of TARGETS) {
+          const run = await deployed((await buildModule(model, { target })).wasm)
+          const got = Array.from({ length: MODULE_RUNS }, (_, i) => run([bytesOf(x, i, n)])[0])
+          const wanted = got.map((_, i) => bytesOf(want, i, n))
+          expect(got, `${name} ${set}, a module for ${target}, its weights in flash`).toEqual(wanted)
+        }
+      }
       for (const build of hosted) {
         const [y] = await computed(model, model.outputs, build, x, n % 4 === 0 ? 4 : 1)
         if (model.outputs[0].dtype === 'i8') {
