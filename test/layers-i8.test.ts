@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { quantize } from '../src/compress/quantize'
 import { buildModule, loadModule } from '../src/deploy'
 import { exp } from '../src/graph/arithmetic'
-import { input, isParam, type Layer, type Node, type Param, type Quant, size } from '../src/graph/node'
+import { input, isParam, type Layer, type Node, type Param, param, type Quant, size } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { Model } from '../src/model/model'
 import { sequential } from '../src/model/sequential'
@@ -450,6 +450,19 @@ describe('quantize', () => {
       { seed: 2 },
     )
     await expectClose(model, samples(new Random(2), model, 64), 0.05)
+  })
+
+  it('stored values where others are computed, as imported networks have them: each has a scale of its own', async () => {
+    const random = new Random(8)
+    const stored = (name: string, low: number, high: number): Param => ({
+      ...param(name, [6], { kind: 'zeros' }),
+      data: Float32Array.from({ length: 6 }, () => random.uniform(low, high)),
+    })
+    const x = conv2d({ filters: 6, kernel: 3 })(input([6, 6, 2]))
+    const scaled = mul()(x, broadcast()(stored('factor', 0.5, 1.5), x))
+    const model = new Model(mean({ axes: [0, 1] })(sub()(scaled, broadcast()(stored('center', -1, 1), scaled))), { seed: 4 })
+    const int8 = await expectClose(model, samples(random, model, 32), 0.03)
+    expect(int8.params.map(({ dtype }) => dtype)).toEqual(['i8', 'i32', 'i8', 'i8'])
   })
 
   it('an embedding: its table has one scale, which its value takes over', async () => {
