@@ -33,7 +33,9 @@ const ENTRIES = new Map(['zoo', 'formats'].map((entry) => [resolve('src', entry)
 /** Those of dunlin/formats, and what has no state that they share. */
 const FORMATS = [
   ...tree('src/formats').flatMap((f) => (f.endsWith('.ts') ? [resolve(f)] : [])),
-  ...['src/graph/node.ts', 'src/ops/op.ts', 'src/ops/window.ts'].map((f) => resolve(f)),
+  ...['src/graph/arithmetic.ts', 'src/graph/node.ts', 'src/model/safetensors.ts', 'src/ops/op.ts', 'src/ops/window.ts'].map((f) =>
+    resolve(f),
+  ),
 ]
 
 /** The command line, and what of its files is no entry of its own. */

@@ -1,7 +1,8 @@
 // Weights of PyTorch's and Keras' layouts put into a model give what the weights in dunlin's own layout give.
 import { describe, expect, it } from 'vitest'
+import { loadWeights, readSafetensors } from '../src/formats'
 import { reordered } from '../src/formats/onnx/value'
-import { loadWeights, type Weights } from '../src/formats/weights'
+import type { Weights } from '../src/formats/weights'
 import { input, type Param } from '../src/graph/node'
 import { batchNorm, conv2d, dense, depthwiseConv2d, flatten, lstm, Model, sequential } from '../src/index'
 
@@ -21,6 +22,58 @@ const x = Float32Array.from({ length: 6 * 7 * 2 }, (_, i) => Math.sin(i))
 const turned = (p: Param, shape: readonly number[], order: readonly number[]): Weights => ({
   shape: order.map((i) => shape[i]),
   data: reordered(p.data as Float32Array, shape, order),
+})
+
+/** A safetensors file as other programs write it: each tensor by its type, and its bytes. */
+function file(tensors: Record<string, [type: string, shape: readonly number[], data: ArrayBufferView]>): Uint8Array {
+  let end = 0
+  const entries = Object.entries(tensors).map(([name, [dtype, shape, { byteLength }]]) => {
+    end += byteLength
+    return [name, { dtype, shape, data_offsets: [end - byteLength, end] }]
+  })
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(json.length))
+  const data = Object.values(tensors).map(([, , { buffer, byteOffset, byteLength }]) =>
+    Buffer.from(buffer, byteOffset, byteLength),
+  )
+  return Buffer.concat([length, json, ...data])
+}
+
+describe('readSafetensors', () => {
+  const read = (type: string, data: ArrayBufferView & { length: number }) => {
+    const { dtype, data: values } = readSafetensors(file({ t: [type, [data.length], data] })).tensors.get('t')!
+    return [dtype, ...values]
+  }
+
+  it("reads other programs' types as the next that holds their numbers", () => {
+    const halves = Uint16Array.of(0x0000, 0x8001, 0x03ff, 0x0400, 0x3c00, 0xc001, 0x7bff, 0x7c00, 0xfc00, 0x7e00)
+    const largest = (2 - 2 ** -10) * 2 ** 15
+    const numbers = [0, -(2 ** -24), 1023 * 2 ** -24, 2 ** -14, 1, -2 * (1 + 2 ** -10), largest, Infinity, -Infinity, Number.NaN]
+    expect(read('F16', halves)).toEqual(['f32', ...numbers])
+    expect(read('BF16', Uint16Array.of(0x3f80, 0xc049, 0x7f80, 0x0001))).toEqual(['f32', 1, -3.140625, Infinity, 2 ** -133])
+    expect(read('F64', Float64Array.of(0.1, -1e300))).toEqual(['f64', 0.1, -1e300])
+    expect(read('I64', BigInt64Array.of(-5n, 2n ** 53n))).toEqual(['f64', -5, 2 ** 53])
+    expect(read('U64', BigUint64Array.of(2n ** 63n))).toEqual(['f64', 2 ** 63])
+    expect(read('U32', Uint32Array.of(4294967295))).toEqual(['f64', 4294967295])
+    expect(read('U16', Uint16Array.of(65535))).toEqual(['i32', 65535])
+    expect(read('BOOL', Uint8Array.of(1, 0))).toEqual(['u8', 1, 0])
+    expect(() => read('F8_E4M3', Uint8Array.of(1))).toThrow(
+      /tensor "t" has dtype "F8_E4M3"; .*F32.*BOOL, F16, BF16, U16, U32, I64, U64 are read/,
+    )
+    expect(() => readSafetensors(file({ t: ['F16', [3], Uint16Array.of(1, 2)] }))).toThrow('has 4 bytes, wanted 6')
+  })
+
+  it('so that weights in half precision, and counters, are loaded', async () => {
+    const model = new Model(dense({ units: 2, name: 'fc' })(input([2])))
+    const bytes = file({
+      'fc.weight': ['BF16', [2, 2], Uint16Array.of(0x3f80, 0x4000, 0xbf80, 0x0000)],
+      'fc.bias': ['F16', [2], Uint16Array.of(0x3800, 0xb800)],
+      'norm.num_batches_tracked': ['I64', [], BigInt64Array.of(7n)],
+    })
+    loadWeights(model, readSafetensors(bytes, 'model.safetensors').tensors)
+    expect([...(await model.predict(Float32Array.of(3, 4)))]).toEqual([11.5, -3.5])
+  })
 })
 
 describe('loadWeights', () => {

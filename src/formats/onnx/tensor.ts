@@ -1,6 +1,7 @@
 // Tensors of an ONNX file: their element types, and their values as a typed array, whatever field they are stored in. 64-bit integers
 // become doubles, exact up to 2^53; half precision becomes single.
 
+import { fromBfloat16, fromFloat16 } from '../../graph/arithmetic'
 import { DunlinError } from '../../graph/error'
 import type { TensorProto } from './proto'
 
@@ -102,7 +103,7 @@ export function readTensor(proto: TensorProto, what: string, external?: External
   const data = make(length)
   const half = type === 'float16' || type === 'bfloat16'
   values.forEach((v, i) => {
-    data[i] = half ? halfOf(type, v) : v
+    data[i] = half ? HALVES[type](v) : v
   })
   return { ...tensor(type, dims, data), name: proto.name }
 }
@@ -124,15 +125,10 @@ function fromBytes(type: ElementType, raw: Uint8Array, length: number): Data {
   const { buffer } = new Uint8Array(raw)
   if (type === 'int64') return Float64Array.from(new BigInt64Array(buffer), Number)
   if (type === 'uint64') return Float64Array.from(new BigUint64Array(buffer), Number)
-  if (type === 'float16' || type === 'bfloat16') return Float32Array.from(new Uint16Array(buffer), (bits) => halfOf(type, bits))
+  if (type === 'float16' || type === 'bfloat16') return Float32Array.from(new Uint16Array(buffer), HALVES[type])
   const { make } = TYPES[type]
   return new (make(0).constructor as new (b: ArrayBufferLike, at: number, n: number) => Data)(buffer, 0, length)
 }
 
-/** The number of 16 bits. */
-function halfOf(type: 'float16' | 'bfloat16', bits: number): number {
-  if (type === 'bfloat16') return new Float32Array(Uint32Array.of(bits << 16).buffer)[0]
-  const [sign, exponent, fraction] = [bits & 0x8000 ? -1 : 1, (bits >> 10) & 31, bits & 1023]
-  if (exponent === 31) return fraction ? Number.NaN : sign * Infinity
-  return exponent ? sign * 2 ** (exponent - 15) * (1 + fraction / 1024) : sign * 2 ** -14 * (fraction / 1024)
-}
+/** What the 16 bits of an element stand for. */
+const HALVES = { float16: fromFloat16, bfloat16: fromBfloat16 }

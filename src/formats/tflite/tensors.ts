@@ -72,8 +72,8 @@ export class Tensors {
     if (bytes.length !== count * make.BYTES_PER_ELEMENT)
       this.fail(`${what} of shape [${tensor.shape}] has ${bytes.length} bytes, wanted ${count * make.BYTES_PER_ELEMENT}`)
     this.spend(bytes.length)
-    // A copy: the bytes in the file need not be aligned for the array.
-    return { tensor, data: new make(bytes.slice().buffer) }
+    // A copy: the bytes in the file need not be aligned for the array. (The slice of a Node Buffer is none.)
+    return { tensor, data: new make(new Uint8Array(bytes).buffer) }
   }
 
   private spend(bytes: number): void {
