@@ -217,6 +217,13 @@ class Export {
     return index
   }
 
+  /** The bias of a convolution: zeros where there is none, which other runtimes (XNNPACK) do not expect. */
+  bias(node: Node): number {
+    const b: Node | undefined = node.inputs[2]
+    const channels = node.shape[node.shape.length - 1]
+    return b ? this.param(node, b) : this.constant(`${node.name}/b`, [channels], new Float32Array(channels))
+  }
+
   /** The tensor of a value, or of a parameter that stands for one. */
   value(node: Node): number {
     return isParam(node) ? this.param(node, node) : (this.values.get(node) as number)
@@ -278,8 +285,7 @@ const conv2d: Rule = (e, node: Node<Conv2dAttrs>) => {
   const [strideH, strideW] = strides
   const [dilationH, dilationW] = dilation
   const row = { padding, strideH, strideW, dilationH, dilationW, activation: activationOf(node) }
-  const [, w, b] = node.inputs
-  e.emit(node, 'CONV_2D', [x, e.param(node, w), e.param(node, b)], { kind: 'Conv2D', row })
+  e.emit(node, 'CONV_2D', [x, e.param(node, node.inputs[1]), e.bias(node)], { kind: 'Conv2D', row })
 }
 
 const depthwiseConv2d: Rule = (e, node: Node<Conv2dAttrs>) => {
@@ -287,11 +293,11 @@ const depthwiseConv2d: Rule = (e, node: Node<Conv2dAttrs>) => {
   const { x, padding } = e.padded(node)
   const [strideH, strideW] = strides
   const [dilationH, dilationW] = dilation
-  const [from, w, b] = node.inputs
+  const [from, w] = node.inputs
   const depthMultiplier = node.shape[2] / from.shape[2]
   const row = { padding, strideH, strideW, dilationH, dilationW, depthMultiplier, activation: activationOf(node) }
   const weights = e.param(node, w, [1, ...w.shape], 3)
-  e.emit(node, 'DEPTHWISE_CONV_2D', [x, weights, e.param(node, b)], { kind: 'DepthwiseConv2D', row })
+  e.emit(node, 'DEPTHWISE_CONV_2D', [x, weights, e.bias(node)], { kind: 'DepthwiseConv2D', row })
 }
 
 const dense: Rule = (e, node: Node<{ activation?: Activation }>) => {
