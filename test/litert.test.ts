@@ -78,7 +78,8 @@ describe.skipIf(!there)('files of dunlin in LiteRT.js', () => {
     expect(await difference(model, draws(model, 2))).toBeLessThan(1e-5)
   })
 
-  // The interface takes float tensors: the int8 network gets its ends in float. XNNPACK requantizes by float factors, a step apart at times.
+  // The interface takes float tensors: the int8 network gets its ends in float. XNNPACK rounds in float where TensorFlow Lite's reference, and
+  // dunlin, round twice in integers: results are up to two steps apart.
   it.each(Object.entries(NETWORKS))('int8 %s, its ends in float', async (_, make) => {
     const float = make()
     const int8 = await quantize(float, { x: draws(float, 16) })
@@ -89,6 +90,6 @@ describe.skipIf(!there)('files of dunlin in LiteRT.js', () => {
     const [step] = int8.outputs[0].quant!.scale
     const x = draws(model, 4)
     const [y, want] = [await computed(model, x), await model.predict(x, { threads: 1 })]
-    expect(Math.max(...y.map((v, i) => Math.abs(v - want[i]) / step))).toBeLessThan(1.5)
+    expect(Math.max(...y.map((v, i) => Math.abs(v - want[i]) / step))).toBeLessThan(2.5)
   })
 })
