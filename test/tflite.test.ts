@@ -25,6 +25,7 @@ import { recall, remember } from '../src/ops/variable'
 import { adam } from '../src/train/optimizers'
 import { Trainer } from '../src/train/trainer'
 import { tinyCnn } from '../src/zoo/tinyCnn'
+import { FORMATS, fuzz } from './mutants'
 import { type GraphOf, type TensorOf, tflite } from './tflite-file'
 import { drawn, draws, FLOAT_ONLY, image, LAYERS } from './tflite-layers'
 
@@ -436,67 +437,15 @@ describe('errors', () => {
   })
 })
 
-/** Mutants that are tried, and for how long at most. FUZZ is their number in a long run. */
-const MUTANTS = Number(process.env.FUZZ ?? 1500)
-const SECONDS = process.env.FUZZ ? 3600 : 20
+/** Mutants that are tried, and for how many seconds at most; `npm run fuzz:formats` makes more of them. */
+const MUTANTS = 1500
+const SECONDS = 20
 
 describe('mutations of valid files', () => {
   it(`end in a model or in a DunlinError (${MUTANTS} at most)`, { timeout: (SECONDS + 60) * 1000 }, async () => {
-    const seed = Number(process.env.SEED ?? 1)
-    const random = new Random(seed)
-    const cnn = tinyCnn({ shape: [8, 8, 1], classes: 3 })
-    const sources = [
-      exportTflite(cnn),
-      exportTflite(await quantize(cnn, { x: draws(cnn, 8) })),
-      ...Object.values(LAYERS).map((make) => exportTflite(drawn(make()))),
-    ]
-    const end = performance.now() + SECONDS * 1000
-    let [models, errors] = [0, 0]
-    for (let i = 0; i < MUTANTS && performance.now() < end; i++) {
-      const mutant = mutated(sources[random.integer(sources.length)], random)
-      const start = performance.now()
-      try {
-        const { model } = importTflite(mutant, { source: 'm.tflite' })
-        expect(model.outputs.length).toBeGreaterThan(0)
-        models++
-      } catch (error) {
-        expect(error, `seed ${seed}, mutant ${i}: ${(error as Error).stack}`).toBeInstanceOf(DunlinError)
-        expect((error as Error).message.length, `seed ${seed}, mutant ${i}`).toBeLessThan(5000)
-        errors++
-      }
-      expect(performance.now() - start, `seed ${seed}, mutant ${i} took long`).toBeLessThan(5000)
-    }
-    console.log(`tflite fuzz, seed ${seed}: ${models} models, ${errors} errors`)
+    const { models, errors } = await fuzz(FORMATS.tflite, await FORMATS.tflite.files(), { count: MUTANTS, seconds: SECONDS })
+    console.log(`tflite fuzz: ${models} models, ${errors} errors`)
     expect(models + errors).toBeGreaterThan(100)
     expect(errors).toBeGreaterThan(0)
   })
 })
-
-/** A copy with bits turned, words replaced by telling ones, bytes moved or cut off; mostly where tables are, not in the weights. */
-function mutated(file: Uint8Array, random: Random): Uint8Array {
-  const bytes = file.slice()
-  const view = new DataView(bytes.buffer)
-  const words = [0, 1, 2, 4, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffffff0, bytes.length]
-  const changes = 1 + random.integer(4)
-  for (let c = 0; c < changes; c++) {
-    const at = random.integer(bytes.length - 4)
-    switch (random.integer(5)) {
-      case 0:
-        bytes[at] ^= 1 << random.integer(8)
-        break
-      case 1:
-        bytes[at] = random.integer(256)
-        break
-      case 2:
-        view.setUint32(at & ~3, words[random.integer(words.length)], true)
-        break
-      case 3:
-        bytes.copyWithin(at, random.integer(bytes.length), random.integer(bytes.length))
-        break
-      default:
-        if (c === 0 && random.integer(8) === 0) return bytes.subarray(0, at)
-        view.setInt32(at & ~3, view.getInt32(at & ~3, true) + random.integer(9) - 4, true)
-    }
-  }
-  return bytes
-}

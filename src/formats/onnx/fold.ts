@@ -57,6 +57,7 @@ const each =
   (of: (v: number[], type: ElementType) => number, result?: ElementType): Fold =>
   (c) => {
     const all = c.inputs.map((_, i) => stored(c, i))
+    if (!all.length) return c.fail('has no inputs')
     const dims = commonDims(
       c,
       all.map((t) => t.dims),
