@@ -415,6 +415,12 @@ describe('errors', () => {
     expect(message(new Uint8Array(64))).toMatch(/^m\.tflite: not a \.tflite file: bytes 4 to 7 are not "TFL3"/)
   })
 
+  it('a name without end is cut', () => {
+    const long = 'x'.repeat(5000)
+    const file = tflite({ tensors: { [long]: { shape: [1, 3] } }, operators: [], inputs: [long], outputs: [long] })
+    expect(importTflite(file).model.inputs[0].name).toBe('x'.repeat(1000))
+  })
+
   it('a list that is shared again and again does not unfold', () => {
     const data = Array.from({ length: 3000 }, (_, i) => i)
     const big: Draft<'Model'> = { version: 3, subgraphs: [{ tensors: [{ shape: data }], inputs: [0], outputs: [0] }] }

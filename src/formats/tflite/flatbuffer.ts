@@ -24,6 +24,9 @@ const fieldsOf = (table: TableName) => Object.entries(TABLES[table]) as unknown 
 const isScalar = (kind: Kind | readonly [Kind]): kind is Scalar => typeof kind === 'string' && Object.hasOwn(SCALARS, kind)
 const UNIONS = new Map<number, OptionsName>(Object.entries(OPTIONS).map(([name, kind]) => [kind, name as OptionsName]))
 
+/** Bytes of a text that are read: names go into errors, and a damaged one would go on to the end of the file. */
+const LONGEST = 1000
+
 /** The model table of a file; `source` names it in errors. */
 export function readModelTable(bytes: Uint8Array, source: string): Row<'Model'> {
   return new Reader(bytes, source).root()
@@ -119,7 +122,7 @@ class Reader {
     const length = this.buffer.readUint32(at)
     this.within(at + 4, length, 'a text')
     this.spend(length, at)
-    return new TextDecoder().decode(this.bytes.subarray(at + 4, at + 4 + length))
+    return new TextDecoder().decode(this.bytes.subarray(at + 4, at + 4 + Math.min(length, LONGEST)))
   }
 
   private vector(kind: Kind, at: number): unknown {
