@@ -29,7 +29,14 @@ if (missing.length) {
   process.exit()
 }
 
-const load = (name) => importTflite(new Uint8Array(readFileSync(modelAt(name))), { source: modelAt(name) }).model
+function load(name) {
+  const bytes = readFileSync(modelAt(name))
+  const began = performance.now()
+  const { model } = importTflite(bytes, { source: modelAt(name) })
+  console.log(`${name}: ${bytes.length} bytes imported in ${(performance.now() - began).toFixed(1)} ms`)
+  return model
+}
+
 const percent = async (model, data) => `${((await model.evaluate(data)).accuracy * 100).toFixed(2)} %`
 
 const { data: test } = await loadImageFolder(join(values.data, 'test.tar.gz'))

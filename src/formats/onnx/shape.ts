@@ -228,6 +228,7 @@ export const SHAPES: Record<string, Rule> = {
   Tile(c) {
     let x = c.x(0, 'input')
     const repeats = c.numbers(1, 'repeats')
+    if (repeats.length !== dimsOf(x).length) c.fail(`repeats wants ${dimsOf(x).length} numbers, got ${repeats.length}`)
     repeats.forEach((n, axis) => {
       if (n === 1) return
       c.apart(x, [axis], 'repeats')
