@@ -1,5 +1,6 @@
 // The kernels that want another form where every instruction is interpreted: the same names, signatures and bits as in index.ts, which has
 // all the others. INTERPRETER is 1 in this build and 0 in the others (asconfig.json).
 
-export { conv2d_i8, conv2dAdd_i8 } from './i8/conv2d'
+export { conv2d_i8 } from './i8/conv2d'
 export { dense_i8 } from './i8/dense'
+export { maxPool2d_i8 } from './i8/pool2d'

@@ -68,11 +68,10 @@ for (const name of names) {
       ...{ moduleBytes: wasm.length, ramBytes: report.ramBytes, flashBytes: whole.flashBytes, staticBytes: whole.staticBytes },
       stackBytes: whole.stackBytes,
     })
-    // conv2d_i8 and conv2dAdd_i8 are both kernels of conv2d, whose MACs they share.
     const ops = Object.keys(net.macsOf)
     const own = [...functions, undefined].map((kernel, i) => ({ kernel, interpreter: counts[i] ?? 0, m4: parts.each[i] }))
     for (const { kernel, ...n } of own) {
-      const op = ops.find((name) => new RegExp(`^${name}(Add)?_i8$`).test(kernel)) ?? kernel ?? 'run'
+      const op = ops.find((name) => `${name}_i8` === kernel) ?? kernel ?? 'run'
       const part = kernels.find((k) => k.network === name && k.target === target && k.kernel === op)
       if (part) Object.assign(part, { interpreter: part.interpreter + n.interpreter, m4: part.m4 + n.m4 })
       else kernels.push({ network: name, target, kernel: op, macs: net.macsOf[op], ...n })

@@ -1,34 +1,19 @@
 // dunlin in a real browser: a page without a bundler imports dist/index.js, trains, quantizes, builds the module and runs it, and gets
 // the bits that Node gets. Chromium is driven by playwright-core; where there is none the tests are skipped and say so.
 
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { delimiter, join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import * as dunlin from '../src/index'
+import { executable, WITHOUT } from './chromium'
 
 type Dunlin = typeof dunlin
 interface Options {
   build?: dunlin.Build
   threads: number
 }
-
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
-const MAC = ['/Applications/Chromium.app/Contents/MacOS/Chromium', '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome']
-const folders = (process.env.PATH ?? '').split(delimiter)
-const usual = [...folders.flatMap((folder) => NAMES.map((name) => join(folder, name))), ...MAC]
-const candidates = process.env.CHROMIUM ? [process.env.CHROMIUM] : usual
-const executable = candidates.find((file) => {
-  try {
-    accessSync(file, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-})
-const WITHOUT = `${process.env.CHROMIUM ?? 'Chromium'} was not found: install Debian's \`chromium\`, or set CHROMIUM to the program`
 
 /** A page is cross-origin isolated, and may share memory between threads, if it comes with these. */
 const ISOLATED = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' }

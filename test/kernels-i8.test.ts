@@ -368,45 +368,6 @@ describe.each([interpreter, ...builds])('$name', (build) => {
     }
   })
 
-  it('conv2dAdd_i8 equals conv2d and add', () => {
-    for (let seed = 0; seed < 60; seed++) {
-      const random = new Random(seed)
-      const upTo = (n: number) => 1 + random.integer(n)
-      const sizes = { batch: upTo(2), ih: upTo(7), iw: upTo(7), ic: upTo(9), oc: upTo(13), kh: upTo(3), kw: upTo(3), sh: upTo(2) }
-      const s = windowOf(sizes, 'same')
-      const k = s.kh * s.kw * s.ic
-      const x = i8(random, inputs(s))
-      const w = i8(random, s.oc * k, -127)
-      const channels = channelsOf(random, s.oc, k)
-      const range = rangeOf(random)
-      const r = i8(random, outputs(s))
-      const factor = (shift: number) => ({ multiplier: 2 ** 30 + random.integer(2 ** 30), shift })
-      const [rFactor, cFactor, sFactor] = [
-        factor(-random.integer(3)),
-        factor(-random.integer(3)),
-        factor(-18 - random.integer(3)),
-      ]
-      const [rZero, sZero] = [pick(random, ZERO_POINTS), pick(random, ZERO_POINTS)]
-      const [sLo, sHi] = pick(random, [
-        [-128, 127],
-        [sZero, 127],
-      ])
-      const c = reference.conv2d(x, w, channels, s, range)
-      const want = reference.add(r, c, { a: rZero, b: range.yZero, y: sZero }, { a: rFactor, b: cFactor, y: sFactor }, sLo, sHi)
-      const factors = [rFactor, cFactor, sFactor].flatMap(({ multiplier, shift }) => [multiplier, shift])
-      const numbers = [...ranges(range), rZero, ...factors, sZero, sLo, sHi]
-      const buffers = [in_(x), in_(w), ...fences(channels)]
-      const where = `seed ${seed} ${JSON.stringify({ ...s, ...range })}`
-      const [y] = run(build, 'conv2dAdd_i8', [...buffers, in_(r), out('i8', outputs(s)), ...plain(build, s), ...numbers])
-      expect(y, where).toEqual(want)
-
-      // In place of the residual: the kernel called with one address for both.
-      const both = inout(r)
-      const [inPlace] = run(build, 'conv2dAdd_i8', [...buffers, both, both, ...plain(build, s), ...numbers])
-      expect(inPlace, where).toEqual(want)
-    }
-  })
-
   it('channels_i8 unpacks records', () => {
     for (const n of [1, 2, 7]) {
       const random = new Random(n)

@@ -1,5 +1,5 @@
-// 2-D convolution in int8: y = clamp(yZero + scale_o * (bias[o] + sum over the window of (x - xZero) * w[o])), as it is or added to a
-// residual. The window is clipped at the borders: a padded value is a real 0 and adds nothing.
+// 2-D convolution in int8: y = clamp(yZero + scale_o * (bias[o] + sum over the window of (x - xZero) * w[o])). The window is clipped at the
+// borders: a padded value is a real 0 and adds nothing.
 // Arithmetic of TensorFlow Lite's reference kernel (integer_ops/conv.h, ConvPerChannel).
 
 import { fourChannels } from './fourChannels'
@@ -24,40 +24,6 @@ export function conv2d_i8(
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, yStep: i32, kh: i32, kw: i32, sh: i32, sw: i32,
   dh: i32, dw: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
-  convolve(
-    x, w, bias, multiplier, shift, y, scratch, batch, ih, iw, ic, oh, ow, oc, yStep, kh, kw, sh, sw, dh, dw, pt, pl,
-    xZero, yZero, lo, hi, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-  )
-}
-
-/**
- * y = r + conv2d: what conv2d_i8 computes, and add_i8 of it and the residual, bit for bit.
- * @param r i8, like y; y may be r
- * @param rZero zero point of r; yZero, lo and hi are those of the convolution's own result
- * @param rMultiplier, cMultiplier, sMultiplier of r, of the convolution's result and of the sum, as those of add_i8's a, b and y; Q31, with
- * shifts in [-31, 0]
- * @param sZero zero point of the sum, in [-128, 127], like sLo and sHi
- */
-export function conv2dAdd_i8(
-  x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, r: usize, y: usize, scratch: usize,
-  batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, yStep: i32, kh: i32, kw: i32, sh: i32, sw: i32,
-  dh: i32, dw: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, rZero: i32, rMultiplier: i32, rShift: i32,
-  cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
-): void {
-  convolve(
-    x, w, bias, multiplier, shift, y, scratch, batch, ih, iw, ic, oh, ow, oc, yStep, kh, kw, sh, sw, dh, dw, pt, pl,
-    xZero, yZero, lo, hi, true, r, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
-  )
-}
-
-// @ts-ignore: decorator
-@inline
-function convolve(
-  x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, y: usize, scratch: usize,
-  batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, yStep: i32, kh: i32, kw: i32, sh: i32, sw: i32,
-  dh: i32, dw: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, add: bool, r: usize, rZero: i32, rMultiplier: i32,
-  rShift: i32, cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
-): void {
   const xLine = iw * ic
   const k = kh * kw * ic
   for (let b = 0; b < batch; b++) {
@@ -78,11 +44,9 @@ function convolve(
             fourChannels(
               from, w + (o * k + (ky * kw + kx) * ic), bias + at, multiplier + at, shift + at, y + o, oc - o,
               rows, dh * xLine, kw * ic, whole ? 1 : columns, dw * ic, ic, whole ? columns * ic : ic, k, xZero, yZero, lo, hi,
-              add, r + o, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
             )
           }
           y += yStep
-          r += yStep
         }
       }
     } else {
@@ -128,26 +92,23 @@ function convolve(
         if (INTERPRETER) packThree(x2, x1, x0, scratch, k, xZero)
         let o = 0
         do {
-          // Four channels: the last four, if fewer are left, but none may meet the residual twice; then, and of fewer than four, one.
-          if (!add && oc >= 4) o = min(o, oc - 4)
-          const step = oc - o >= 4 ? k : 0
+          // Four channels: the last four, if fewer are left; or, of fewer than four, one.
+          if (oc >= 4) o = min(o, oc - 4)
+          const step = oc >= 4 ? k : 0
           const numbers = o << 2
           const q = w + o * k
           if (INTERPRETER) {
             threePositions(
               scratch, q, step, bias + numbers, multiplier + numbers, shift + numbers, y + o, n, yStep, k, yZero, lo, hi,
-              add, r + o, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
             )
           } else {
             twoPositions(
               x1, x0, q, step, bias + numbers, multiplier + numbers, shift + numbers, y + o, n, yStep, k, xZero, yZero, lo, hi,
-              add, r + o, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
             )
           }
           o += step ? 4 : 1
         } while (o < oc)
         y += n * yStep
-        r += n * yStep
       }
     }
     x += ih * xLine
@@ -161,7 +122,7 @@ function packThree(x0: usize, x1: usize, x2: usize, packed: usize, k: i32, xZero
   const zeros = lanes(xZero, xZero, xZero)
   let to = packed
   let left = k
-  if (left & 1) {
+  while (left & 3) {
     store<i64>(to, lanes(load<i8>(x0++), load<i8>(x1++), load<i8>(x2++)) - zeros)
     to += 8
     left--
@@ -169,10 +130,12 @@ function packThree(x0: usize, x1: usize, x2: usize, packed: usize, k: i32, xZero
   while (left) {
     store<i64>(to, lanes(load<i8>(x0), load<i8>(x1), load<i8>(x2)) - zeros)
     store<i64>(to, lanes(load<i8>(x0, 1), load<i8>(x1, 1), load<i8>(x2, 1)) - zeros, 8)
-    x0 += 2
-    x1 += 2
-    x2 += 2
-    to += 16
-    left -= 2
+    store<i64>(to, lanes(load<i8>(x0, 2), load<i8>(x1, 2), load<i8>(x2, 2)) - zeros, 16)
+    store<i64>(to, lanes(load<i8>(x0, 3), load<i8>(x1, 3), load<i8>(x2, 3)) - zeros, 24)
+    x0 += 4
+    x1 += 4
+    x2 += 4
+    to += 32
+    left -= 4
   }
 }

@@ -28,7 +28,7 @@ export function dense_i8(
       if (ASC_FEATURE_SIMD) {
         fourChannels(
           x, q, bias + at, multiplier + at, shift + at, y + j, n - j,
-          1, 0, 0, 1, 0, 0, k, k, xZero, yZero, lo, hi, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+          1, 0, 0, 1, 0, 0, k, k, xZero, yZero, lo, hi,
         )
         j += 4
       } else {

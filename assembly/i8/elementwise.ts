@@ -3,8 +3,12 @@
 
 import { madd } from '../f32/tile'
 import { factorOf, nudgeOf, requantize8 } from './eight'
-import { requantize } from './requantize'
-import { GUARD_BITS, guarded } from './residual'
+import { belowZero, requantize, roundingOf } from './requantize'
+
+/** Bits that the inputs of an addition gain before they are scaled to a common scale. */
+// @ts-ignore: decorator
+@inline
+const GUARD_BITS = 20
 
 /**
  * y[i] = clamp(yZero + yScale * (aScale * (a[i] - aZero) + bScale * (b[i] - bZero))), in TensorFlow Lite's reference
@@ -34,6 +38,12 @@ function combine(
   a: usize, b: usize, y: usize, n: i32, aZero: i32, bZero: i32, yZero: i32,
   aMultiplier: i32, aShift: i32, bMultiplier: i32, bShift: i32, yMultiplier: i32, yShift: i32, lo: i32, hi: i32, minus: bool,
 ): void {
+  const aUp = roundingOf(-aShift)
+  const bUp = roundingOf(-bShift)
+  const yUp = roundingOf(-yShift)
+  const aLow = aUp - belowZero(-aShift)
+  const bLow = bUp - belowZero(-bShift)
+  const yLow = yUp - belowZero(-yShift)
   let i = 0
   if (ASC_FEATURE_SIMD) {
     // In f32: v = a * fa + b * fb + base, with the integer above bit 14 and 14 bits of fraction below (768 <= v + 256 < 1280 or the
@@ -67,27 +77,25 @@ function combine(
         v128.store64_lane(y + i, i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(wide, wide), low), high), 0)
       } else {
         for (let j = i; j < i + 8; j++) {
-          const sum = combined(a + j, aZero, aMultiplier, aShift, b + j, bZero, bMultiplier, bShift, minus)
-          store<i8>(y + j, requantize(sum, yMultiplier, yShift, yZero, lo, hi))
+          const u = scaled((<i32>load<i8>(a + j) - aZero) << GUARD_BITS, aMultiplier, aUp, aLow, aShift)
+          const v = scaled((<i32>load<i8>(b + j) - bZero) << GUARD_BITS, bMultiplier, bUp, bLow, bShift)
+          store<i8>(y + j, min(max(scaled(minus ? u - v : u + v, yMultiplier, yUp, yLow, yShift) + yZero, lo), hi))
         }
       }
     }
   }
   for (; i < n; i++) {
-    const sum = combined(a + i, aZero, aMultiplier, aShift, b + i, bZero, bMultiplier, bShift, minus)
-    store<i8>(y + i, requantize(sum, yMultiplier, yShift, yZero, lo, hi))
+    const u = scaled((<i32>load<i8>(a + i) - aZero) << GUARD_BITS, aMultiplier, aUp, aLow, aShift)
+    const v = scaled((<i32>load<i8>(b + i) - bZero) << GUARD_BITS, bMultiplier, bUp, bLow, bShift)
+    store<i8>(y + i, min(max(scaled(minus ? u - v : u + v, yMultiplier, yUp, yLow, yShift) + yZero, lo), hi))
   }
 }
 
-/** Sum or difference on the common scale. */
+/** shiftRound(mulHigh(v, multiplier), -shift); `up` and `low`: roundingOf(-shift), and that less belowZero(-shift). */
 // @ts-ignore: decorator
 @inline
-function combined(
-  a: usize, aZero: i32, aMultiplier: i32, aShift: i32, b: usize, bZero: i32, bMultiplier: i32, bShift: i32, minus: bool,
-): i32 {
-  const first = guarded(<i32>load<i8>(a) - aZero, aMultiplier, aShift)
-  const second = guarded(<i32>load<i8>(b) - bZero, bMultiplier, bShift)
-  return minus ? first - second : first + second
+function scaled(v: i32, multiplier: i32, up: i64, low: i64, shift: i32): i32 {
+  return <i32>((<i64>v * <i64>multiplier + (v < 0 ? low : up)) >> (31 - shift))
 }
 
 /** 2^e, e in [-1022, 1023]. */

@@ -7,21 +7,18 @@
 // 8 products at a time: x - xZero and w fit in 16 bits, and a sum of two products in 32.
 
 import { requantize } from './requantize'
-import { withResidual } from './residual'
 
 /**
  * y[j] = clamp(yZero + scale_j * (bias[j] + sum (x - xZero) * w_j)) for the channels j in [0, min(4, channels)).
  * @param w first weight of channel 0 in the window; channel j is wChannel bytes further
  * @param bias, multiplier, shift i32 for each channel, of channel 0
- * @param add whether the residual r is added, with what follows it: else r and what follows are not used
  */
 // @ts-ignore: decorator
 @inline
 export function fourChannels(
   x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, y: usize, channels: i32,
   rows: i32, xRow: i32, wRow: i32, columns: i32, xColumn: i32, wColumn: i32, run: i32, wChannel: i32,
-  xZero: i32, yZero: i32, lo: i32, hi: i32, add: bool, r: usize, rZero: i32, rMultiplier: i32, rShift: i32,
-  cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
+  xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   // A channel that does not exist computes the last one again, and is not stored.
   const last = min(channels, 4) - 1
@@ -68,10 +65,7 @@ export function fourChannels(
   const a3 = i32x4.extract_lane(sums, 3)
   for (let j = 0; j <= last; j++) {
     const acc = a0 + load<i32>(bias + (j << 2))
-    store<i8>(y + j, withResidual(
-      requantize(acc, load<i32>(multiplier + (j << 2)), load<i32>(shift + (j << 2)), yZero, lo, hi),
-      yZero, add, r + j, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
-    ))
+    store<i8>(y + j, requantize(acc, load<i32>(multiplier + (j << 2)), load<i32>(shift + (j << 2)), yZero, lo, hi))
     a0 = a1
     a1 = a2
     a2 = a3

@@ -1,5 +1,5 @@
 // Max and average pooling in int8; x and y share scale and zero point. Windows are clipped: padding is neither the largest value
-// nor counted in the mean. Channels go 8 at a time with SIMD, the rest one by one.
+// nor counted in the mean. Channels go 8 at a time, in a vector or, of the largest, interpreted, in a word; the rest one by one.
 // Arithmetic of TensorFlow Lite's reference kernels (integer_ops/pooling.h).
 
 import { endTap, firstTap } from '../window'
@@ -38,6 +38,20 @@ export function maxPool2d_i8(
             }
             v128.store64_lane(y + ch, i8x16.min_s(largest, i8x16.splat(<i8>hi)), 0)
           }
+        } else if (INTERPRETER) {
+          for (; ch <= c - 8; ch += 8) {
+            let largest = eightOf(lo)
+            for (let r = 0; r < rows; r++) {
+              let p = from + (r * iw * c + ch)
+              for (let k = 0; k < columns; k++) {
+                largest = largerBytes(largest, load<i64>(p))
+                p += c
+              }
+            }
+            // The smaller of two is the other one than the larger.
+            if (hi < 127) largest ^= eightOf(hi) ^ largerBytes(largest, eightOf(hi))
+            store<i64>(y + ch, largest)
+          }
         }
         for (; ch < c; ch++) {
           let largest = lo
@@ -55,6 +69,31 @@ export function maxPool2d_i8(
     }
     x += ih * iw * c
   }
+}
+
+/** The high bits of eight bytes. */
+// @ts-ignore: decorator
+@inline
+const HIGH: i64 = 0x8080808080808080
+
+/** An int8 in each byte. */
+// @ts-ignore: decorator
+@inline
+function eightOf(v: i32): i64 {
+  return <i64>(v & 255) * 0x0101010101010101
+}
+
+/**
+ * The larger int8 in each of eight bytes. With `not` the low seven bits: in a byte the high bit of (a | HIGH) - (b & not) says whether those
+ * of a are at least those of b, and nothing is borrowed from the next; where the signs differ, that of b says whether a is larger.
+ */
+// @ts-ignore: decorator
+@inline
+function largerBytes(a: i64, b: i64): i64 {
+  const differ = a ^ b
+  const low = (a | HIGH) - (b & ~HIGH)
+  const larger = (low ^ ((low ^ b) & differ)) & HIGH
+  return b ^ (differ & (<i64>(<u64>larger >> 7) * 255))
 }
 
 /** sum / count, halves away from zero, clamped. */

@@ -4,22 +4,27 @@
 // `threePositions` is for interpreters, where each instruction costs alike: one multiplication of 64 bits computes three products.
 
 import { belowZero, requantize, requantizeBy, roundingOf } from './requantize'
-import { withResidual } from './residual'
+
+/** a, and the sum of eight values, each times an int8 of those at q: one expression, so that an interpreter keeps the sum on its stack. */
+// @ts-ignore: decorator
+@inline
+function eightProducts<T>(a: T, v0: T, v1: T, v2: T, v3: T, v4: T, v5: T, v6: T, v7: T, q: usize): T {
+  const half = v0 * load<i8>(q) + v1 * load<i8>(q, 1) + v2 * load<i8>(q, 2) + v3 * load<i8>(q, 3)
+  return a + half + v4 * load<i8>(q, 4) + v5 * load<i8>(q, 5) + v6 * load<i8>(q, 6) + v7 * load<i8>(q, 7)
+}
 
 /**
- * y[i][j] = clamp(yZero + scale_j * (bias[j] + sum (x_i - xZero) * w_j)), or that and the residual, for the positions i < n and four
- * channels j.
+ * y[i][j] = clamp(yZero + scale_j * (bias[j] + sum (x_i - xZero) * w_j)) for the positions i < n and four channels j.
  * @param x0, x1 i8 [k] of the two positions; x1 is read even if n is 1
  * @param w i8 [4][k]; wStep is k, or 0 for one channel instead of four
  * @param bias, multiplier, shift i32 for each channel
- * @param y, r of channel 0; positions are yStep apart
+ * @param y of channel 0; positions are yStep apart
  */
 // @ts-ignore: decorator
 @inline
 export function twoPositions(
   x0: usize, x1: usize, w: usize, wStep: i32, bias: usize, multiplier: usize, shift: usize, y: usize, n: i32, yStep: i32,
-  k: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, add: bool, r: usize, rZero: i32, rMultiplier: i32, rShift: i32,
-  cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
+  k: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   let p = x0
   const next = x1 - x0
@@ -83,21 +88,15 @@ export function twoPositions(
   } while (left)
   const end = bias + (wStep ? 16 : 4)
   let column = y
-  let residual = r
   do {
     const b = load<i32>(bias)
     const m = load<i32>(multiplier)
     const sh = load<i32>(shift)
     let to = column
-    let from = residual
     let i = n
     do {
-      store<i8>(to, withResidual(
-        requantize(a0 + b, m, sh, yZero, lo, hi),
-        yZero, add, from, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
-      ))
+      store<i8>(to, requantize(a0 + b, m, sh, yZero, lo, hi))
       to += yStep
-      from += yStep
       a0 = b0
     } while (--i)
     a0 = a1
@@ -107,7 +106,6 @@ export function twoPositions(
     b1 = b2
     b2 = b3
     column++
-    residual++
     bias += 4
     multiplier += 4
     shift += 4
@@ -131,33 +129,25 @@ export function onePosition(
   let a3 = 0
   let left = k
   if (INTERPRETER) {
-    while (left >= 4) {
+    while (left >= 8) {
+      const v0 = <i32>load<i8>(p) - xZero
+      const v1 = <i32>load<i8>(p, 1) - xZero
+      const v2 = <i32>load<i8>(p, 2) - xZero
+      const v3 = <i32>load<i8>(p, 3) - xZero
+      const v4 = <i32>load<i8>(p, 4) - xZero
+      const v5 = <i32>load<i8>(p, 5) - xZero
+      const v6 = <i32>load<i8>(p, 6) - xZero
+      const v7 = <i32>load<i8>(p, 7) - xZero
       const q1 = q + wStep
       const q2 = q1 + wStep
       const q3 = q2 + wStep
-      const v0 = <i32>load<i8>(p) - xZero
-      a0 += v0 * load<i8>(q)
-      a1 += v0 * load<i8>(q1)
-      a2 += v0 * load<i8>(q2)
-      a3 += v0 * load<i8>(q3)
-      const v1 = <i32>load<i8>(p, 1) - xZero
-      a0 += v1 * load<i8>(q, 1)
-      a1 += v1 * load<i8>(q1, 1)
-      a2 += v1 * load<i8>(q2, 1)
-      a3 += v1 * load<i8>(q3, 1)
-      const v2 = <i32>load<i8>(p, 2) - xZero
-      a0 += v2 * load<i8>(q, 2)
-      a1 += v2 * load<i8>(q1, 2)
-      a2 += v2 * load<i8>(q2, 2)
-      a3 += v2 * load<i8>(q3, 2)
-      const v3 = <i32>load<i8>(p, 3) - xZero
-      a0 += v3 * load<i8>(q, 3)
-      a1 += v3 * load<i8>(q1, 3)
-      a2 += v3 * load<i8>(q2, 3)
-      a3 += v3 * load<i8>(q3, 3)
-      p += 4
-      q += 4
-      left -= 4
+      a0 = eightProducts(a0, v0, v1, v2, v3, v4, v5, v6, v7, q)
+      a1 = eightProducts(a1, v0, v1, v2, v3, v4, v5, v6, v7, q1)
+      a2 = eightProducts(a2, v0, v1, v2, v3, v4, v5, v6, v7, q2)
+      a3 = eightProducts(a3, v0, v1, v2, v3, v4, v5, v6, v7, q3)
+      p += 8
+      q += 8
+      left -= 8
     }
     while (left) {
       const q2 = q + (wStep << 1)
@@ -257,8 +247,7 @@ export function lanes(v0: i64, v1: i64, v2: i64): i64 {
 @inline
 export function threePositions(
   x: usize, w: usize, wStep: i32, bias: usize, multiplier: usize, shift: usize, y: usize, n: i32, yStep: i32,
-  k: i32, yZero: i32, lo: i32, hi: i32, add: bool, r: usize, rZero: i32, rMultiplier: i32, rShift: i32,
-  cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
+  k: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   let p = x
   let q = w
@@ -284,33 +273,25 @@ export function threePositions(
     let a3 = a0
     let count = min(left, WINDOW)
     left -= count
-    while (count >= 4) {
+    while (count >= 8) {
+      const v0 = load<i64>(p)
+      const v1 = load<i64>(p, 8)
+      const v2 = load<i64>(p, 16)
+      const v3 = load<i64>(p, 24)
+      const v4 = load<i64>(p, 32)
+      const v5 = load<i64>(p, 40)
+      const v6 = load<i64>(p, 48)
+      const v7 = load<i64>(p, 56)
       const q1 = q + wStep
       const q2 = q1 + wStep
       const q3 = q2 + wStep
-      const v0 = load<i64>(p)
-      a0 += v0 * load<i8>(q)
-      a1 += v0 * load<i8>(q1)
-      a2 += v0 * load<i8>(q2)
-      a3 += v0 * load<i8>(q3)
-      const v1 = load<i64>(p, 8)
-      a0 += v1 * load<i8>(q, 1)
-      a1 += v1 * load<i8>(q1, 1)
-      a2 += v1 * load<i8>(q2, 1)
-      a3 += v1 * load<i8>(q3, 1)
-      const v2 = load<i64>(p, 16)
-      a0 += v2 * load<i8>(q, 2)
-      a1 += v2 * load<i8>(q1, 2)
-      a2 += v2 * load<i8>(q2, 2)
-      a3 += v2 * load<i8>(q3, 2)
-      const v3 = load<i64>(p, 24)
-      a0 += v3 * load<i8>(q, 3)
-      a1 += v3 * load<i8>(q1, 3)
-      a2 += v3 * load<i8>(q2, 3)
-      a3 += v3 * load<i8>(q3, 3)
-      p += 32
-      q += 4
-      count -= 4
+      a0 = eightProducts(a0, v0, v1, v2, v3, v4, v5, v6, v7, q)
+      a1 = eightProducts(a1, v0, v1, v2, v3, v4, v5, v6, v7, q1)
+      a2 = eightProducts(a2, v0, v1, v2, v3, v4, v5, v6, v7, q2)
+      a3 = eightProducts(a3, v0, v1, v2, v3, v4, v5, v6, v7, q3)
+      p += 64
+      q += 8
+      count -= 8
     }
     while (count) {
       const q2 = q + (wStep << 1)
@@ -337,8 +318,7 @@ export function threePositions(
     s32 += <i32>(a3 >> (2 * LANE))
   } while (left)
   const end = bias + (wStep ? 16 : 4)
-  let column = y
-  let residual = r
+  let to = y
   do {
     const b = load<i32>(bias)
     const up = max(load<i32>(shift), 0)
@@ -347,20 +327,17 @@ export function threePositions(
     const positive = roundingOf(bits)
     const negative = positive - belowZero(bits)
     const down = <i64>bits + 31
-    let to = column
-    let from = residual
-    let i = n
-    do {
-      const a = (s00 + b) << up
-      store<i8>(to, withResidual(
-        requantizeBy(a, m, a < 0 ? negative : positive, down, yZero, lo, hi),
-        yZero, add, from, rZero, rMultiplier, rShift, cMultiplier, cShift, sMultiplier, sShift, sZero, sLo, sHi,
-      ))
-      to += yStep
-      from += yStep
-      s00 = s01
-      s01 = s02
-    } while (--i)
+    const a = (s00 + b) << up
+    store<i8>(to, requantizeBy(a, m, a < 0 ? negative : positive, down, yZero, lo, hi))
+    if (n > 1) {
+      const a = (s01 + b) << up
+      const next = to + yStep
+      store<i8>(next, requantizeBy(a, m, a < 0 ? negative : positive, down, yZero, lo, hi))
+      if (n > 2) {
+        const a = (s02 + b) << up
+        store<i8>(next + yStep, requantizeBy(a, m, a < 0 ? negative : positive, down, yZero, lo, hi))
+      }
+    }
     s00 = s10
     s01 = s11
     s02 = s12
@@ -370,8 +347,7 @@ export function threePositions(
     s20 = s30
     s21 = s31
     s22 = s32
-    column++
-    residual++
+    to++
     bias += 4
     multiplier += 4
     shift += 4

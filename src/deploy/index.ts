@@ -79,18 +79,20 @@ export async function buildModule(model: Deployable, options: ModuleBuildOptions
   if (weights !== 'flash' && weights !== 'ram')
     throw new DunlinError(`buildModule: weights wants flash or ram, got ${JSON.stringify(weights)}.`)
   const ended = input || output ? model.withEnds({ input, output }) : model
-  const how = { weights, interpreted: target === 'interpreter' }
-  const plan = train ? planTrain(ended.outputs, how, train) : ended.plan(1, 'module', 1, how)
-  const built = await write(model, plan, target, weights)
-  const isFloat = plan.outputs[0].dtype === 'f32'
-  if (flashBytes === undefined || built.report.flashBytes <= flashBytes || train) {
-    checkBudgets(`module "${model.name}"`, built.report, { ramBytes, flashBytes }, isFloat)
-    return built
+  const built = async (less: ModulePlan) => {
+    const how = { weights, interpreted: target === 'interpreter', ...less }
+    const plan = train ? planTrain(ended.outputs, how, train) : ended.plan(1, 'module', 1, how)
+    return write(model, plan, target, weights)
   }
-  // Bands of rows save memory and take code: where that is too much, without.
-  const smaller = await write(model, ended.plan(1, 'module', 1, { ...how, recompute: -1 }), target, weights)
-  checkBudgets(`module "${model.name}"`, smaller.report, { ramBytes, flashBytes }, isFloat)
-  return smaller
+  const [ram, flash] = [ramBytes, flashBytes].map((bytes) => bytes ?? Number.POSITIVE_INFINITY)
+  let less: ModulePlan = {}
+  let module = await built(less)
+  // What is spent for speed is saved where RAM is short; and bands of rows, which save RAM and take code, where flash is.
+  if (module.report.ramBytes > ram) module = await built((less = { spare: 0 }))
+  if (module.report.flashBytes > flash && !train) module = await built({ ...less, recompute: -1 })
+  const isFloat = ended.outputs[0].dtype === 'f32'
+  checkBudgets(`module "${model.name}"`, module.report, { ramBytes, flashBytes }, isFloat)
+  return module
 }
 
 /** The module of a plan. */

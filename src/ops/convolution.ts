@@ -204,7 +204,7 @@ function winogradDx(e: Emit, name: string, tile: 2 | 4, g: Images, dy: Buffer, w
 }
 
 /**
- * Bytes of scratch of conv2d_i8 and conv2dAdd_i8. Interpreted: the values of a window for three positions, in words of 8 bytes which overlap
+ * Bytes of scratch of conv2d_i8. Interpreted: the values of a window for three positions, in words of 8 bytes which overlap
  * copies; compiled: copies of two windows, where those are not read from the image.
  */
 export function convScratch(interpreted: boolean, { ih, iw, ic, oh, ow, kh, kw, sh, sw, dw, pt, pl }: Window): number {

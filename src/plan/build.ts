@@ -10,6 +10,8 @@ import { chooseTiles } from './tiles'
 
 /** What may be done twice by default, of all multiply-accumulates of a network. */
 const RECOMPUTE = 0.25
+/** What memory a module may take besides the least it can do with. */
+const SPARE = 1 / 16
 
 /** How a module is planned. */
 export interface ModulePlan {
@@ -22,6 +24,8 @@ export interface ModulePlan {
    * need them. Default 0.25.
    */
   recompute?: number
+  /** How many times the least memory may be taken besides that, for longer pieces of weights from flash, which run faster. Default 1/16. */
+  spare?: number
 }
 
 /**
@@ -32,7 +36,7 @@ export function planInference(
   outputs: readonly Node[],
   options: { batch: number; target?: Target; threads?: number; observed?: ReadonlySet<Node> } & ModulePlan,
 ): Plan {
-  const { batch, target, threads, observed, weights = 'ram', interpreted, recompute = RECOMPUTE } = options
+  const { batch, target, threads, observed, weights = 'ram', interpreted, recompute = RECOMPUTE, spare } = options
   const derived = new Map<Node, Map<string, unknown>>()
   const written = (banded: readonly Banded[], most: readonly number[]) => {
     const module = [weights, interpreted, most, banded, derived] as const
@@ -57,8 +61,13 @@ export function planInference(
     const all = gaining.has(node) && !inBands
     return { scratch: scratch[all ? 'whole' : 'least'].get(node) ?? 0, over: all || least.overlying.has(node) }
   }
-  const banded = batch > 1 ? [] : least.patches(needs, recompute, (parts) => written(parts, start(parts)).trial())
-  return fitted(weights, (most) => written(banded, most), start(banded))
+  const tried = (banded: readonly Banded[]) => {
+    const most = start(banded)
+    const builder = written(banded, most)
+    return { banded, most, builder, bytes: builder.trial().bytes }
+  }
+  const { banded, most, builder } = batch > 1 ? tried([]) : least.patches(needs, recompute, tried)
+  return fitted({ weights, spare }, (other) => (other === most ? builder : written(banded, other)), most)
 }
 
 /**
@@ -90,8 +99,12 @@ export function planForward(outputs: readonly Node[], options: { batch: number; 
 }
 
 /** The plan of what is written with the best of the tiles that were tried, where weights are in flash. */
-export function fitted(weights: Weights, written: (most: readonly number[]) => Builder, start: readonly number[] = []): Plan {
-  if (weights === 'ram') return written([]).finish()
+export function fitted(
+  { weights = 'ram', spare = SPARE }: ModulePlan,
+  written: (most: readonly number[]) => Builder,
+  start: readonly number[] = [],
+): Plan {
+  if (weights === 'ram') return written(start).finish()
   return chooseTiles(
     (most) => {
       const builder = written(most)
@@ -100,5 +113,6 @@ export function fitted(weights: Weights, written: (most: readonly number[]) => B
     },
     (most) => written(most).sites,
     start,
+    spare,
   ).plan
 }

@@ -569,7 +569,7 @@ export class Builder extends Draft implements Emit {
   }
 
   /** The parts of the network to compute by bands. */
-  patches(needs: Needs, recompute: number, plan: (banded: readonly Banded[]) => { bytes: number }): readonly Banded[] {
+  patches<P extends { bytes: number }>(needs: Needs, recompute: number, plan: (banded: readonly Banded[]) => P): P {
     return choosePatches(this.order, this.outputs, (node) => this.root(node), needs, recompute, plan)
   }
 }

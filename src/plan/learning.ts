@@ -25,7 +25,7 @@ export interface Learner {
 
 /** The plan that computes `outputs` as in inference (no dropout, running statistics), and learns (plan.learning). */
 export function planLearning(outputs: readonly Node[], module: ModulePlan, learner: Learner): Plan {
-  return fitted(module.weights ?? 'ram', (most) => {
+  return fitted(module, (most) => {
     const builder = new LearningBuilder(outputs, module, most, learner)
     builder.forward()
     builder.learn()

@@ -3,7 +3,7 @@
 // the best few are planned.
 
 import { BYTES, isInput, isParam, type Node, size } from '../graph/node'
-import { type Lifetime, type Over, peakOf } from './arena'
+import { type Lifetime, type Over, peakOf, usage } from './arena'
 import { type Banded, bandDistance, bandsOf, type Geometry, geometryOf, type Rows, repeatedMacs, rowOf, sourcesOf } from './bands'
 
 /** Bytes that a node takes beside its value, and whether its value may lie over one that it reads; alone, or in bands. */
@@ -19,25 +19,40 @@ const PLANNED = 4
 const CALL = 75
 
 /**
- * The parts of the network to compute by bands, for the least memory that costs at most `recompute` times the multiply-accumulates of the
- * network besides; of equals those that cost least. `order`: all nodes; `rootOf`: the node whose memory a value is in; `plan` tries.
+ * The plan with the parts of the network by bands that takes the least memory and costs at most `recompute` times the multiply-accumulates
+ * of the network besides; of equals that which costs least. `order`: all nodes; `rootOf`: the node whose memory a value is in; `plan` tries.
  */
-export function choosePatches(
+export function choosePatches<P extends { bytes: number }>(
   order: readonly Node[],
   outputs: readonly Node[],
   rootOf: (node: Node) => Node,
   needs: Needs,
   recompute: number,
-  plan: (banded: readonly Banded[]) => { bytes: number },
-): readonly Banded[] {
+  plan: (banded: readonly Banded[]) => P,
+): P {
   const network = networkOf(order, outputs, rootOf, needs)
-  const stateOf = (parts: readonly Part[]): State => {
-    const { bytes, node } = estimate(network, parts, needs)
-    const cost = parts.reduce((sum, p) => sum + p.cost, 0) / network.macs
-    const calls = parts.reduce((sum, p) => sum + p.bands * p.banded.nodes.length, 0)
-    return { parts, bytes, node, cost, calls }
+  const inUse = usageOf(network, needs)
+  const draftOf = (parts: readonly Part[]): Draft => ({
+    parts,
+    bytes: inUse.reduce(
+      (most, bytes, at) => (bytes > most && !parts.some((p) => p.from <= at && at <= p.to) ? bytes : most),
+      parts.reduce((most, p) => Math.max(most, p.least), 0),
+    ),
+    cost: parts.reduce((sum, p) => sum + p.cost, 0) / network.macs,
+    calls: parts.reduce((sum, p) => sum + p.bands * p.banded.nodes.length, 0),
+  })
+  const stateOf = (draft: Draft): State => ({ ...draft, ...estimate(network, draft.parts, needs) })
+  const known = new Map<string, State>()
+  const knownOf = (draft: Draft): State => {
+    const key = draft.parts
+      .map(({ from, to, banded }) => `${from} ${to} ${banded.rows}`)
+      .sort()
+      .join()
+    const state = known.get(key) ?? stateOf(draft)
+    known.set(key, state)
+    return state
   }
-  const first = stateOf([])
+  const first = knownOf(draftOf([]))
   const found: State[] = []
   const around = new Map<number, Part[]>()
   const partsAt = (node: number) => {
@@ -46,37 +61,50 @@ export function choosePatches(
     return parts
   }
   for (let round = 0, states = [first]; round < ROUNDS && states.length; round++) {
-    const next = states.flatMap((state) =>
+    const drafts = states.flatMap((state) =>
       partsAt(state.node)
         .filter(({ least }) => least < state.bytes)
-        .map((part) => stateOf([...state.parts.filter((p) => part.to < p.from || p.to < part.from), part]))
-        // Of several nodes that take the most, one is dealt with after the other.
-        .filter(
-          ({ bytes, node, cost }) => (bytes < state.bytes || (bytes === state.bytes && node > state.node)) && cost <= recompute,
-        ),
+        .map((part) => ({
+          from: state,
+          draft: draftOf([...state.parts.filter((p) => part.to < p.from || p.to < part.from), part]),
+        }))
+        .filter(({ draft }) => draft.cost <= recompute),
     )
-    states = next.sort(better).slice(0, KEPT)
+    drafts.sort((a, b) => better(a.draft, b.draft))
+    states = []
+    for (const { from, draft } of drafts) {
+      // A state weighs no less than its draft, and so do those of the drafts from here on.
+      if (states.length === KEPT && better(states[KEPT - 1], draft) < 0) break
+      const state = knownOf(draft)
+      // Of several nodes that take the most, one is dealt with after the other.
+      if (state.bytes > from.bytes || (state.bytes === from.bytes && state.node <= from.node)) continue
+      states = [...states, state].sort(better).slice(0, KEPT)
+    }
     found.push(...states)
   }
-  const tried = [first, ...found.sort(better).slice(0, PLANNED)].map((state) => ({
-    ...state,
-    bytes: plan(state.parts.map((p) => p.banded)).bytes,
-  }))
-  return tried.sort(better)[0].parts.map((p) => p.banded)
+  const tried = [first, ...[...new Set(found)].sort(better).slice(0, PLANNED)].map((state) => {
+    const planned = plan(state.parts.map((p) => p.banded))
+    return { ...state, bytes: planned.bytes, planned }
+  })
+  return tried.sort(better)[0].planned
 }
 
-/** Parts of a network by bands: the bytes that it takes, the node at which it does, what it repeats of the network, and calls. */
-interface State {
+/** Parts of a network by bands: the bytes that it takes at the very least, what it repeats of the network, and calls. */
+interface Draft {
   parts: readonly Part[]
   bytes: number
-  node: number
   cost: number
   calls: number
 }
 
+/** The same with about the bytes that it takes, and the node at which it does. */
+interface State extends Draft {
+  node: number
+}
+
 /** Memory counts most; but not if it is bought with as large a share of the time, or with more code than that. */
-const weight = ({ bytes, cost, calls }: State) => bytes * (1 + cost) + CALL * calls
-const better = (a: State, b: State) => weight(a) - weight(b)
+const weight = ({ bytes, cost, calls }: Draft) => bytes * (1 + cost) + CALL * calls
+const better = (a: Draft, b: Draft) => weight(a) - weight(b)
 
 interface Network {
   /** What is computed, in order. */
@@ -176,7 +204,19 @@ function heights(height: number): number[] {
 }
 
 /** About how many bytes the network takes, and the node at which it takes them. */
-function estimate({ nodes, values, overs: overlying }: Network, parts: readonly Part[], needs: Needs) {
+function estimate(network: Network, parts: readonly Part[], needs: Needs) {
+  const { lives, overs } = livesOf(network, parts, needs)
+  const { bytes, call } = peakOf(lives, overs)
+  return { bytes, node: call }
+}
+
+/** About how many bytes are in use at each node without bands. Bands elsewhere make other values live longer, so they never take less. */
+function usageOf(network: Network, needs: Needs): number[] {
+  const { lives, overs } = livesOf(network, [], needs)
+  return network.nodes.map((_, at) => usage(lives, overs)(at))
+}
+
+function livesOf({ nodes, values, overs: overlying }: Network, parts: readonly Part[], needs: Needs) {
   const partOf = nodes.map((_, at) => parts.find((p) => p.from <= at && at <= p.to))
   const lives: Lifetime[] = []
   const index = new Map<Node, number>()
@@ -200,8 +240,7 @@ function estimate({ nodes, values, overs: overlying }: Network, parts: readonly 
   nodes.forEach((_, at) => {
     if (!partOf[at]) overlying[at].forEach(add)
   })
-  const { bytes, call } = peakOf(lives, overs)
-  return { bytes, node: call }
+  return { lives, overs }
 }
 
 /** Which values of those that a node reads last its own may lie over; `rows`: of a band, in which only values of `inside` are its own. */

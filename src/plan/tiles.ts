@@ -1,5 +1,6 @@
 // How many output channels of a layer are in memory at once when its weights are streamed from flash. A plan that takes four at a time
-// needs the least memory; then each layer takes as many as that memory has room for, since fewer and longer pieces run faster.
+// needs the least memory; then each layer takes as many as that memory and a little more has room for, since fewer and longer pieces run
+// faster: for every piece the convolution gathers what its windows read anew.
 
 import type { Node } from '../graph/node'
 import type { Tiled } from './flash'
@@ -53,18 +54,20 @@ export interface Tried {
 const SHARES = [1, 3 / 4, 1 / 2, 1 / 4]
 
 /**
- * The plan of least memory with the longest pieces. `attempt` makes the plan in which the i-th layer has at most most[i] channels a piece,
- * `measure` only its sites. `start`: the pieces for which it needs the least.
+ * The plan of longest pieces that takes at most `spare` times the least memory besides that. `attempt` makes the plan in which the i-th
+ * layer has at most most[i] channels a piece, `measure` only its sites. `start`: the pieces for which it needs the least.
  */
 export function chooseTiles<P extends Tried>(
   attempt: (most: readonly number[]) => P,
   measure: (most: readonly number[]) => readonly Site[],
   start: readonly number[],
+  spare: number,
 ): P {
   const least = attempt(start)
   if (least.sites.every(({ total, tile }) => tile === total)) return least
   const whole = measure(least.sites.map(() => Infinity))
-  const room = least.sites.map(({ call }) => least.end - least.base - least.alive(call))
+  const end = least.base + Math.floor((least.end - least.base) * (1 + spare))
+  const room = least.sites.map(({ call }) => end - least.base - least.alive(call))
   for (const share of SHARES) {
     const most = least.sites.map(({ total, tile, bytes }, i) => {
       if (tile === total) return total
@@ -72,7 +75,7 @@ export function chooseTiles<P extends Tried>(
       return tile + Math.floor((share * room[i]) / each)
     })
     const plan = attempt(most)
-    if (plan.end <= least.end) return plan
+    if (plan.end <= end) return plan
   }
   return least
 }

@@ -24,7 +24,12 @@ const provided = new Set<Build>()
 /** The bytes of a binary. */
 export function kernelBytes(build: Binary): Uint8Array {
   let bytes = binaries.get(build)
-  if (!bytes) binaries.set(build, (bytes = Uint8Array.from(atob(base64[build]), (c) => c.charCodeAt(0))))
+  if (!bytes) {
+    const text = atob(base64[build])
+    bytes = new Uint8Array(text.length)
+    for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+    binaries.set(build, bytes)
+  }
   return bytes
 }
 

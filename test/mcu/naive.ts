@@ -2,7 +2,7 @@
 // arithmetic of TensorFlow Lite. The same names and arguments as the kernels whose place they take, to say how many instructions those save.
 // Nothing of this is shipped.
 
-import { mulHigh, requantize, shiftRound } from '../../assembly/i8/requantize'
+import { requantize } from '../../assembly/i8/requantize'
 
 export function conv2d_i8(
   x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, y: usize, scratch: usize,
@@ -17,29 +17,6 @@ export function conv2d_i8(
           const acc = load<i32>(bias + at) + window(x, w, b, oy, ox, o, ih, iw, ic, kh, kw, sh, sw, dh, dw, pt, pl, xZero)
           const value = requantize(acc, load<i32>(multiplier + at), load<i32>(shift + at), yZero, lo, hi)
           store<i8>(y + ((b * oh + oy) * ow + ox) * yStep + o, value)
-        }
-      }
-    }
-  }
-}
-
-export function conv2dAdd_i8(
-  x: usize, w: usize, bias: usize, multiplier: usize, shift: usize, r: usize, y: usize, scratch: usize,
-  batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, yStep: i32, kh: i32, kw: i32, sh: i32, sw: i32,
-  dh: i32, dw: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, rZero: i32, rMultiplier: i32, rShift: i32,
-  cMultiplier: i32, cShift: i32, sMultiplier: i32, sShift: i32, sZero: i32, sLo: i32, sHi: i32,
-): void {
-  for (let b = 0; b < batch; b++) {
-    for (let oy = 0; oy < oh; oy++) {
-      for (let ox = 0; ox < ow; ox++) {
-        for (let o = 0; o < oc; o++) {
-          const at = o << 2
-          const to = ((b * oh + oy) * ow + ox) * yStep + o
-          const acc = load<i32>(bias + at) + window(x, w, b, oy, ox, o, ih, iw, ic, kh, kw, sh, sw, dh, dw, pt, pl, xZero)
-          const c = requantize(acc, load<i32>(multiplier + at), load<i32>(shift + at), yZero, lo, hi)
-          const a = shiftRound(mulHigh((<i32>load<i8>(r + to) - rZero) << 20, rMultiplier), -rShift)
-          const sum = a + shiftRound(mulHigh((c - yZero) << 20, cMultiplier), -cShift)
-          store<i8>(y + to, requantize(sum, sMultiplier, sShift, sZero, sLo, sHi))
         }
       }
     }
