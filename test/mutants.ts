@@ -45,7 +45,7 @@ const int8 = (model: Model) => quantize(model, { x: draws(model, 8) })
 /** Bytes changed, cut out, put in or repeated: lengths and tags among them. */
 function changeBytes(file: Uint8Array, random: Random): Uint8Array {
   const bytes = Array.from(file)
-  for (let n = 1 + random.integer(3); n > 0; n--) {
+  for (let n = 1 + random.integer(3); n > 0 && bytes.length; n--) {
     const at = random.integer(bytes.length)
     const kind = random.integer(6)
     if (kind === 0) bytes[at] ^= 1 << random.integer(8)

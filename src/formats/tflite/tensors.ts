@@ -7,6 +7,7 @@ import { type Row, TYPE, TYPES } from './schema'
 /** Most numbers of a stored list of axes, paddings or sizes. */
 const MOST_NUMBERS = 1024
 const MOST_ELEMENTS = 2 ** 29
+const MOST_AXES = 8
 
 /** What an operator reads or writes: a tensor, and which one it is. */
 export interface Tensor extends Row<'Tensor'> {
@@ -37,7 +38,9 @@ export class Tensors {
     const row = this.graph.tensors?.[index]
     if (!row) this.fail(`it refers to tensor ${index}, the subgraph has ${this.graph.tensors?.length ?? 0}`)
     const { shape = [] } = row
-    if (!shape.every((d) => Number.isInteger(d) && d > 0) || size(shape) > MOST_ELEMENTS || shape.length > 8)
+    if (shape.length > MOST_AXES)
+      this.fail(`tensor ${index} ("${row.name ?? ''}") has ${shape.length} axes, wanted at most ${MOST_AXES}`)
+    if (!shape.every((d) => Number.isInteger(d) && d > 0) || size(shape) > MOST_ELEMENTS)
       this.fail(`tensor ${index} ("${row.name ?? ''}") has shape [${shape}], wanted sizes above 0 with a product of at most 2^29`)
     return { ...row, shape, index }
   }
