@@ -560,6 +560,8 @@ export const samples: Record<OpName, Sample[]> = {
       [[32], { units: 4, activation: 'relu6' }, 8],
       [[33], { units: 5 }, 3],
       [[5], { units: 33 }, 9],
+      [[3, 7], { units: 5, activation: 'relu' }, 2],
+      [[4, 6], { units: 9, bias: false }],
     ] as Row<Parameters<typeof dense>[0]>[]
   ).map(layer(dense)),
   depthwiseConv2d: deep.map(layer(depthwiseConv2d)),

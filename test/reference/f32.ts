@@ -152,8 +152,7 @@ export const reference: Record<OpName, Definition> = {
   },
 
   dense(node: Node<Fused>, x, w, b) {
-    const inputs = node.inputs[0].shape[0]
-    const units = w.length / inputs
+    const [units, inputs] = node.inputs[1].shape
     return Float64Array.from({ length: (x.length / inputs) * units }, (_, at) => {
       const row = Math.floor(at / units)
       const unit = at % units
