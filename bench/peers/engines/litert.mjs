@@ -34,7 +34,7 @@ export async function open(folder) {
 }
 
 export async function load() {
-  const { exportTflite } = await import("../../../dist/formats.js")
+  const { exportTflite } = await import('../../../dist/formats.js')
   const { compile, Tensor } = await open(join(import.meta.dirname, '../node_modules/@litertjs/core'))
   return async (model, batch, _x, stored) => {
     if (batch !== 1) throw new Error('its file is of one sample')
