@@ -4,6 +4,7 @@
 // Names are <what>_<dtype>, gradients end in _dx or _dw; arguments in order: inputs, weights, bias, outputs, scratch, sizes (in
 // elements), numbers. Buffers are 16-byte aligned; a kernel may read up to 16 bytes past an end, and never writes there.
 
+export * from './bytes'
 export * from './f32/batchNorm'
 export { copyColumns_f32 } from './f32/columns'
 export { gemm_f32, pack_f32 } from './f32/gemm'

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { loadModule } from '../src/deploy'
+import { buildModule, loadModule } from '../src/deploy'
 import { input } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { Model } from '../src/model/model'
@@ -229,6 +229,40 @@ describe('summary, eval, build', () => {
     }
   })
 
+  it('build makes modules that learn', async () => {
+    const [int8, float] = ['digits-int8', 'digits-float'].map((name) => join(models, `${name}.safetensors`))
+    for (const [file, train, names] of [
+      [int8, ['last'], ['dense/w', 'dense/b']],
+      [float, ['conv2/b,dense', '--optimizer', 'momentum', '--momentum', '0.5'], ['conv2/b', 'dense/w', 'dense/b']],
+      [float, ['all', '--batch', '4', '--lr', '1e-2', '--loss', 'meanSquaredError'], ['conv1/w', 'conv1/b', 'dense/b']],
+    ] as const) {
+      const said = await dunlin(dir, 'build', file, '-o', 'my.wasm', '--train', ...train)
+      expect([said.code, said.stderr]).toEqual([0, ''])
+      const wasm = readFileSync(join(dir, 'my.wasm'))
+      const { metadata } = await loadModule(wasm)
+      const learned = metadata.training!.parameters.map((p) => p.name)
+      for (const name of names) expect(learned).toContain(name)
+      expect([learned.includes('conv1/w'), learned.includes('dense/w/velocity')]).toEqual([
+        train[0] === 'all',
+        train.length === 5,
+      ])
+      expect([metadata.training!.batch, metadata.training!.truth]).toEqual(train[0] === 'all' ? [4, 'target'] : [1, 'label'])
+      expect(readFileSync(join(dir, 'my.h'), 'utf8')).toContain('_PARAMETERS_BYTES')
+      // Not more than what the options say.
+      const [optimizer, lr] =
+        train.length === 5 ? (['momentum', 0.005] as const) : (['sgd', train.length > 1 ? 1e-2 : 0.005] as const)
+      const layers = train[0] === 'last' || train[0] === 'all' ? train[0] : train[0].split(',')
+      const options = {
+        layers,
+        optimizer,
+        lr,
+        momentum: 0.5,
+        ...(train[0] === 'all' && { batch: 4, loss: 'meanSquaredError' as const }),
+      }
+      expect(Buffer.from((await buildModule(readModel(file), { train: options })).wasm)).toEqual(wasm)
+    }
+  })
+
   it('help says how', async () => {
     const { code, stdout } = await dunlin(dir, '--help')
     expect(code).toBe(0)
@@ -311,6 +345,25 @@ describe('bad input', () => {
     await refused(/small/, 'eval', 'small')
     await refused(/--output wants probabilities, got "soft"/, 'build', 'small', '--output', 'soft')
     await refused(/--target wants aot, interpreter or simd/, 'build', 'small', '--target', 'avx')
+    await refused(/--optimizer belongs to --train/, 'build', 'small', '--optimizer', 'sgd')
+    await refused(/--optimizer wants sgd or momentum, got "adam"/, 'build', 'small', '--train', 'last', '--optimizer', 'adam')
+    await refused(/--momentum belongs to --optimizer momentum/, 'build', 'small', '--train', 'last', '--momentum', '0.5')
+    await refused(/--lr wants a number above 0, got "0"/, 'build', 'small', '--train', 'last', '--lr', '0')
+    await refused(/--batch wants an integer from 1 on, got "0"/, 'build', 'small', '--train', 'last', '--batch', '0')
+    await refused(/--loss wants crossEntropy or meanSquaredError/, 'build', 'small', '--train', 'last', '--loss', 'mse')
+    await refused(
+      /--momentum wants a number between 0 and 1/,
+      'build',
+      'small',
+      '--train',
+      'last',
+      '--optimizer',
+      'momentum',
+      '--momentum',
+      '1',
+    )
+    await refused(/there is no layer or parameter "conv9"/, 'build', 'small', '--train', 'conv9')
+    await refused(/--train wants last, all or names/, 'build', 'small', '--train', '')
     await refused(/small\/x\.wasm: its folder cannot be made/, 'build', 'small', '-o', 'small/x.wasm')
   })
 })

@@ -284,6 +284,11 @@ describe('the report', () => {
     // An interpreter runs more instructions for the same sums.
     const interpreted = (await buildModule(model, { weights, target: 'interpreter' })).report
     expect(interpreted.instructions).toBeGreaterThan(2 * report.instructions)
+    expect(report.instructions).toBe(report.layers.reduce((sum, l) => sum + l.instructions, 0))
+    // Compiled kernels were counted, what an interpreter makes of them was not.
+    expect([report, interpreted].map(({ layers }) => layers.map((l) => l.estimated))).toEqual(
+      [false, true].map((estimated) => Array(5).fill(estimated)),
+    )
   })
 
   it('is the same bytes each time, from whatever order they are asked in', async () => {

@@ -28,7 +28,14 @@ export function textOf(report: ModuleReport): string {
   const parts = flash.map(({ name, bytes }) => [name, thousands(bytes), share(bytes)])
   const bar = (bytes: number) => '#'.repeat(Math.max(1, Math.round((WIDTH * bytes) / ramBytes)))
   const rows = layers.map((l) => [
-    ...[l.name, l.op, thousands(l.macs), thousands(l.instructions), thousands(l.flashBytes), thousands(l.ramBytes)],
+    ...[
+      l.name,
+      l.op,
+      thousands(l.macs),
+      `${l.estimated ? '~' : ''}${thousands(l.instructions)}`,
+      thousands(l.flashBytes),
+      thousands(l.ramBytes),
+    ],
     `${bar(l.ramBytes)}${l.name === peak.layer ? ' peak' : ''}`,
   ])
   // Where in RAM a buffer lies, as a piece of a line as long as RAM.
@@ -45,7 +52,7 @@ export function textOf(report: ModuleReport): string {
   ])
   return [
     `flash, ${thousands(report.flashBytes)} bytes\n${formatTable(['part', 'bytes', 'share'], parts)}`,
-    `layers, ${thousands(report.macs)} MACs, about ${thousands(report.instructions)} instructions of a Cortex-M4 (${report.target})\n${formatTable(
+    `layers, ${thousands(report.macs)} MACs, about ${thousands(report.instructions)} instructions of a Cortex-M4 (${report.target}; ~: estimated)\n${formatTable(
       ['layer', 'op', 'MACs', 'instructions', 'flash', 'RAM', ''],
       rows,
     )}`,

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { TrainOptions } from '../deploy'
 import { loadIdxFolder } from '../files'
 import { DunlinError } from '../graph/error'
 import { readModel } from '../node'
@@ -38,6 +39,12 @@ const HELP = `dunlin: train, compress and deploy small neural networks
       --weights PLACE          flash (weights stay in the file) or ram (they are copied at the start)
       --input TYPE             u8 (bytes of a camera) or i16 (samples of a sensor): it normalizes and quantizes them itself
       --output probabilities   a softmax follows the logits
+      --train LAYERS           it also learns: the last layer (last), all, or those of these names: dense or conv1/b,dense
+          --optimizer NAME     sgd (the default) or momentum
+          --lr RATE            the size of a step (0.005)
+          --momentum SHARE     of the step before (0.9)
+          --batch N            samples between two updates (1)
+          --loss NAME          crossEntropy (train_step is told the class) or meanSquaredError (the host writes the target)
       --ram BYTES              refuse what takes more RAM, and say which layer it is
       --flash BYTES            refuse what takes more flash
       --json                   print the report as JSON, nothing else
@@ -57,12 +64,20 @@ const OPTIONS = {
   weights: { type: 'string' },
   input: { type: 'string' },
   output: { type: 'string' },
+  train: { type: 'string' },
+  optimizer: { type: 'string' },
+  lr: { type: 'string' },
+  momentum: { type: 'string' },
+  batch: { type: 'string' },
+  loss: { type: 'string' },
   ram: { type: 'string' },
   flash: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
 type OptionName = keyof typeof OPTIONS
+/** How a module learns. */
+const LEARNING = ['optimizer', 'lr', 'momentum', 'batch', 'loss'] as const
 
 /** Which options each command takes, and how many files (`more`: or more). */
 const COMMANDS: Record<string, { options: readonly OptionName[]; files: number; more?: true }> = {
@@ -71,7 +86,10 @@ const COMMANDS: Record<string, { options: readonly OptionName[]; files: number; 
   eval: { options: ['config', 'data', 'classes', 'seed'], files: 1 },
   predict: { options: ['json'], files: 2, more: true },
   summary: { options: [], files: 1 },
-  build: { options: ['out', 'target', 'weights', 'input', 'output', 'ram', 'flash', 'json'], files: 1 },
+  build: {
+    options: ['out', 'target', 'weights', 'input', 'output', 'train', ...LEARNING, 'ram', 'flash', 'json'],
+    files: 1,
+  },
   convert: { options: ['seed'], files: 2 },
 }
 
@@ -131,7 +149,32 @@ async function main(args: string[]): Promise<void> {
     const output = values.output === undefined ? undefined : oneOf('output', values.output, ['probabilities'])
     const budget = (option: 'ram' | 'flash') => (values[option] === undefined ? undefined : integer(option, values[option], 1))
     const budgets = { ramBytes: budget('ram'), flashBytes: budget('flash') }
-    await build(files[0], out, { target, weights, input, output, ...budgets }, values.json ?? false)
+    const train = learning(values)
+    await build(files[0], out, { target, weights, input, output, train, ...budgets }, values.json ?? false)
+  }
+}
+
+/** What buildModule is told of learning; nothing when it does not learn. */
+function learning(values: Partial<Record<'train' | (typeof LEARNING)[number], string>>): TrainOptions | undefined {
+  const { train } = values
+  if (train === undefined) {
+    const stray = LEARNING.find((option) => values[option] !== undefined)
+    if (stray) throw new DunlinError(`--${stray} belongs to --train. See dunlin --help.`)
+    return undefined
+  }
+  const names = train.split(',').map((name) => name.trim())
+  if (names.includes('')) throw new DunlinError(`--train wants last, all or names of layers with commas between, got "${train}".`)
+  const optimizer = oneOf('optimizer', values.optimizer ?? 'sgd', ['sgd', 'momentum'])
+  if (values.momentum !== undefined && optimizer !== 'momentum')
+    throw new DunlinError('--momentum belongs to --optimizer momentum. See dunlin --help.')
+  const loss = values.loss === undefined ? undefined : oneOf('loss', values.loss, ['crossEntropy', 'meanSquaredError'])
+  return {
+    layers: train === 'last' || train === 'all' ? train : names,
+    optimizer,
+    lr: real('lr', values.lr ?? '0.005'),
+    momentum: values.momentum === undefined ? undefined : real('momentum', values.momentum, 1),
+    batch: integer('batch', values.batch ?? '1', 1),
+    loss,
   }
 }
 
@@ -155,6 +198,13 @@ function integer(option: string, text: string, least: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
   if (!Number.isSafeInteger(value) || value < least)
     throw new DunlinError(`--${option} wants an integer from ${least} on, got "${text}".`)
+  return value
+}
+
+function real(option: string, text: string, end = Infinity): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  const wanted = end < Infinity ? `a number between 0 and ${end}` : 'a number above 0'
+  if (!(value > 0 && value < end)) throw new DunlinError(`--${option} wants ${wanted}, got "${text}".`)
   return value
 }
 

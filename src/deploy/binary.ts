@@ -124,6 +124,10 @@ export class Reader {
     return this.at === this.end
   }
 
+  get position(): number {
+    return this.at
+  }
+
   fail(problem: string): never {
     throw new DunlinError(
       `${this.what}: ${problem} (byte ${this.at}). Use scalar.wasm or simd.wasm as shipped in dunlin/kernels.`,

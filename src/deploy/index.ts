@@ -53,7 +53,7 @@ export interface ModuleBuildOptions extends Ends {
   target?: ModuleTarget
   /**
    * 'flash' (default): weights stay in the file, which a device has in its flash, and pass through RAM as they are needed. 'ram': they are
-   * copied to RAM when the module starts; for hosts without bulk memory.
+   * copied to RAM when the module starts, and no instruction of bulk memory is used: for hosts that have none.
    */
   weights?: Weights
   /**

@@ -12,11 +12,17 @@ export interface FunctionType {
   results: ValueType[]
 }
 
+export interface Kernel {
+  type: FunctionType
+  /** Local declarations and instructions, without the length in front. */
+  body: Uint8Array
+}
+
 export interface KernelBuild {
   types: FunctionType[]
   imports: { module: string; name: string; kind: Kind }[]
-  /** The functions defined here, in order; `body` is local declarations and instructions, without the length in front. */
-  functions: { type: FunctionType; body: Uint8Array }[]
+  /** The functions defined here, in order. */
+  functions: Kernel[]
   /** `index` counts imports of the same kind first. */
   exports: { name: string; kind: Kind; index: number }[]
   /** How many globals are defined here. */
@@ -98,7 +104,7 @@ export function parseBuild(bytes: Uint8Array): KernelBuild {
 }
 
 /** The exported function `name`, checked to be one that can be copied. */
-export function kernelOf(build: KernelBuild, name: string): { type: FunctionType; body: Uint8Array } {
+export function kernelOf(build: KernelBuild, name: string): Kernel {
   const entry = build.exports.find((e) => e.kind === 'function' && e.name === name)
   if (!entry) {
     throw new DunlinError(
@@ -119,27 +125,33 @@ export function kernelOf(build: KernelBuild, name: string): { type: FunctionType
 
 /**
  * What a function body (local declarations and instructions) needs from the module around it, as the end of a sentence:
- * "calls function 3". Undefined when the body is self-contained. Malformed bytes throw a DunlinError that begins with `what`.
+ * "calls function 3". Undefined when the body is self-contained: then `each` was told of every instruction. Malformed bytes throw a
+ * DunlinError that begins with `what`.
  */
-export function dependency(body: Uint8Array, what: string): string | undefined {
+export function dependency(body: Uint8Array, what: string, each?: Visit): string | undefined {
   const reader = new Reader(body, what)
   reader.vector(() => {
     reader.u32()
     reader.valueType()
   })
-  const outside = expression(reader)
+  const outside = expression(reader, each)
   if (!outside && !reader.done) reader.fail('bytes after the end of the function')
   return outside
 }
 
+/** Is told of each instruction where it begins and ends. */
+type Visit = (opcode: number, start: number, end: number) => void
+
 /** Reads instructions up to the `end` that closes them, or up to the first that refers to something outside; returns that. */
-function expression(reader: Reader): string | undefined {
+function expression(reader: Reader, each?: Visit): string | undefined {
   for (let depth = 1; depth > 0; ) {
+    const start = reader.position
     const opcode = reader.byte()
     if (opcode >= 0x02 && opcode <= 0x04) depth++
     if (opcode === 0x0b) depth--
     const outside = immediates(reader, opcode)
     if (outside) return outside
+    each?.(opcode, start, reader.position)
   }
   return undefined
 }

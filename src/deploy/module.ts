@@ -1,6 +1,6 @@
 // The standalone module: a plan written down as one wasm file. Its kernels are bodies copied from the prebuilt binary, its
 // function `run` is the list of calls (run.ts), its data segments are the memory as it is after `init`, and what stays in flash until it is
-// loaded. It imports nothing.
+// loaded. It imports nothing. Where nothing stays in flash it is for every host, those without bulk memory too (bulk.ts).
 // A host finds its way by exports alone (constant globals), and a small wasm runtime gives it no more RAM than it uses: that
 // takes constant `__heap_base` and `__data_end`, no mutable global, and no memory.size or memory.grow anywhere.
 
@@ -9,6 +9,7 @@ import { BYTES, type Dtype } from '../graph/node'
 import { type Plan, type Port, unrolled } from '../plan/plan'
 import { ABI, HASH_BYTES, hashDigits, portName } from './abi'
 import { KINDS, type Kind, MAGIC, SECTION, VALUE_TYPES, Writer } from './binary'
+import { replaceBulkMemory } from './bulk'
 import { moduleFunctions } from './functions'
 import { writeHeader } from './header'
 import { type FunctionType, kernelOf, parseBuild } from './kernels'
@@ -99,6 +100,8 @@ export function writeModule(
     const build = builds.find(({ exports }) => exports.some(({ name }) => name === kernel)) ?? builds[builds.length - 1]
     return kernelOf(build, kernel)
   })
+  // What needs bulk memory to load its weights has it.
+  if (!flash.length) replaceBulkMemory(names, kernels, (kernel) => kernelOf(builds[builds.length - 1], kernel))
   const { learning } = plan
   const written = writeRun(
     plan.calls,

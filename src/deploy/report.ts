@@ -2,7 +2,7 @@
 // Budgets are judged by the same numbers, so that an error can say which layer it is and what would fit.
 
 import { DunlinError } from '../graph/error'
-import { type Call, LOAD, type Loop, type Part, type Plan } from '../plan/plan'
+import { type Call, LOAD, type Loop, type Part, type Plan, type Weights } from '../plan/plan'
 import type { ModuleSizes } from './module'
 
 /** Who runs a module: a compiler (ahead of time, just in time, or wasm2c and a C compiler), one that has 128-bit SIMD, or an interpreter. */
@@ -28,6 +28,8 @@ export interface LayerReport {
   macs: number
   /** About how many instructions of a Cortex-M4 a run takes for it. */
   instructions: number
+  /** That is a guess: what its kernel takes was not counted. */
+  estimated: boolean
   /** What is stored for it. */
   flashBytes: number
   /** What is in RAM while it runs. */
@@ -41,17 +43,54 @@ export interface BufferReport extends Part {
   last: string
 }
 
-/**
- * Instructions of a Cortex-M4, for each multiply-accumulate or, of layers without, for each number that they give; compiled by wasm2c and
- * gcc -O2, and interpreted by WAMR's fast interpreter. Those of conv2d_i8 and dense_i8 were measured on loops of the same form (blocks of
- * four by four; three positions in a word, four outputs), the others are estimates until `npm run bench:mcu` gives them. simd is not for
- * such a device, and is taken for compiled scalar code.
- */
-const INSTRUCTIONS: Record<ModuleTarget, { macs: Record<string, number>; elements: number }> = {
-  aot: { macs: { conv2d_i8: 7.5, dense_i8: 7.5, depthwiseConv2d_i8: 14, other: 12 }, elements: 40 },
-  simd: { macs: { conv2d_i8: 7.5, dense_i8: 7.5, depthwiseConv2d_i8: 14, other: 12 }, elements: 40 },
-  interpreter: { macs: { conv2d_i8: 30, dense_i8: 56, depthwiseConv2d_i8: 110, other: 180 }, elements: 600 },
+interface Costs {
+  /** For each multiply-accumulate. */
+  macs: Record<string, number>
+  /** For each number that a layer gives: beside its multiply-accumulates, or alone where it has none. */
+  elements: Record<string, number>
+  /** For each byte that is stored for it: to load it, and to make of it what a kernel reads. */
+  bytes: number
 }
+
+/**
+ * Instructions of a Cortex-M4 by kernel, compiled by wasm2c and gcc -O2: as `npm run bench:mcu` counts them, over all its networks (those in
+ * float: over test/mcu's). What is padding counts as multiplied.
+ */
+const COMPILED: Costs = {
+  macs: {
+    conv2d_i8: 7.5,
+    conv2dAdd_i8: 7.5,
+    dense_i8: 8.8,
+    depthwiseConv2d_i8: 18,
+    gru_i8: 23,
+    lstm_i8: 31,
+    conv2d_f32: 12,
+    dense_f32: 19,
+    gru_f32: 27,
+  },
+  elements: {
+    conv2d_i8: 60,
+    conv2dAdd_i8: 60,
+    add_i8: 82,
+    maxPool2d_i8: 107,
+    softmax_i8: 230,
+    embedding_i8: 11,
+    maxPool2d_f32: 176,
+    softmax_f32: 130,
+  },
+  bytes: 1.4,
+}
+/**
+ * The same by WAMR's fast interpreter. Estimates, from loops of the same form (three positions in a word for conv2d_i8, four outputs for
+ * dense_i8): bench:mcu has no such interpreter on a Cortex-M4.
+ */
+const INTERPRETED: Costs = {
+  macs: { conv2d_i8: 30, conv2dAdd_i8: 30, dense_i8: 56, depthwiseConv2d_i8: 110 },
+  elements: {},
+  bytes: 1.4,
+}
+/** Guesses, of kernels that have no number: for each multiply-accumulate, or each number that a layer gives where there is none. */
+const ESTIMATES = { compiled: { macs: 14, elements: 40 }, interpreted: { macs: 180, elements: 600 } }
 
 const callsOf = (c: Call | Loop): Call[] => ('body' in c ? c.body : [c])
 const align16 = (bytes: number) => Math.ceil(bytes / 16) * 16
@@ -70,7 +109,8 @@ export function reportOf(plan: Plan, sizes: ModuleSizes, target: ModuleTarget, w
         peak = { layer: name, bytes: ramBytes, buffers: now.map((b) => ({ name: b.name, bytes: b.bytes })) }
     }
     const kernels = plan.calls.slice(first, end).flatMap(callsOf)
-    return { name, op, macs, instructions: instructionsOf(kernels, macs, elements, target), flashBytes: storedBytes, ramBytes }
+    const cost = instructionsOf(kernels, { macs, elements, storedBytes }, target, weights)
+    return { name, op, macs, ...cost, flashBytes: storedBytes, ramBytes }
   })
   const layerAt = (call: number) => layers.find(({ first, end }) => first <= call && call < end)?.name
   const { flashBytes, codeBytes, dataBytes, metadataBytes } = sizes
@@ -117,9 +157,10 @@ function covered(buffers: readonly { address: number; bytes: number }[]): number
 function merged(rows: readonly LayerReport[]): LayerReport[] {
   const layers = new Map<string, LayerReport>()
   for (const row of rows) {
-    const { macs, instructions, flashBytes, ramBytes } = layers.get(row.name) ?? {
+    const { macs, instructions, estimated, flashBytes, ramBytes } = layers.get(row.name) ?? {
       macs: 0,
       instructions: 0,
+      estimated: false,
       flashBytes: 0,
       ramBytes: 0,
     }
@@ -127,6 +168,7 @@ function merged(rows: readonly LayerReport[]): LayerReport[] {
       ...row,
       macs: macs + row.macs,
       instructions: instructions + row.instructions,
+      estimated: estimated || row.estimated,
       flashBytes: flashBytes + row.flashBytes,
       ramBytes: Math.max(ramBytes, row.ramBytes),
     })
@@ -134,11 +176,24 @@ function merged(rows: readonly LayerReport[]): LayerReport[] {
   return [...layers.values()]
 }
 
-function instructionsOf(calls: readonly Call[], macs: number, elements: number, target: ModuleTarget): number {
-  const table = INSTRUCTIONS[target]
-  const name = calls.map(({ kernel }) => kernel).find((kernel) => kernel !== LOAD && Object.hasOwn(table.macs, kernel)) ?? 'other'
-  if (!calls.length) return 0
-  return Math.round(macs ? macs * table.macs[name] : elements * table.elements)
+function instructionsOf(
+  calls: readonly Call[],
+  { macs, elements, storedBytes }: { macs: number; elements: number; storedBytes: number },
+  target: ModuleTarget,
+  weights: Weights,
+): { instructions: number; estimated: boolean } {
+  if (!calls.length) return { instructions: 0, estimated: false }
+  // simd is not for such a device, and is taken for compiled scalar code.
+  const [costs, guess] = target === 'interpreter' ? [INTERPRETED, ESTIMATES.interpreted] : [COMPILED, ESTIMATES.compiled]
+  const table = macs ? costs.macs : costs.elements
+  const kernel = calls.map((call) => call.kernel).find((name) => name !== LOAD && Object.hasOwn(table, name))
+  const each = kernel === undefined ? (macs ? guess.macs : 0) : macs ? table[kernel] : 0
+  const beside = kernel === undefined ? (macs ? 0 : guess.elements) : (costs.elements[kernel] ?? 0)
+  const loaded = weights === 'flash' ? storedBytes * costs.bytes : 0
+  return {
+    instructions: Math.round(macs * each + elements * beside + loaded),
+    estimated: kernel === undefined || costs === INTERPRETED,
+  }
 }
 
 /** What is stored, summed up by the last part of its name: conv1/w and dense/w are `w`. */

@@ -69,7 +69,7 @@ export async function compileFirmware(wasm: Uint8Array, folder: string, name: Ma
   const link = ['-nostartfiles', '-specs=nano.specs', '-Wl,--gc-sections', '-L', SOURCES, '-T', machine.script]
   await run(
     'arm-none-eabi-gcc',
-    ['-O2', '-mthumb', ...machine.gcc, ...options, ...lean, ...sources, ...link, '-o', 'net.elf'],
+    ['-O2', '-mthumb', ...machine.gcc, ...options, ...lean, ...sources, ...link, '-lm', '-o', 'net.elf'],
     folder,
   )
   const sizes = new Map<string, number>()
@@ -88,6 +88,10 @@ export interface Measured {
   stackBytes: number
   /** Of one run of the module. */
   instructions: number
+  /** Of one step of training, where the module learns. */
+  stepInstructions: number
+  /** What it has learned then. */
+  parameters: Uint8Array
   /** For each counted function, in one run; then of run() itself, with what counting costs. Empty where nothing is counted by itself. */
   each: number[]
 }
@@ -102,13 +106,14 @@ const FAILURES: Record<number, string> = {
   101: 'run() did not return 0',
   102: 'another __heap_base',
   103: 'self_test() failed',
+  104: 'train_step() gave a loss that is not finite',
 }
 
 /** Runs the firmware on these samples, one after another, and says what it measured. */
 export async function emulate(firmware: Firmware, inputs: Uint8Array): Promise<Measured> {
   const { folder, machine } = firmware
   writeFileSync(join(folder, 'inputs'), inputs)
-  writeFileSync(join(folder, 'measured'), '')
+  for (const name of ['measured', 'parameters']) writeFileSync(join(folder, name), '')
   const board = ['-M', machine.board, '-kernel', 'net.elf', '-icount', `shift=${SHIFT}`]
   const host = ['-semihosting-config', 'enable=on,target=native', '-display', 'none', '-serial', 'none', '-monitor', 'none']
   const failed = await run('qemu-system-arm', [...board, ...host], folder).then(
@@ -116,13 +121,14 @@ export async function emulate(firmware: Firmware, inputs: Uint8Array): Promise<M
     (error: Error) => error,
   )
   const bytes = readFileSync(join(folder, 'measured'))
-  const [samples, failure, stackBytes, ticks, ...each] = new Uint32Array(Uint8Array.from(bytes).buffer)
+  const [samples, failure, stackBytes, ticks, step, ...each] = new Uint32Array(Uint8Array.from(bytes).buffer)
   if (failure) throw new Error(`${machine.what}, sample ${samples}: ${FAILURES[failure] ?? `failure ${failure}`}`)
   if (failed ?? !bytes.length) throw failed ?? new Error(`${machine.what}: the firmware measured nothing`)
   const instructions = (t: number) => Math.round((t * 1e9) / machine.hertz / 2 ** SHIFT)
   return {
     outputs: readFileSync(join(folder, 'outputs')),
-    ...{ samples, stackBytes, instructions: instructions(ticks) },
+    ...{ samples, stackBytes, instructions: instructions(ticks), stepInstructions: instructions(step) },
+    parameters: readFileSync(join(folder, 'parameters')),
     each: firmware.counted ? each.slice(0, firmware.counted + 1).map(instructions) : [],
   }
 }

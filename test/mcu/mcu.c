@@ -1,6 +1,7 @@
 /* A bare-metal host for one module on an emulated Cortex-M: no operating system, no C library but memcpy and memset.
    Samples come from the file "inputs", results go to "outputs", both by semihosting, so that no sample counts as flash or RAM; at the end
-   "measured" gets what follows as 32-bit numbers. Time is counted by the board's timer: under qemu -icount it is instructions. */
+   "measured" gets what follows as 32-bit numbers. Of a module that learns, a 32-bit number follows each sample: its class, from which it
+   learns, or -1 to run only; what it has learned in the end goes to "parameters". Time is counted by the board's timer: under qemu -icount it is instructions. */
 
 #include "net.h"
 #include "ports.h"
@@ -16,11 +17,14 @@
 
 static struct {
   uint32_t samples;
-  /* 0, or a wasm_rt_trap_t; 100: a processor fault; 101: run() failed; 102: __heap_base is not RAM_BYTES; 103: self_test() failed. */
+  /* 0, or a wasm_rt_trap_t; 100: a processor fault; 101: run() failed; 102: __heap_base is not RAM_BYTES; 103: self_test() failed;
+     104: train_step() gave a loss that is not finite. */
   uint32_t failure;
   uint32_t stack;
   /* Of the timer, during the last run. */
   uint32_t ticks;
+  /* The same of the last step of training. */
+  uint32_t step;
   uint32_t kernels[KERNELS + 1];
 } measured;
 
@@ -98,6 +102,12 @@ void enter(uint32_t kernel) {
 #define EACH(name) || transfer(READ, inputs, memory + *Z_netZ_##name(&net), *Z_netZ_##name##_bytes(&net))
 #define STORE(name) transfer(WRITE, outputs, memory + *Z_netZ_##name(&net), *Z_netZ_##name##_bytes(&net));
 
+#ifdef HAS_TRAIN_STEP
+#define LABEL || transfer(READ, inputs, &label, sizeof label)
+#else
+#define LABEL
+#endif
+
 static void host(void) __attribute__((noreturn));
 static void host(void) {
   Z_net_init_module();
@@ -109,19 +119,32 @@ static void host(void) {
   uint8_t* const memory = Z_netZ_memory(&net)->data;
   const int inputs = open_file("inputs", 6, 1);
   const int outputs = open_file("outputs", 7, 5);
+  int32_t label = -1;
   start_timer();
-  while (!(0 INPUTS(EACH))) {
+  while (!(0 INPUTS(EACH) LABEL)) {
 #if KERNELS
     for (int i = 0; i <= KERNELS; i++) measured.kernels[i] = 0;
     since = now();
 #endif
     const uint32_t start = now();
-    const uint32_t status = Z_netZ_run(&net);
-    measured.ticks = now() - start;
-    if (status) finish(101);
+#ifdef HAS_TRAIN_STEP
+    if (label >= 0) {
+      const float loss = Z_netZ_train_step(&net, label);
+      measured.step = now() - start;
+      if (loss - loss != 0) finish(104);
+    } else
+#endif
+    {
+      const uint32_t status = Z_netZ_run(&net);
+      measured.ticks = now() - start;
+      if (status) finish(101);
+    }
     OUTPUTS(STORE)
     measured.samples++;
   }
+#ifdef HAS_TRAIN_STEP
+  transfer(WRITE, open_file("parameters", 10, 5), memory + *Z_netZ_parameters(&net), *Z_netZ_parameters_bytes(&net));
+#endif
   finish(0);
 }
 

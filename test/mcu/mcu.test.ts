@@ -10,6 +10,7 @@ import { parseBuild } from '../../src/deploy/kernels'
 import { kernelNames, withNaive } from './compare'
 import { countInstructions } from './count'
 import { runInterp, runShell, traceInterp } from './engines'
+import { accuracy, inverted, runHere } from './learning'
 import { compileFirmware, emulate, MACHINES, type MachineName } from './machines'
 import { compileNative, fuzzNative, runNative } from './native'
 import { FLOATS, NETWORKS, type Network, type NetworkName, network, OTHERS } from './networks'
@@ -71,6 +72,13 @@ const first = (net: Built, most: number): Built => ({
   outputs: net.outputs.subarray(0, most * net.outputBytes),
 })
 
+/** The module with one bit of its weights changed. */
+function damaged({ wasm, report }: BuiltModule): Uint8Array<ArrayBuffer> {
+  const bytes = wasm.slice()
+  bytes[wasm.length - report.metadataBytes - 1] ^= 0x40
+  return bytes
+}
+
 describe('emulated microcontrollers', () => {
   need('wasm2c', 'arm-none-eabi-gcc', 'qemu-system-arm')
   const digits = (target: Target, ...machines: MachineName[]) => machines.map((m) => ['digits', target, m] as const)
@@ -93,10 +101,41 @@ describe('emulated microcontrollers', () => {
     expect(measured.stackBytes).toBeLessThan(2048)
     expect(firmware.flashBytes).toBeGreaterThan(report.dataBytes)
     const { flashBytes, staticBytes } = firmware
+    const predicted = report.instructions / measured.instructions
+    // What the report predicts it is from kernels' averages, of a processor of this kind, compiled.
+    if (target === 'aot' && machine === 'm4') {
+      expect(predicted).toBeGreaterThan(0.65)
+      expect(predicted).toBeLessThan(1.35)
+    }
     const perMac = (measured.instructions / net.macs).toFixed(2)
     printed.push(
-      `${name}, ${target}, ${MACHINES[machine].what}: module ${wasm.length}, flash ${flashBytes}, .data + .bss ${staticBytes} (module ${report.ramBytes}), stack ${measured.stackBytes}, instructions ${measured.instructions} (${perMac} per MAC)`,
+      `${name}, ${target}, ${MACHINES[machine].what}: module ${wasm.length}, flash ${flashBytes}, .data + .bss ${staticBytes} (module ${report.ramBytes}), stack ${measured.stackBytes}, instructions ${measured.instructions} (${perMac} per MAC; predicted ${report.instructions})`,
     )
+  })
+
+  it.each([
+    ['m4', 1438, 359, 0.7],
+    ['m0', 400, 100, 0.4],
+  ] as const)('a device recovers from inverted pictures, with the bits of Node: %s', async (machine, learned, heldOut, share) => {
+    const stream = await inverted(await built('digits'), learned, heldOut)
+    const firmware = await compileFirmware(stream.wasm, folder(), machine)
+    const began = performance.now()
+    const measured = await emulate(firmware, stream.records)
+    const seconds = (performance.now() - began) / 1000
+    const here = runHere(stream)
+    expect(measured.samples).toBe(stream.classes.length)
+    expect(Buffer.compare(measured.outputs, here.outputs), 'outputs').toBe(0)
+    expect(measured.parameters.length).toBeGreaterThan(0)
+    expect([...measured.parameters], 'parameters').toEqual([...here.parameters])
+    expect(firmware.ramBytes).toBe(stream.ramBytes)
+    const end = stream.classes.length
+    const [before, after] = [0, end - heldOut].map((from) => accuracy(stream, measured.outputs, from, from + heldOut))
+    const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+    printed.push(
+      `digits inverted, ${MACHINES[machine].what}: knew ${percent(before)} of ${heldOut} pictures, after ${learned} others to learn from ${percent(after)}; instructions ${measured.instructions}, with a step of training ${measured.stepInstructions}; ${seconds.toFixed(1)} s`,
+    )
+    expect(before).toBeLessThan(0.3)
+    expect(after).toBeGreaterThan(share)
   })
 
   it('a trap ends the emulation and says what it was', async () => {
@@ -152,6 +191,11 @@ describe('wasm-interp', () => {
     },
   )
 
+  it('fails the self-test of a module whose weights were changed', async () => {
+    const net = first(await built('digits'), 1)
+    await expect(runInterp(folder(), damaged(net.modules.aot), net, net.outputBytes)).rejects.toThrow('self_test() => i32:1')
+  })
+
   it.each(TARGETS)('steps through as many instructions as are counted here: %s', async (target) => {
     const net = await built('digits')
     const { wasm } = net.modules[target]
@@ -167,6 +211,11 @@ describe.each(['gjs', 'jsc'] as const)('%s', (shell) => {
   it.each(ALL)('%s: the bytes of the session', async (name) => {
     const net = await built(name)
     for (const target of TARGETS) same(await runShell(shell, folder(), net.modules[target].wasm, net), net, target)
+  })
+
+  it('fails the self-test of a module whose weights were changed', async () => {
+    const net = first(await built('digits'), 1)
+    await expect(runShell(shell, folder(), damaged(net.modules.aot), net)).rejects.toThrow('self_test failed')
   })
 })
 

@@ -27,9 +27,10 @@ export async function toC(wasm: Uint8Array, folder: string): Promise<string[]> {
         .join(' ')}`,
   )
   lines.push(`#define INPUT_BYTES ${ports('input').reduce((sum, port) => sum + constant(`${port}_bytes`), 0)}`)
-  if (names.includes('self_test')) lines.push('#define HAS_SELF_TEST')
+  for (const name of ['self_test', 'train_step']) if (names.includes(name)) lines.push(`#define HAS_${name.toUpperCase()}`)
   writeFileSync(join(folder, 'ports.h'), `${lines.join('\n')}\n`)
-  return ['-I.', '-DNDEBUG', `-DRAM_BYTES=${constant('__heap_base')}`]
+  // Fused, a multiplication and an addition would round once.
+  return ['-I.', '-DNDEBUG', '-ffp-contract=off', `-DRAM_BYTES=${constant('__heap_base')}`]
 }
 
 /** Compiles the module and its host for this machine; the program is `native` in `folder`. */
