@@ -27,6 +27,17 @@ const FOR_NODE = ['node', 'checkpoints', 'files', 'folders', 'logs', 'progress']
 
 const ZOO = readdirSync('src/zoo').flatMap((f) => (f === 'tinyCnn.ts' ? [] : [resolve('src/zoo', f)]))
 
+/** Folders that are an entry. */
+const ENTRIES = new Map(['zoo', 'formats'].map((entry) => [resolve('src', entry), entry]))
+
+/** Those of dunlin/formats, and what has no state that they share. */
+const FORMATS = [
+  ...tree('src/formats').flatMap((f) => (f.endsWith('.ts') ? [resolve(f)] : [])),
+  ...['src/graph/arithmetic.ts', 'src/graph/node.ts', 'src/model/safetensors.ts', 'src/ops/op.ts', 'src/ops/window.ts'].map((f) =>
+    resolve(f),
+  ),
+]
+
 /** The command line, and what of its files is no entry of its own. */
 const CLI = [
   ...['src/cli', 'src/report'].flatMap((folder) => readdirSync(folder).map((f) => resolve(folder, f))),
@@ -69,6 +80,7 @@ if (process.argv[2] !== 'kernels') {
   const universal = { ...common, entryPoints: ['src/index.ts'], platform: 'neutral', mainFields: ['module', 'main'] }
   const data = { ...universal, entryPoints: ['src/decode/index.ts'] }
   const forNode = { ...common, entryPoints: ['src/node.ts'], platform: 'node' }
+  const formats = { ...universal, entryPoints: ['src/formats/index.ts'] }
   const zoo = { ...universal, entryPoints: ['src/zoo/index.ts'] }
   const [, ...bundles] = await Promise.all([
     node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'),
@@ -82,6 +94,8 @@ if (process.argv[2] !== 'kernels') {
       define: { 'import.meta.url': '__moduleUrl' },
       banner: { js: `const __moduleUrl = require('node:url').pathToFileURL(__filename).href;` },
     }),
+    build({ ...formats, format: 'esm', outfile: 'dist/formats.js', plugins: [besides(FORMATS, 'js')] }),
+    build({ ...formats, format: 'cjs', outfile: 'dist/formats.cjs', plugins: [besides(FORMATS, 'cjs')] }),
     build({ ...zoo, format: 'esm', outfile: 'dist/zoo.js', plugins: [besides(ZOO, 'js')] }),
     build({ ...zoo, format: 'cjs', outfile: 'dist/zoo.cjs', plugins: [besides(ZOO, 'cjs')] }),
     build({
@@ -133,7 +147,7 @@ function besides(own, extension) {
         if (!own.includes(importer)) return
         const whole = resolve(dirname(importer), path)
         if (own.includes(`${whole}.ts`)) return
-        const entry = dirname(whole) === DECODE || whole === DECODE ? 'data' : whole === resolve('src/zoo') ? 'zoo' : 'index'
+        const entry = dirname(whole) === DECODE || whole === DECODE ? 'data' : (ENTRIES.get(whole) ?? 'index')
         return { path: `./${entry}.${extension}`, external: true }
       })
     },

@@ -65,12 +65,17 @@ export {
 export { Random } from './graph/random'
 export { accuracy, argmax, Model, type ModelOptions } from './model/model'
 export { sequential } from './model/sequential'
+export { nodeOf, type OpName, opOf } from './ops'
 export {
+  clip,
   elu,
+  erf,
+  exp,
   gelu,
   hardSigmoid,
   hardSwish,
   leakyRelu,
+  log,
   logSoftmax,
   mish,
   relu,
@@ -79,18 +84,20 @@ export {
   silu,
   softmax,
   softplus,
+  sqrt,
   tanh,
 } from './ops/activation'
-export { add, mul, sub } from './ops/add'
+export { add, div, mul, sub } from './ops/add'
 export { batchNorm } from './ops/batchNorm'
 export { bidirectional } from './ops/bidirectional'
+export { broadcast } from './ops/broadcast'
 export { concat } from './ops/concat'
 export { conv1d, type Padding1d } from './ops/conv1d'
 export { conv2d } from './ops/conv2d'
+export { dequantize, rescale, toInt8 } from './ops/convert'
 export { convTranspose2d } from './ops/convTranspose2d'
 export { dense } from './ops/dense'
 export { depthwiseConv2d } from './ops/depthwiseConv2d'
-export { dequantize } from './ops/dequantize'
 export { dropout } from './ops/dropout'
 export { embedding } from './ops/embedding'
 export { gru } from './ops/gru'
@@ -98,16 +105,21 @@ export type { WeightInitializer } from './ops/initializer'
 export { layerNorm } from './ops/layerNorm'
 export { type LogMelOptions, logMel, mfcc } from './ops/logMel'
 export { lstm } from './ops/lstm'
+export { matMul } from './ops/matMul'
+export { mean } from './ops/mean'
 export { normalize } from './ops/normalize'
 export { channelShuffle, permute } from './ops/permute'
 export { avgPool1d, globalAvgPool1d, maxPool1d } from './ops/pool1d'
 export { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from './ops/pool2d'
 export type { Recurrent, RecurrentOptions } from './ops/recurrent'
 export { flatten, reshape } from './ops/reshape'
-export { resize } from './ops/resize'
+export { type Pixels, resize } from './ops/resize'
+export { round } from './ops/round'
 export { separableConv2d } from './ops/separableConv2d'
 export { simpleRnn } from './ops/simpleRnn'
 export { pad, slice } from './ops/slice'
+export { svdf } from './ops/svdf'
+export { recall, remember } from './ops/variable'
 export type { Padding, Pair } from './ops/window'
 export { planInference, planTraining } from './plan/build'
 export type { Frozen } from './plan/builder'

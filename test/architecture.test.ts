@@ -35,6 +35,7 @@ const MAY: Record<string, readonly string[]> = {
   train: ['graph', 'ops', 'plan', 'session', 'data', 'model'],
   compress: ['graph', 'ops', 'plan', 'session', 'data', 'model', 'train'],
   zoo: ['graph', 'ops', 'model'],
+  formats: ['graph', 'ops', 'model'],
   'files.ts': ['graph', 'data'],
   'folders.ts': ['graph', 'data', 'decode', 'files.ts'],
   'checkpoints.ts': ['graph', 'train', 'files.ts'],
@@ -54,6 +55,7 @@ const MAY: Record<string, readonly string[]> = {
     'train',
     'compress',
     'zoo',
+    'formats',
     'decode',
     'report',
     'files.ts',
@@ -100,6 +102,7 @@ describe('imports', () => {
   it.each([
     ['index.ts', 20, ['@assemblyscript/loader', '../build/kernels', '../build/loader', '../build/scalar']],
     ['zoo/index.ts', 20, ['@assemblyscript/loader', '../build/kernels', '../build/scalar']],
+    ['formats/index.ts', 10, ['@assemblyscript/loader', '../build/kernels', '../build/scalar', 'flatbuffers', 'pbf']],
     ['decode/index.ts', 10, ['fast-png', 'fflate', 'jpeg-js', 'modern-tar']],
   ])('of what runs in a browser reach nothing of Node and no packages but those bundled (%s)', (entry, least, packages) => {
     const reached = new Set([entry])

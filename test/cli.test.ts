@@ -157,6 +157,24 @@ describe('summary, eval, build', () => {
     expect(await dunlin(dir, 'summary', file)).toEqual({ code: 0, stdout: `${readModel(file).summary()}\n`, stderr: '' })
   })
 
+  it.each(['float', 'int8'])('convert writes another kind of file that computes the same (%s)', async (kind) => {
+    const file = join(models, `digits-${kind}.safetensors`)
+    const there = await dunlin(dir, 'convert', file, `${kind}.tflite`)
+    expect([there.code, there.stderr]).toEqual([0, ''])
+    expect(there.stdout).toMatch(/^ +operator +name +is\n/)
+    expect(there.stdout).toMatch(/CONV_2D +conv1 +conv2d/)
+    expect(there.stdout).toMatch(new RegExp(`^${kind}\\.tflite: \\d+ bytes, .* on 8 random samples \\(seed 0\\)\n$`, 'm'))
+    const back = await dunlin(dir, 'convert', `${kind}.tflite`, 'back.safetensors', '--seed', '5')
+    expect([back.code, back.stderr]).toEqual([0, ''])
+    expect(back.stdout).toContain('the same outputs to the last bit on 8 random samples (seed 5)')
+    expect(readModel(join(dir, 'back.safetensors')).outputs[0].dtype).toBe(kind === 'int8' ? 'i8' : 'f32')
+    const refused = await dunlin(dir, 'convert', file, 'x.h5')
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      'dunlin: x.h5: convert knows a file by the end of its name: .onnx, .safetensors, .tflite.\n',
+    ])
+  })
+
   it('eval prints the accuracy on what was held out', async () => {
     const { code, stdout } = await dunlin(models, 'eval', 'digits-float.safetensors')
     expect(code).toBe(0)

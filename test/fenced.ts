@@ -19,6 +19,7 @@ export class Fenced implements Emit {
   /** Nodes whose gradients have something in them. */
   readonly begun = new Set<Node>()
   private readonly kept = new Map<string, Placed>()
+  private readonly states = new Map<string, Placed>()
 
   readonly weights: Weights
   readonly interpreted = true
@@ -98,7 +99,9 @@ export class Fenced implements Emit {
   }
 
   state(name: string, length: number): Placed {
-    return this.place(name, inout(new Float32Array(length)))
+    const buffer = this.states.get(name) ?? this.place(name, inout(new Float32Array(length)))
+    this.states.set(name, buffer)
+    return buffer
   }
 
   /** Tests look at gradients. */

@@ -7,7 +7,7 @@ import { buildModule, type ModuleReport } from '../src/deploy'
 import { MAGIC, SECTION, VALUE_TYPES, Writer } from '../src/deploy/binary'
 import { type Callee, writeRun } from '../src/deploy/run'
 import { DunlinError } from '../src/graph/error'
-import { BYTES, type Dtype, input, type Node, size } from '../src/graph/node'
+import { BYTES, input, type Node, size } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { Model } from '../src/model/model'
 import { sequential } from '../src/model/sequential'
@@ -31,6 +31,7 @@ import { dsCnn } from '../src/zoo/dsCnn'
 import { mobileNetV1 } from '../src/zoo/mobileNetV1'
 import { resNet8 } from '../src/zoo/resNet8'
 import { tinyCnn } from '../src/zoo/tinyCnn'
+import { drawn, expectEqual } from './deployed'
 import { builds, in_, interpreter, out, run } from './harness'
 
 const floats = (random: Random, length: number) => Float32Array.from({ length }, () => random.uniform(-2, 2))
@@ -115,56 +116,6 @@ describe('numbers of channels', () => {
   )
 })
 
-/** The bytes that a module gives, run by hand, and whether it wrote beyond the RAM that it says it takes. */
-async function runModule(wasm: Uint8Array<ArrayBuffer>, x: Uint8Array): Promise<Uint8Array> {
-  const { instance } = await WebAssembly.instantiate(wasm)
-  const exports = instance.exports as Record<string, WebAssembly.Global> & { memory: WebAssembly.Memory; run(): number }
-  const bytes = new Uint8Array(exports.memory.buffer)
-  const ram = exports.__heap_base.value as number
-  bytes.fill(0xa5, ram)
-  bytes.set(x, exports.input.value)
-  expect(exports.run()).toBe(0)
-  const y = bytes.slice(exports.output.value, exports.output.value + exports.output_bytes.value)
-  expect(
-    bytes.subarray(ram).every((b) => b === 0xa5),
-    'RAM beyond __heap_base is untouched',
-  ).toBe(true)
-  return y
-}
-
-const bytesOf = (dtype: Dtype, length: number, random: Random): Uint8Array =>
-  dtype === 'f32'
-    ? new Uint8Array(floats(random, length).buffer)
-    : dtype === 'i32'
-      ? new Uint8Array(Int32Array.from({ length }, () => random.integer(5)).buffer)
-      : Uint8Array.from({ length }, () => random.integer(256))
-
-/** Every way to deploy a model gives the bytes of sessions that run its plans. */
-async function expectEqual(model: Model, note: string): Promise<void> {
-  const plans = (['ram', 'flash'] as const).map((weights) => model.plan(1, 'module', 1, { weights }))
-  const sessions = await Promise.all(plans.map((plan) => Session.create(plan, { build: 'scalar' })))
-  const random = new Random(7)
-  const { dtype, length } = plans[0].inputs[0]
-  const modules = []
-  for (const weights of ['flash', 'ram'] as const)
-    for (const target of ['aot', 'interpreter', 'simd'] as const) modules.push(await buildModule(model, { weights, target }))
-  for (let sample = 0; sample < 2; sample++) {
-    const x = bytesOf(dtype, length, random)
-    const results = sessions.map((session) => {
-      const port = session.view(session.plan.inputs[0])
-      new Uint8Array(port.buffer, port.byteOffset, port.byteLength).set(x)
-      session.run()
-      const y = session.view(session.plan.outputs[0])
-      return new Uint8Array(y.buffer, y.byteOffset, y.byteLength).slice()
-    })
-    expect(results[1], `${note}, flash in a session, sample ${sample}`).toEqual(results[0])
-    for (const { wasm, report } of modules) {
-      const where = `${note}, ${report.target}, ${report.weights}, sample ${sample}`
-      expect(await runModule(wasm, x), where).toEqual(results[0])
-    }
-  }
-}
-
 /** Channels that fit no tile, residual sums, groups, a table, a layer that is applied twice. */
 function network(random: Random): Node {
   const upTo = (n: number) => 1 + random.integer(n)
@@ -191,7 +142,7 @@ describe('weights in flash', () => {
       Session.create(plan, { threads: 1 }),
       Session.create(model.plan(1, 'module', 1, { weights: 'flash' })),
     ])
-    const x = bytesOf('i8', plan.inputs[0].length, new Random(seed))
+    const x = drawn('i8', plan.inputs[0].length, new Random(seed))
     const [a, b] = [usual, device].map((session) => {
       session.view(session.plan.inputs[0]).set(new Int8Array(x.buffer))
       session.run()

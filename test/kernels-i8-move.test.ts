@@ -80,16 +80,20 @@ describe.each(builds)('$name', (build) => {
   ] as const
 
   it.each([
-    ['resizeNearest_i8', reference.resizeNearest],
-    ['resizeBilinear_i8', reference.resizeBilinear],
-  ] as const)('%s equals the reference', (kernel, resize) => {
+    ['resizeNearest_i8', 0, reference.resizeNearest],
+    ['resizeNearest_i8', 1, reference.resizeNearest],
+    ['resizeNearest_i8', 2, reference.resizeNearest],
+    ['resizeBilinear_i8', 0, reference.resizeBilinear],
+    ['resizeBilinear_i8', 1, reference.resizeBilinear],
+    ['resizeBilinear_i8', 2, reference.resizeBilinear],
+  ] as const)('%s, pixels %i, equals the reference', (kernel, pixels, resize) => {
     for (const [seed, sizes] of SIZES.entries()) {
       const [batch, ih, iw, c, oh, ow] = sizes
       const random = new Random(seed)
       // Noise, and the ends of the range.
       for (const x of [i8(random, batch * ih * iw * c), new Int8Array(batch * ih * iw * c).fill(-128)]) {
-        const [got] = run(build, kernel, [in_(x), out('i8', batch * oh * ow * c), ...sizes])
-        expect(got, `seed ${seed}, ${sizes}`).toEqual(resize(x, sizes))
+        const [got] = run(build, kernel, [in_(x), out('i8', batch * oh * ow * c), ...sizes, pixels])
+        expect(got, `seed ${seed}, ${sizes}`).toEqual(resize(x, sizes, pixels))
       }
     }
   })

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { quantize } from '../src/compress/quantize'
 import { buildModule, loadModule } from '../src/deploy'
 import { exp } from '../src/graph/arithmetic'
-import { input, isParam, type Layer, type Node, type Param, type Quant, size } from '../src/graph/node'
+import { input, isParam, type Layer, type Node, type Param, param, type Quant, size } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { Model } from '../src/model/model'
 import { sequential } from '../src/model/sequential'
@@ -13,25 +13,29 @@ import { opOf } from '../src/ops'
 import { elu, gelu, hardSigmoid, hardSwish, leakyRelu, mish, relu, sigmoid, silu, softplus, tanh } from '../src/ops/activation'
 import { mul, sub } from '../src/ops/add'
 import { batchNorm } from '../src/ops/batchNorm'
+import { broadcast } from '../src/ops/broadcast'
 import { concat } from '../src/ops/concat'
 import { conv1d } from '../src/ops/conv1d'
 import { conv2d } from '../src/ops/conv2d'
+import { rescale } from '../src/ops/convert'
 import { dense } from '../src/ops/dense'
 import { dropout } from '../src/ops/dropout'
 import { embedding } from '../src/ops/embedding'
 import { addScales, quantizeMultiplier } from '../src/ops/fixedPoint'
 import { layerNorm } from '../src/ops/layerNorm'
+import { mean } from '../src/ops/mean'
 import { makeNode } from '../src/ops/op'
 import { channelShuffle, permute } from '../src/ops/permute'
 import { globalAvgPool1d, maxPool1d } from '../src/ops/pool1d'
 import { flatten } from '../src/ops/reshape'
 import { resize } from '../src/ops/resize'
 import { pad, slice } from '../src/ops/slice'
+import { fixedCurveTable } from '../src/ops/table'
 import { planInference } from '../src/plan/build'
 import { BUILDS, kernelBytes } from '../src/session/kernels'
 import { Session } from '../src/session/session'
 import { Fenced } from './fenced'
-import { builds, in_ } from './harness'
+import { builds, in_, out, run } from './harness'
 import * as reference from './reference/i8'
 
 const hosted = BUILDS.filter((build) => WebAssembly.validate(kernelBytes(build) as BufferSource))
@@ -142,6 +146,79 @@ describe('int8 layers that move values', () => {
       scaled.flatMap((v, i) => [...v.subarray(p * widths[i], (p + 1) * widths[i])]),
     )
     expect(y).toEqual(Int8Array.from(want.flat()))
+  })
+})
+
+/** [scale and zero point of x, sum of the table of sigmoid, of tanh]. */
+const GEMMLOWP = [
+  [0.0299999993, 0, 1672299, 1959678],
+  [0.100000001, -128, 4157141, 4172137],
+  [0.00392156886, 127, -685941, -1285222],
+  [0.25, 5, 1885333, 1888489],
+  [0.0625, -40, 3075289, 3146877],
+  [1, 0, 2056518, 2056434],
+  [0.0122999996, -128, 3102659, 3859073],
+  [0.00100000005, 127, -178528, -355910],
+  [0.0784000009, 5, 1834739, 1877621],
+] as const
+
+describe('int8 values on the way', () => {
+  it.each([1, 2, 3])('rescale, toInt8, broadcast and mean equal the reference (seed %i)', async (seed) => {
+    const random = new Random(seed)
+    const [qx, qy] = [drawQuant(random), drawQuant(random)]
+    const x = int8Input([4, 3, 5], qx)
+    const values = i8(random, BATCH * 60)
+    const factor = quantizeMultiplier(qx.scale[0] / qy.scale[0])
+    const scaled = await computed(rescale({ quant: qy })(x), { x: values })
+    expect(scaled).toEqual(reference.requantize(values, qx.zeroPoint, qy.zeroPoint, factor))
+
+    const small = i8(random, BATCH * 3)
+    const repeated = await computed(
+      int8Node(broadcast()(input([3, 1]), input([4, 3, 5])), [int8Input([3, 1], qx, 'small'), x], qx),
+      {
+        small,
+        x: values,
+      },
+    )
+    expect(repeated).toEqual(Int8Array.from(values, (_, i) => small[Math.floor(i / 60) * 3 + (Math.floor(i / 5) % 3)]))
+
+    for (const axes of [[0], [1], [2], [0, 1], [0, 2], [0, 1, 2]]) {
+      const y = await computed(int8Node(mean({ axes })(input([4, 3, 5])), [x], qy), { x: values })
+      const count = axes.reduce((n, axis) => n * [4, 3, 5][axis], 1)
+      // The reference's multiplier for the mean of so many.
+      const bits = Math.min(31 - Math.clz32(count), 31 + factor.shift)
+      const shared = {
+        multiplier: Number((BigInt(factor.multiplier) << BigInt(bits)) / BigInt(count)),
+        shift: factor.shift - bits,
+      }
+      const sums = new Map<string, number>()
+      values.forEach((v, i) => {
+        const index = [Math.floor(i / 60), Math.floor(i / 15) % 4, Math.floor(i / 5) % 3, i % 5]
+        const key = String(index.filter((_, axis) => !axes.includes(axis - 1)))
+        sums.set(key, (sums.get(key) ?? 0) + v - qx.zeroPoint)
+      })
+      const want = [...sums.values()].map((s) => Math.max(-128, Math.min(127, reference.scale(s, shared) + qy.zeroPoint)))
+      expect(Array.from(y), `axes ${axes}`).toEqual(want)
+    }
+  })
+
+  it('toInt8 rounds half away from zero, in float32, and clamps', () => {
+    const x = Float32Array.of(0, 0.25, -0.25, 0.2499999, 63.4, 63.5, -66, 1e30, -1e30, Number.NaN, 0.75, -0.75)
+    for (const build of builds) {
+      const [y] = run(build, 'toInt8_i8', [in_(x), out('i8', x.length), x.length, 0.5, 3])
+      expect(Array.from(y), build.name).toEqual([3, 4, 2, 3, 127, 127, -128, 127, -128, 3, 5, 1])
+    }
+  })
+
+  it('sigmoid and tanh on their own scales are those of gemmlowp', () => {
+    // Sums of q * (i + 1) over all int8 values: tables of its logistic() and tanh() on FixedPoint<int32_t, 4>.
+    for (const [scale, zeroPoint, ...want] of GEMMLOWP) {
+      const x = { scale: [Math.fround(scale)], zeroPoint }
+      const sums = (['sigmoid', 'tanh'] as const).map((curve) =>
+        fixedCurveTable(curve, x, opOf(curve)!.int8!.quant as Quant).reduce((sum, q, i) => sum + q * (i + 1), 0),
+      )
+      expect(sums, `scale ${scale}, zero point ${zeroPoint}`).toEqual(want)
+    }
   })
 })
 
@@ -257,8 +334,11 @@ describe('int8 activations', () => {
     for (let seed = 0; seed < 6; seed++) {
       const random = new Random(seed)
       const [qx, qy] = [drawQuant(random), drawQuant(random)]
-      const ratio = qx.scale[0] / qy.scale[0]
-      const [positive, negative] = [quantizeMultiplier(ratio), quantizeMultiplier(ratio * Math.abs(alpha))]
+      // In float32, as LeakyReluPrepare computes them.
+      const [positive, negative] = [
+        quantizeMultiplier(Math.fround(qx.scale[0] / qy.scale[0])),
+        quantizeMultiplier(Math.fround(Math.fround(qx.scale[0] * Math.fround(Math.abs(alpha))) / qy.scale[0])),
+      ]
       const want = all.map((q) => {
         const v = q - qx.zeroPoint
         const steps = reference.leakyRelu(v, positive, negative)
@@ -370,6 +450,19 @@ describe('quantize', () => {
       { seed: 2 },
     )
     await expectClose(model, samples(new Random(2), model, 64), 0.05)
+  })
+
+  it('stored values where others are computed, as imported networks have them: each has a scale of its own', async () => {
+    const random = new Random(8)
+    const stored = (name: string, low: number, high: number): Param => ({
+      ...param(name, [6], { kind: 'zeros' }),
+      data: Float32Array.from({ length: 6 }, () => random.uniform(low, high)),
+    })
+    const x = conv2d({ filters: 6, kernel: 3 })(input([6, 6, 2]))
+    const scaled = mul()(x, broadcast()(stored('factor', 0.5, 1.5), x))
+    const model = new Model(mean({ axes: [0, 1] })(sub()(scaled, broadcast()(stored('center', -1, 1), scaled))), { seed: 4 })
+    const int8 = await expectClose(model, samples(random, model, 32), 0.03)
+    expect(int8.params.map(({ dtype }) => dtype)).toEqual(['i8', 'i32', 'i8', 'i8'])
   })
 
   it('an embedding: its table has one scale, which its value takes over', async () => {

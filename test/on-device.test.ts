@@ -70,6 +70,11 @@ const perceptron = () => {
   const layers = sequential(dense({ units: 9, activation: 'relu' }), dense({ units: 6, bias: false }), dense({ units: 5 }))
   return trained(new Model(layers(input([7])), { seed: 3 }))
 }
+/** A layer that is applied to each step of a sequence: its gradient is a sum, where one sample's is else an outer product. */
+const rowwise = () => {
+  const layers = sequential(dense({ units: 6, activation: 'relu' }), flatten(), dense({ units: 5 }))
+  return trained(new Model(layers(input([3, 4])), { seed: 6 }))
+}
 /** Without a convolution that sessions compute by Winograd's algorithm. */
 const strided = () => {
   const layers = sequential(
@@ -113,6 +118,7 @@ describe('a module that learns', () => {
     ['a float head with momentum and batches', () => int8, { ...OPTIONS, layers: 'last', optimizer: 'momentum', batch: 2 }],
     ['the bias of a float head', () => int8, { ...OPTIONS, layers: ['dense/b'] }],
     ['numbers', perceptron, { ...OPTIONS, layers: ['dense', 'dense_3'], loss: 'meanSquaredError' }],
+    ['steps of a sequence', rowwise, { ...OPTIONS, layers: 'all', optimizer: 'momentum' }],
   ]
   it.each(CASES)('has the bits of a session on its plan: %s', async (_, make, options) => {
     const model = make()
@@ -161,6 +167,7 @@ describe('a module that learns', () => {
     ['a perceptron', perceptron, { ...OPTIONS, layers: 'all' }, true],
     ['a perceptron with momentum', perceptron, { ...OPTIONS, layers: 'all', optimizer: 'momentum', momentum: 0.7 }, true],
     ['a perceptron on numbers', perceptron, { ...OPTIONS, layers: 'all', loss: 'meanSquaredError' }, true],
+    ['steps of a sequence', rowwise, { ...OPTIONS, layers: 'all', optimizer: 'momentum' }, true],
     ['convolutions', strided, { ...OPTIONS, layers: 'all', optimizer: 'momentum' }, true],
     ['chosen layers', strided, { ...OPTIONS, layers: ['conv1/b', 'conv2', 'dense/b'] }, true],
     ['the last layer', strided, { ...OPTIONS, layers: 'last' }, true],

@@ -43,6 +43,8 @@ describe('the tarball', () => {
         'cli.js',
         'data.cjs',
         'data.js',
+        'formats.cjs',
+        'formats.js',
         'index.cjs',
         'index.js',
         'kernels/interpreter.wasm',
@@ -88,24 +90,25 @@ async function main() {
   node.writeModel('model.safetensors', model)
   const loaded = node.readModel('model.safetensors')
   const { wasm } = await dunlin.buildModule(await dunlin.quantize(loaded, data))
+  const copy = formats.importTflite(formats.exportTflite(loaded)).model
   const known = zoo.dsCnn({ shape: [49, 10, 1], classes: 12 })
   const [label] = (await dunlin.loadModule(wasm)).predict(data.x.subarray(0, 64))
   const refused = []
-  for (const read of [() => node.readModel('missing'), () => decode.parsePng(new Uint8Array(9), 'a.png'), () => node.loadNpy('package.json'), () => node.loadImageFolder('.')]) {
+  for (const read of [() => node.readModel('missing'), () => decode.parsePng(new Uint8Array(9), 'a.png'), () => node.loadNpy('package.json'), () => node.loadImageFolder('.'), () => formats.importTflite(new Uint8Array(9))]) {
     try { await read() } catch (e) { refused.push(e instanceof dunlin.DunlinError) }
   }
-  const same = decode.split === dunlin.split && decode.stream === dunlin.stream && zoo.tinyCnn === dunlin.tinyCnn && known instanceof dunlin.Model
+  const same = decode.split === dunlin.split && decode.stream === dunlin.stream && zoo.tinyCnn === dunlin.tinyCnn && known instanceof dunlin.Model && copy instanceof dunlin.Model
   console.log(JSON.stringify([data.count, loaded instanceof dunlin.Model, refused, same, Number.isFinite(label), typeof node.progressBar]))
 }
 main()
 `
-const USED = '[1797,true,[true,true,true,true],true,true,"function"]\n'
+const USED = '[1797,true,[true,true,true,true,true],true,true,"function"]\n'
 
 describe('in a project', () => {
   it('is imported', () => {
     writeFileSync(
       join(project, 'use.mjs'),
-      `import * as dunlin from 'dunlin'\nimport * as decode from 'dunlin/data'\nimport * as node from 'dunlin/node'\nimport * as zoo from 'dunlin/zoo'\n${USE}`,
+      `import * as dunlin from 'dunlin'\nimport * as decode from 'dunlin/data'\nimport * as node from 'dunlin/node'\nimport * as zoo from 'dunlin/zoo'\nimport * as formats from 'dunlin/formats'\n${USE}`,
     )
     expect(node('use.mjs')).toBe(USED)
   })
@@ -113,7 +116,7 @@ describe('in a project', () => {
   it('is required', () => {
     writeFileSync(
       join(project, 'use.cjs'),
-      `const dunlin = require('dunlin')\nconst decode = require('dunlin/data')\nconst node = require('dunlin/node')\nconst zoo = require('dunlin/zoo')\n${USE}`,
+      `const dunlin = require('dunlin')\nconst decode = require('dunlin/data')\nconst node = require('dunlin/node')\nconst zoo = require('dunlin/zoo')\nconst formats = require('dunlin/formats')\n${USE}`,
     )
     expect(node('use.cjs')).toBe(USED)
   })

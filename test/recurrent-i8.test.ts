@@ -295,10 +295,6 @@ describe('the cell state of an int8 lstm', () => {
     expect(() => planInference([made({})], { batch: 1 })).toThrow(
       'lstm "count": an int8 layer without cellBits. Make int8 models with quantize().',
     )
-    const float = counter(2, 0.5).outputs[0]
-    expect(() => planInference([makeNode(row, { ...float, attrs: { cellClip: 1 } })], { batch: 1 })).toThrow(
-      'lstm "count": only int8 layers clip their cell state.',
-    )
     const [x, w, ...rest] = int8.inputs
     const one = { ...int8, inputs: [x, { ...w, quant: { scale: [1], zeroPoint: 0 } }, ...rest] }
     expect(() => planInference([makeNode(row, one, int8)], { batch: 1 })).toThrow(

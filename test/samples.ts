@@ -1,15 +1,19 @@
 // Small graphs for every op, which the tests of ops run forward and backward on every build. Sizes are ragged on purpose:
 // channels round the tiles of 4 and 8, odd images, windows that hang over the border. An op without samples does not compile.
 
-import { input, type Node, size, type TypedArray } from '../src/graph/node'
+import { input, type Node, param, size, type TypedArray } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import type { OpName } from '../src/ops'
 import {
+  clip,
   elu,
+  erf,
+  exp,
   gelu,
   hardSigmoid,
   hardSwish,
   leakyRelu,
+  log,
   logSoftmax,
   mish,
   relu,
@@ -18,17 +22,19 @@ import {
   silu,
   softmax,
   softplus,
+  sqrt,
   tanh,
 } from '../src/ops/activation'
-import { add, mul, sub } from '../src/ops/add'
+import { add, div, mul, sub } from '../src/ops/add'
 import { batchNorm } from '../src/ops/batchNorm'
+import { broadcast } from '../src/ops/broadcast'
 import { concat } from '../src/ops/concat'
 import { conv2d } from '../src/ops/conv2d'
+import { dequantize } from '../src/ops/convert'
 import { convTranspose2d } from '../src/ops/convTranspose2d'
 import { crossEntropy } from '../src/ops/crossEntropy'
 import { dense } from '../src/ops/dense'
 import { depthwiseConv2d } from '../src/ops/depthwiseConv2d'
-import { dequantize } from '../src/ops/dequantize'
 import { dropout } from '../src/ops/dropout'
 import { embedding } from '../src/ops/embedding'
 import { gru } from '../src/ops/gru'
@@ -45,14 +51,19 @@ import {
   meanSquaredError,
 } from '../src/ops/losses'
 import { lstm } from '../src/ops/lstm'
+import { matMul } from '../src/ops/matMul'
+import { mean } from '../src/ops/mean'
 import { normalize } from '../src/ops/normalize'
 import { permute } from '../src/ops/permute'
 import { avgPool2d, globalAvgPool2d, globalMaxPool2d, maxPool2d } from '../src/ops/pool2d'
 import type { Recurrent, RecurrentOptions } from '../src/ops/recurrent'
 import { flatten, reshape } from '../src/ops/reshape'
 import { resize } from '../src/ops/resize'
+import { round } from '../src/ops/round'
 import { simpleRnn } from '../src/ops/simpleRnn'
 import { pad, slice } from '../src/ops/slice'
+import { svdf } from '../src/ops/svdf'
+import { recall, remember } from '../src/ops/variable'
 
 export interface Sample {
   /** Shapes and options, for the name of the test. */
@@ -280,9 +291,19 @@ const resizes = (
     [[4, 3, 16], { scale: [1, 1.5] }],
     [[3, 2, 3], { size: [3, 2] }],
   ] as Row<Parameters<typeof resize>[0]>[]
-).flatMap(([shape, options, batch]) =>
-  (['nearest', 'bilinear'] as const).map((method): Row<typeof options> => [shape, { ...options, method }, batch]),
+).flatMap(([shape, options, batch], i) =>
+  (['nearest', 'bilinear'] as const).flatMap((method): Row<typeof options>[] => [
+    [shape, { ...options, method }, batch],
+    [shape, { ...options, method, pixels: (['edges', 'corners', 'centers'] as const)[i % 3] }, batch],
+  ]),
 )
+
+/** A value repeated into a shape, one for each sample or one for all. */
+const repeated = (from: readonly number[], shape: readonly number[], batch: number, batched = true): Sample => ({
+  what: `${from} into ${shape}, ${batched ? 'each' : 'one for all'}, batch ${batch}`,
+  batch,
+  node: broadcast()(batched ? input(from) : param('x', from, { kind: 'zeros' }), input(shape)),
+})
 
 /** [steps, channels], options, batch, which optional inputs there are: a mask, the states before the first step. */
 type Sequence = readonly [readonly [number, number], RecurrentOptions, number, ('mask' | 'initial')[]?]
@@ -431,6 +452,21 @@ export const samples: Record<OpName, Sample[]> = {
       [[9, 5, 5], {}, 3],
     ] as [number[], object, number][]
   ).flatMap(([shape, options, batch]) => [normalized(shape, options, batch), normalized(shape, options, batch, true)]),
+  broadcast: [
+    repeated([1], [5], 2),
+    repeated([3], [4, 3], 3),
+    repeated([1, 1, 5], [3, 4, 5], 2),
+    repeated([4, 1], [2, 4, 17], 2),
+    repeated([2, 3, 1], [2, 3, 33], 1),
+    repeated([7], [3, 7], 3, false),
+    repeated([1], [2, 2, 5], 2, false),
+    repeated([3, 1, 4], [3, 2, 4], 3, false),
+  ],
+  clip: [
+    ...shapes.map(layer(clip)),
+    ...shapes.slice(0, 4).map(([shape, , batch]) => layer(clip)([shape, { low: -1, high: 0.5 }, batch])),
+    layer(clip)([[19], { high: 1 }, 2]),
+  ],
   concat: [
     together(0, [[3]], 2),
     together(0, [[1], [2], [5]], 3),
@@ -524,10 +560,13 @@ export const samples: Record<OpName, Sample[]> = {
       [[32], { units: 4, activation: 'relu6' }, 8],
       [[33], { units: 5 }, 3],
       [[5], { units: 33 }, 9],
+      [[3, 7], { units: 5, activation: 'relu' }, 2],
+      [[4, 6], { units: 9, bias: false }],
     ] as Row<Parameters<typeof dense>[0]>[]
   ).map(layer(dense)),
   depthwiseConv2d: deep.map(layer(depthwiseConv2d)),
   dequantize: [1, 7, 8, 9, 31].map((n, i) => steps(n, 0.037 * (i + 1), 40 * i - 128, 1 + (i % 3))),
+  div: shapes.map(two(div)).map((sample) => ({ ...sample, low: 0.5, range: 3 })),
   layerNorm: (
     [
       [[1], {}],
@@ -547,12 +586,37 @@ export const samples: Record<OpName, Sample[]> = {
     lookup(11, 4, [0, 3, 3, 10, 5, 0, 1, 3]),
     lookup(3, 17, [2, -1, 3, 1000000, -(2 ** 31), 2 ** 31 - 1], 3),
   ],
+  erf: [...shapes.map(layer(erf, { range: 1 })), ...shapes.map(layer(erf, { range: 3 }))],
+  exp: shapes.map(layer(exp, { range: 4 })),
   gelu: shapes.map(layer(gelu, { range: 9 })),
   hardSigmoid: shapes.map(layer(hardSigmoid, { range: 9 })),
   hardSwish: shapes.map(layer(hardSwish, { range: 9 })),
   leakyRelu: [...shapes.map(layer(leakyRelu)), layer(leakyRelu)([[17], { alpha: -0.3 }, 3])],
   logSoftmax: rowsOfLogits.map(layer(logSoftmax)),
+  log: shapes.map(layer(log, { low: 0.1, range: 9 })),
   logMel: sounds.map(layer(logMel)),
+  matMul: (
+    [
+      [
+        [1, 1],
+        [1, 1],
+      ],
+      [[2, 3], [3, 4], 2],
+      [
+        [3, 5],
+        [5, 7],
+      ],
+      [[2, 4, 3], [2, 3, 9], 2],
+      [
+        [2, 2, 1, 6],
+        [2, 2, 6, 5],
+      ],
+    ] as [number[], number[], number?][]
+  ).map(([a, b, batch = 1]) => ({
+    what: `${text(a)} times ${text(b)} batch ${batch}`,
+    batch,
+    node: matMul()(input(a, { name: 'a' }), input(b, { name: 'b' })),
+  })),
   maxPool2d: [...windows.map(layer(maxPool2d)), layer(globalMaxPool2d)([[3, 4, 6], {}, 3])],
   mfcc: sounds.map(([shape, options, batch]) =>
     layer(mfcc)([shape, { ...options, coefficients: Math.ceil((options.bands ?? 40) / 2) }, batch]),
@@ -604,6 +668,18 @@ export const samples: Record<OpName, Sample[]> = {
       ],
     ] as Row<Parameters<typeof pad>[0]>[]
   ).map(layer(pad)),
+  mean: (
+    [
+      [[1], { axes: [0] }],
+      [[5, 3], { axes: [0] }, 3],
+      [[5, 3], { axes: [1] }, 2],
+      [[3, 4, 5], { axes: [0, 1] }, 2],
+      [[3, 4, 5], { axes: [2] }, 3],
+      [[4, 3, 17], { axes: [1] }, 2],
+      [[2, 3, 5], { axes: [2, 0] }],
+      [[3, 2, 4], { axes: [0, 1, 2] }, 2],
+    ] as Row<Parameters<typeof mean>[0]>[]
+  ).map(layer(mean)),
   permute: (
     [
       [[3], { axes: [0] }, 2],
@@ -634,14 +710,44 @@ export const samples: Record<OpName, Sample[]> = {
     ...lossShapes.map(lossLike(meanSquaredError, drawn(-2, 2))),
     lossLike(meanSquaredError, drawn(-2, 2))([[5], [1, 0, 2], { reduction: 'sum' }]),
   ],
+  recall: [
+    [1, 3],
+    [2, 17],
+  ].map(([batch, n]) => ({
+    what: `the first run is zeros, ${n} batch ${batch}`,
+    batch,
+    node: recall({ variable: 'v', shape: [n] })(input([4])),
+  })),
   relu: shapes.map(layer(relu)),
   relu6: shapes.map(layer(relu6, { range: 9 })),
+  remember: (
+    [
+      [1, 3],
+      [2, 17],
+    ] as const
+  ).map(([batch, n]) => {
+    const value = input([5])
+    const recalled = recall({ variable: 'v', shape: [5] })(value)
+    return { what: `${n} batch ${batch}`, batch, node: remember({ variable: 'v' })(input([n]), value, recalled) }
+  }),
+  /** In test/layers-i8.test.ts. */
+  rescale: [],
   reshape: [layer(flatten)([[2, 3, 4], {}, 3]), layer(reshape)([[6], { shape: [1, 2, 3] }])],
   resize: resizes.map(layer(resize)),
+  round: (['nearest', 'down', 'up', 'towardsZero'] as const).flatMap((mode) =>
+    [[[33], { mode }, 3] as const, [[5], { mode }] as const].map(layer(round, { range: 9 })),
+  ),
   sigmoid: shapes.map(layer(sigmoid, { range: 4 })),
   silu: shapes.map(layer(silu, { range: 9 })),
   gru: recurrent(gru, 4, 1, sequences),
-  lstm: recurrent(lstm, 3, 2, sequences),
+  lstm: [
+    ...recurrent(lstm, 3, 2, sequences),
+    ...recurrent(lstm, 3, 2, sequences.slice(2, 5)).map(({ node, what, ...sample }) => ({
+      ...sample,
+      what: `${what}, clipped`,
+      node: { ...node, attrs: { ...(node.attrs as object), cellClip: 0.2 } },
+    })),
+  ],
   simpleRnn: [
     ...recurrent(simpleRnn, 3, 1, sequences),
     ...recurrent((options) => simpleRnn({ ...options, activation: 'relu' }), 3, 1, sequences.slice(1, 6)).map((sample) => ({
@@ -656,10 +762,25 @@ export const samples: Record<OpName, Sample[]> = {
       [[4, 5], { begin: [1, 0], size: [2, 5] }, 2],
       [[4, 5, 6], { begin: [1, 2, 3], size: [2, 2, 2] }, 2],
       [[3, 4, 33], { begin: [0, 1, 5], size: [3, 2, 17] }, 2],
+      [[7], { begin: [6], size: [3], strides: [-3] }, 3],
+      [[5, 4, 6], { begin: [0, 3, 1], size: [3, 2, 2], strides: [2, -2, 3] }, 2],
+      [[7, 5], { begin: [1, 0], size: [3, 3], strides: [2, 2] }, 2],
+      [[4, 6, 9], { begin: [0, 1, 2], size: [4, 2, 3], strides: [1, 3, 2] }, 3],
     ] as Row<Parameters<typeof slice>[0]>[]
   ).map(layer(slice)),
   softmax: rowsOfLogits.map(layer(softmax)),
   softplus: shapes.map(layer(softplus, { range: 9 })),
+  sqrt: shapes.map(layer(sqrt, { low: 0.1, range: 9 })),
   sub: shapes.map(two(sub)),
+  svdf: (
+    [
+      [[1], { units: 1, memory: 1 }],
+      [[7], { units: 3, memory: 4, rank: 2 }, 3],
+      [[16], { units: 5, memory: 9, activation: 'relu' }, 2],
+      [[9], { units: 8, memory: 2, rank: 3, activation: 'relu6' }, 2],
+    ] as Row<Parameters<typeof svdf>[0]>[]
+  ).map(layer(svdf)),
   tanh: shapes.map(layer(tanh)),
+  /** In test/layers-i8.test.ts. */
+  toInt8: [],
 }

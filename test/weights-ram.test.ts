@@ -220,7 +220,7 @@ describe('wabt without bulk memory', () => {
   )
 
   it.skipIf(missing('wasm-validate'))('takes a module of every op', async () => {
-    for (const op of Object.keys(samples) as OpName[]) {
+    for (const op of (Object.keys(samples) as OpName[]).filter((op) => samples[op].length)) {
       const [first] = await modelsOf(op)
       for (const target of TARGETS)
         execFileSync('wasm-validate', [...WITHOUT, file((await buildModule(first, { target, weights: 'ram' })).wasm)])

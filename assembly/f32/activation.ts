@@ -2,7 +2,7 @@
 // two loops serve all: y = value(x) and dx += dy * slope. A kernel names its curve by a constant, so only that formula is left in it.
 // Where a formula would multiply something tiny by something huge, x is cut first, so that every finite x gives a finite result.
 
-import { add, div, exp, least, log, most, mul, negative, read, sigmoid, splat, sub, tanh, whenLess, write } from './lanes'
+import { add, div, erf, exp, least, log, most, mul, negative, read, sigmoid, splat, sqrt, sub, tanh, whenLess, write } from './lanes'
 
 const LEAKY_RELU = 0
 const ELU = 1
@@ -14,6 +14,10 @@ const HARD_SWISH = 6
 const SILU = 7
 const SOFTPLUS = 8
 const MISH = 9
+const EXP = 10
+const LOG = 11
+const SQRT = 12
+const ERF = 13
 
 /** gelu's sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)): 2 sqrt(2 / pi), and that times 0.044715. */
 const GELU_1: f32 = 1.5957691216057308
@@ -49,6 +53,10 @@ function value<T>(curve: i32, x: T, alpha: f32): T {
     const u = add(one, e)
     return add(most(x, zero), add(log(u), div(sub(e, sub(u, one)), u)))
   }
+  if (curve == EXP) return exp(x)
+  if (curve == LOG) return log(x)
+  if (curve == SQRT) return sqrt(x)
+  if (curve == ERF) return erf(x)
   // MISH: x tanh(ln(1 + e)) = x n / (n + 2) with e = e^x, n = e (e + 2).
   const v = most(x, splat<T>(-88))
   const e = exp(least(v, splat<T>(20)))
@@ -56,7 +64,7 @@ function value<T>(curve: i32, x: T, alpha: f32): T {
   return mul(v, div(n, add(n, splat<T>(2))))
 }
 
-/** The derivative by x, from x; for sigmoid and tanh from y. At a kink it is PyTorch's. */
+/** The derivative by x, from x; for sigmoid, tanh, exp and sqrt from y. At a kink it is PyTorch's. */
 // @ts-ignore: decorator
 @inline
 function slope<T>(curve: i32, x: T, alpha: f32): T {
@@ -85,6 +93,11 @@ function slope<T>(curve: i32, x: T, alpha: f32): T {
     return mul(s, add(one, mul(v, sub(one, s))))
   }
   if (curve == SOFTPLUS) return sigmoid(x)
+  if (curve == EXP) return x
+  if (curve == LOG) return div(one, x)
+  if (curve == SQRT) return div(splat<T>(0.5), x)
+  // 2 / sqrt(pi) e^-x^2.
+  if (curve == ERF) return mul(splat<T>(1.1283791670955126), exp(sub(zero, mul(x, x))))
   // MISH: n r + 4 x e (1 + e) r^2 with r = 1 / (n + 2). Beyond 20 it is 1.
   const v = least(most(x, splat<T>(-88)), splat<T>(20))
   const e = exp(v)
@@ -217,4 +230,44 @@ export function mish_f32(x: usize, y: usize, n: i32): void {
 
 export function mish_f32_dx(x: usize, dy: usize, dx: usize, n: i32): void {
   mapSlope(MISH, x, dy, dx, n, 0)
+}
+
+/** y = e^x, for x in [-87, 88]; values outside are taken as the ends. */
+export function exp_f32(x: usize, y: usize, n: i32): void {
+  map(EXP, x, y, n, 0)
+}
+
+/** dx += dy y. */
+export function exp_f32_dx(y: usize, dy: usize, dx: usize, n: i32): void {
+  mapSlope(EXP, y, dy, dx, n, 0)
+}
+
+/** y = ln x, for normal x > 0. */
+export function log_f32(x: usize, y: usize, n: i32): void {
+  map(LOG, x, y, n, 0)
+}
+
+/** dx += dy / x. */
+export function log_f32_dx(x: usize, dy: usize, dx: usize, n: i32): void {
+  mapSlope(LOG, x, dy, dx, n, 0)
+}
+
+/** y = the square root of x. */
+export function sqrt_f32(x: usize, y: usize, n: i32): void {
+  map(SQRT, x, y, n, 0)
+}
+
+/** dx += dy / (2 y). */
+export function sqrt_f32_dx(y: usize, dy: usize, dx: usize, n: i32): void {
+  mapSlope(SQRT, y, dy, dx, n, 0)
+}
+
+/** y = 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x. */
+export function erf_f32(x: usize, y: usize, n: i32): void {
+  map(ERF, x, y, n, 0)
+}
+
+/** dx += dy 2 / sqrt(pi) e^-x^2. */
+export function erf_f32_dx(x: usize, dy: usize, dx: usize, n: i32): void {
+  mapSlope(ERF, x, dy, dx, n, 0)
 }

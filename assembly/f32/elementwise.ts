@@ -63,6 +63,55 @@ export function mul_f32_dx(b: usize, dy: usize, da: usize, n: i32): void {
   for (; b < end; b += 4, dy += 4, da += 4) store<f32>(da, load<f32>(da) + load<f32>(dy) * load<f32>(b))
 }
 
+/** y = a / b. */
+export function div_f32(a: usize, b: usize, y: usize, n: i32): void {
+  const end = a + (n << 2)
+  if (ASC_FEATURE_SIMD) {
+    for (; a + 16 <= end; a += 16, b += 16, y += 16) v128.store(y, f32x4.div(v128.load(a), v128.load(b)))
+  }
+  for (; a < end; a += 4, b += 4, y += 4) store<f32>(y, load<f32>(a) / load<f32>(b))
+}
+
+/** da += dy / b. */
+export function div_f32_da(b: usize, dy: usize, da: usize, n: i32): void {
+  const end = b + (n << 2)
+  if (ASC_FEATURE_SIMD) {
+    for (; b + 16 <= end; b += 16, dy += 16, da += 16)
+      v128.store(da, f32x4.add(v128.load(da), f32x4.div(v128.load(dy), v128.load(b))))
+  }
+  for (; b < end; b += 4, dy += 4, da += 4) store<f32>(da, load<f32>(da) + load<f32>(dy) / load<f32>(b))
+}
+
+/** db -= dy a / b^2, from y = a / b. */
+export function div_f32_db(b: usize, y: usize, dy: usize, db: usize, n: i32): void {
+  const end = b + (n << 2)
+  if (ASC_FEATURE_SIMD) {
+    for (; b + 16 <= end; b += 16, y += 16, dy += 16, db += 16) {
+      const slope = f32x4.div(f32x4.mul(v128.load(dy), v128.load(y)), v128.load(b))
+      v128.store(db, f32x4.sub(v128.load(db), slope))
+    }
+  }
+  for (; b < end; b += 4, y += 4, dy += 4, db += 4) {
+    const slope = (load<f32>(dy) * load<f32>(y)) / load<f32>(b)
+    store<f32>(db, load<f32>(db) - slope)
+  }
+}
+
+/** y = x rounded to an integer; mode 0: the nearest, halves to the even one, 1: down, 2: up, 3: towards 0. y may be x. */
+export function round_f32(x: usize, y: usize, n: i32, mode: i32): void {
+  const end = x + (n << 2)
+  if (ASC_FEATURE_SIMD) {
+    for (; x + 16 <= end; x += 16, y += 16) {
+      const v = v128.load(x)
+      v128.store(y, mode == 0 ? f32x4.nearest(v) : mode == 1 ? f32x4.floor(v) : mode == 2 ? f32x4.ceil(v) : f32x4.trunc(v))
+    }
+  }
+  for (; x < end; x += 4, y += 4) {
+    const v = load<f32>(x)
+    store<f32>(y, mode == 0 ? nearest<f32>(v) : mode == 1 ? floor<f32>(v) : mode == 2 ? ceil<f32>(v) : trunc<f32>(v))
+  }
+}
+
 /** y = clamp(x, lo, hi): relu is [0, Infinity], relu6 [0, 6]. y may be x. */
 export function clamp_f32(x: usize, y: usize, n: i32, lo: f32, hi: f32): void {
   const end = x + (n << 2)

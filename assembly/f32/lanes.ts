@@ -126,3 +126,43 @@ export function tanh<T>(x: T): T {
   if (isVector<T>()) return tanh4(x)
   else return tanh1(x)
 }
+
+/** erf x for every x: an odd polynomial up to 1, above 1 - e^-x^2 times one of 1 / x (coefficients: Cephes, S. Moshier, ndtrf.c). */
+// @ts-ignore: decorator
+@inline
+export function erf<T>(x: T): T {
+  const one = splat<T>(1)
+  const zero = splat<T>(0)
+  const far = whenLess(x, zero, sub(zero, x), x)
+  const z = mul(x, x)
+  let p = splat<T>(7.853861353153693e-5)
+  p = add(mul(p, z), splat<T>(-8.010193625184903e-4))
+  p = add(mul(p, z), splat<T>(5.188327685732524e-3))
+  p = add(mul(p, z), splat<T>(-2.685381193529856e-2))
+  p = add(mul(p, z), splat<T>(1.128358514861418e-1))
+  p = add(mul(p, z), splat<T>(-3.7612625824233e-1))
+  p = add(mul(p, z), splat<T>(1.12837916572671))
+  // Beyond 4 the difference from 1 is below half a unit in its last place.
+  const v = least(most(far, one), splat<T>(4))
+  const q = div(one, v)
+  const r = mul(q, q)
+  let near = splat<T>(2.326819970068386e-2)
+  near = add(mul(near, r), splat<T>(-1.387039388740657e-1))
+  near = add(mul(near, r), splat<T>(3.687424674597105e-1))
+  near = add(mul(near, r), splat<T>(-5.824733027278666e-1))
+  near = add(mul(near, r), splat<T>(6.210004621745983e-1))
+  near = add(mul(near, r), splat<T>(-4.944515323274145e-1))
+  near = add(mul(near, r), splat<T>(3.404879937665872e-1))
+  near = add(mul(near, r), splat<T>(-2.741127028184656e-1))
+  near = add(mul(near, r), splat<T>(5.638259427386472e-1))
+  let away = splat<T>(-1.047766399936249e1)
+  away = add(mul(away, r), splat<T>(1.297719955372516e1))
+  away = add(mul(away, r), splat<T>(-7.495518717768503))
+  away = add(mul(away, r), splat<T>(2.921019019210786))
+  away = add(mul(away, r), splat<T>(-1.0152652792027))
+  away = add(mul(away, r), splat<T>(4.218463358204948e-1))
+  away = add(mul(away, r), splat<T>(-2.820767439740514e-1))
+  away = add(mul(away, r), splat<T>(5.641895067754075e-1))
+  const tail = sub(one, mul(mul(exp(sub(zero, mul(v, v))), q), whenLess(v, splat<T>(2), near, away)))
+  return whenLess(far, one, mul(x, p), whenLess(x, zero, sub(zero, tail), tail))
+}

@@ -25,7 +25,7 @@ export function move_f32(
   }
 }
 
-/** The same numbers the other way: dx[xAt + ...] += dy[yAt + ...]. No two places of dx are one. */
+/** The same numbers the other way: dx[xAt + ...] += dy[yAt + ...]. A step of 0 in x sums up along its axis, in order. */
 export function move_f32_dx(
   dy: usize, dx: usize, n0: i32, n1: i32, n2: i32, n3: i32,
   xAt: i32, x0: i32, x1: i32, x2: i32, x3: i32, yAt: i32, y0: i32, y1: i32, y2: i32, y3: i32,

@@ -27,15 +27,18 @@ export function simpleRnn_f32(
   gates: usize, mask: usize, u: usize, y: usize, h: usize, hs: usize, q: usize,
   batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32,
 ): void {
-  forward(SIMPLE, gates, mask, u, y, h, 0, hs, 0, q, batch, t, units, sequences, reverse, relu, 0)
+  forward(SIMPLE, gates, mask, u, y, h, 0, hs, 0, q, batch, t, units, sequences, reverse, relu, 0, Infinity)
 }
 
-/** c = f c + i g; h = o tanh c (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000). */
+/**
+ * c = f c + i g, in [-clip, clip]; h = o tanh c (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000).
+ * @param clip Infinity for none
+ */
 export function lstm_f32(
   gates: usize, mask: usize, u: usize, y: usize, h: usize, c: usize, hs: usize, cs: usize, q: usize,
-  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32,
+  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, clip: f32,
 ): void {
-  forward(LSTM, gates, mask, u, y, h, c, hs, cs, q, batch, t, units, sequences, reverse, 0, 0)
+  forward(LSTM, gates, mask, u, y, h, c, hs, cs, q, batch, t, units, sequences, reverse, 0, 0, clip)
 }
 
 /** n = tanh(gates_n + r q_n); h = (1 - z) n + z h (Cho et al. 2014, the reset after the product as in cuDNN). u packed with its bias. */
@@ -43,7 +46,7 @@ export function gru_f32(
   gates: usize, mask: usize, u: usize, y: usize, h: usize, hs: usize, q: usize,
   batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, stride: i32,
 ): void {
-  forward(GRU, gates, mask, u, y, h, 0, hs, 0, q, batch, t, units, sequences, reverse, 0, stride)
+  forward(GRU, gates, mask, u, y, h, 0, hs, 0, q, batch, t, units, sequences, reverse, 0, stride, Infinity)
 }
 
 /**
@@ -54,14 +57,14 @@ export function simpleRnn_f32_dx(
   gates: usize, mask: usize, u: usize, dy: usize, dh: usize,
   batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32,
 ): void {
-  backward(SIMPLE, gates, mask, u, 0, 0, dy, dh, 0, 0, batch, t, units, sequences, reverse, relu, 0)
+  backward(SIMPLE, gates, mask, u, 0, 0, dy, dh, 0, 0, batch, t, units, sequences, reverse, relu, 0, Infinity)
 }
 
 export function lstm_f32_dx(
   gates: usize, mask: usize, u: usize, cs: usize, dy: usize, dh: usize, dc: usize,
-  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32,
+  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, clip: f32,
 ): void {
-  backward(LSTM, gates, mask, u, 0, cs, dy, dh, dc, 0, batch, t, units, sequences, reverse, 0, 0)
+  backward(LSTM, gates, mask, u, 0, cs, dy, dh, dc, 0, batch, t, units, sequences, reverse, 0, 0, clip)
 }
 
 /** The same; q becomes the gradient of h u^T + its bias. */
@@ -69,14 +72,14 @@ export function gru_f32_dx(
   gates: usize, mask: usize, u: usize, hs: usize, dy: usize, dh: usize, q: usize,
   batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, stride: i32,
 ): void {
-  backward(GRU, gates, mask, u, hs, 0, dy, dh, 0, q, batch, t, units, sequences, reverse, 0, stride)
+  backward(GRU, gates, mask, u, hs, 0, dy, dh, 0, q, batch, t, units, sequences, reverse, 0, stride, Infinity)
 }
 
 // @ts-ignore: decorator
 @inline
 function forward(
   cell: i32, gates: usize, mask: usize, u: usize, y: usize, h: usize, c: usize, hs: usize, cs: usize, q: usize,
-  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32, stride: i32,
+  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32, stride: i32, clip: f32,
 ): void {
   const row = <usize>units << 2
   const columns = (cell == LSTM ? 4 : cell == GRU ? 3 : 1) * units
@@ -96,7 +99,7 @@ function forward(
       if (cell == LSTM) if (cs) memory.copy(cs + at * row, ci, row)
       if (mask && load<f32>(mask + (at << 2)) == 0) memory.copy(yi, hi, row)
       else if (cell == SIMPLE) simple(p, r, hi, yi, units, relu)
-      else if (cell == LSTM) lstm(p, r, hi, ci, yi, units)
+      else if (cell == LSTM) lstm(p, r, hi, ci, yi, units, clip)
       else gru(p, r, hi, yi, units)
       p += sample
       r += width
@@ -108,7 +111,7 @@ function forward(
 @inline
 function backward(
   cell: i32, gates: usize, mask: usize, u: usize, hs: usize, cs: usize, dy: usize, dh: usize, dc: usize, q: usize,
-  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32, stride: i32,
+  batch: i32, t: i32, units: i32, sequences: i32, reverse: i32, relu: i32, stride: i32, clip: f32,
 ): void {
   const row = <usize>units << 2
   const columns = (cell == LSTM ? 4 : cell == GRU ? 3 : 1) * units
@@ -128,7 +131,7 @@ function backward(
         memory.fill(p, 0, width)
         if (cell == GRU) memory.fill(r, 0, width)
       } else if (cell == SIMPLE) simple_dx(p, dhi, units, relu)
-      else if (cell == LSTM) lstm_dx(p, cs + at * row, dhi, dc + i * row, units)
+      else if (cell == LSTM) lstm_dx(p, cs + at * row, dhi, dc + i * row, units, clip)
       else gru_dx(p, r, hs + (s * stride + i) * row, dhi, units)
       p += sample
       r += width
@@ -200,7 +203,7 @@ function simple_dx(p: usize, dh: usize, units: i32, relu: i32): void {
 
 // @ts-ignore: decorator
 @inline
-function lstm(p: usize, r: usize, h: usize, c: usize, y: usize, units: i32): void {
+function lstm(p: usize, r: usize, h: usize, c: usize, y: usize, units: i32, clip: f32): void {
   const row = <usize>units << 2
   for (let j = 0; j < units; ) {
     const at = <usize>j << 2
@@ -218,7 +221,8 @@ function lstm(p: usize, r: usize, h: usize, c: usize, y: usize, units: i32): voi
       const f = sigmoid4(f32x4.add(v128.load(pf), v128.load(rf)))
       const g = tanh4(f32x4.add(v128.load(pg), v128.load(rg)))
       const o = sigmoid4(f32x4.add(v128.load(po), v128.load(ro)))
-      const cell = f32x4.add(f32x4.mul(f, v128.load(c + at)), f32x4.mul(i, g))
+      const sum = f32x4.add(f32x4.mul(f, v128.load(c + at)), f32x4.mul(i, g))
+      const cell = f32x4.min(f32x4.max(sum, f32x4.splat(-clip)), f32x4.splat(clip))
       const v = f32x4.mul(o, tanh4(cell))
       storeLanes(pi, i, left)
       storeLanes(pf, f, left)
@@ -233,7 +237,7 @@ function lstm(p: usize, r: usize, h: usize, c: usize, y: usize, units: i32): voi
       const f = sigmoid1(load<f32>(pf) + load<f32>(rf))
       const g = tanh1(load<f32>(pg) + load<f32>(rg))
       const o = sigmoid1(load<f32>(po) + load<f32>(ro))
-      const cell = f * load<f32>(c + at) + i * g
+      const cell = min<f32>(max<f32>(f * load<f32>(c + at) + i * g, -clip), clip)
       const v = o * tanh1(cell)
       store<f32>(pi, i)
       store<f32>(pf, f)
@@ -250,7 +254,7 @@ function lstm(p: usize, r: usize, h: usize, c: usize, y: usize, units: i32): voi
 /** c  the cells before the step */
 // @ts-ignore: decorator
 @inline
-function lstm_dx(p: usize, c: usize, dh: usize, dc: usize, units: i32): void {
+function lstm_dx(p: usize, c: usize, dh: usize, dc: usize, units: i32, clip: f32): void {
   const row = <usize>units << 2
   for (let j = 0; j < units; ) {
     const at = <usize>j << 2
@@ -266,9 +270,12 @@ function lstm_dx(p: usize, c: usize, dh: usize, dc: usize, units: i32): void {
       const g = v128.load(pg)
       const o = v128.load(po)
       const before = v128.load(c + at)
-      const v = tanh4(f32x4.add(f32x4.mul(f, before), f32x4.mul(i, g)))
+      const sum = f32x4.add(f32x4.mul(f, before), f32x4.mul(i, g))
+      const inside = f32x4.lt(f32x4.abs(sum), f32x4.splat(clip))
+      const v = tanh4(f32x4.min(f32x4.max(sum, f32x4.splat(-clip)), f32x4.splat(clip)))
       const d = v128.load(dh + at)
-      const e = f32x4.add(v128.load(dc + at), f32x4.mul(f32x4.mul(d, o), f32x4.sub(one, f32x4.mul(v, v))))
+      const all = f32x4.add(v128.load(dc + at), f32x4.mul(f32x4.mul(d, o), f32x4.sub(one, f32x4.mul(v, v))))
+      const e = v128.and(all, inside)
       storeLanes(pi, f32x4.mul(f32x4.mul(e, g), f32x4.mul(i, f32x4.sub(one, i))), left)
       storeLanes(pf, f32x4.mul(f32x4.mul(e, before), f32x4.mul(f, f32x4.sub(one, f))), left)
       storeLanes(pg, f32x4.mul(f32x4.mul(e, i), f32x4.sub(one, f32x4.mul(g, g))), left)
@@ -281,9 +288,10 @@ function lstm_dx(p: usize, c: usize, dh: usize, dc: usize, units: i32): void {
       const g = load<f32>(pg)
       const o = load<f32>(po)
       const before = load<f32>(c + at)
-      const v = tanh1(f * before + i * g)
+      const sum = f * before + i * g
+      const v = tanh1(min<f32>(max<f32>(sum, -clip), clip))
       const d = load<f32>(dh + at)
-      const e = load<f32>(dc + at) + d * o * (1 - v * v)
+      const e = abs<f32>(sum) < clip ? load<f32>(dc + at) + d * o * (1 - v * v) : 0
       store<f32>(pi, e * g * (i * (1 - i)))
       store<f32>(pf, e * before * (f * (1 - f)))
       store<f32>(pg, e * i * (1 - g * g))

@@ -1,17 +1,18 @@
 // Images of int8 values to another height and width; x and y share scale and zero point. Arithmetic of TensorFlow Lite's reference
-// kernels: resize_nearest_neighbor.h as it is by default, and ResizeBilinearInteger of resize_bilinear.h with half_pixel_centers.
+// kernels: resize_nearest_neighbor.h, and ResizeBilinearInteger of resize_bilinear.h.
 //
 // x i8 [batch][ih][iw][c]   y i8 [batch][oh][ow][c]
+// pixels: 0, edges meet (their default); 1, middles at halves (half_pixel_centers); 2, corner pixels meet (align_corners)
 
 import { shiftRound, shiftRound4 } from './requantize'
 
-/** y = x at floor(oy * (ih / oh)), floor(ox * (iw / ow)), in float32. */
-export function resizeNearest_i8(x: usize, y: usize, batch: i32, ih: i32, iw: i32, c: i32, oh: i32, ow: i32): void {
+/** y = x at floor(oy * (ih / oh)), floor(ox * (iw / ow)), in float32; corners: rounded, of the sizes less 1. */
+export function resizeNearest_i8(x: usize, y: usize, batch: i32, ih: i32, iw: i32, c: i32, oh: i32, ow: i32, pixels: i32): void {
   for (let i = 0; i < batch; i++) {
     for (let oy = 0; oy < oh; oy++) {
-      const row = x + nearest(oy, ih, oh) * iw * c
+      const row = x + nearest(oy, ih, oh, pixels) * iw * c
       for (let ox = 0; ox < ow; ox++) {
-        const p = row + nearest(ox, iw, ow) * c
+        const p = row + nearest(ox, iw, ow, pixels) * c
         if (c >= 32) memory.copy(y, p, c)
         else for (let o = 0; o < c; o++) store<i8>(y + o, load<i8>(p + o))
         y += c
@@ -23,23 +24,25 @@ export function resizeNearest_i8(x: usize, y: usize, batch: i32, ih: i32, iw: i3
 
 // @ts-ignore: decorator
 @inline
-function nearest(at: i32, from: i32, to: i32): i32 {
-  return min(<i32>floor<f32>(<f32>at * (<f32>from / <f32>to)), from - 1)
+function nearest(at: i32, from: i32, to: i32, pixels: i32): i32 {
+  const step = pixels == 2 && to > 1 ? <f32>(from - 1) / <f32>(to - 1) : <f32>from / <f32>to
+  const place = (<f32>at + (pixels == 1 ? <f32>0.5 : <f32>0)) * step
+  return min(<i32>floor<f64>(<f64>place + (pixels == 2 ? 0.5 : 0)), from - 1)
 }
 
-/** y = the mean of the four pixels around, weighted by nearness in steps of 1/1024; the middles of pixels are at halves. */
-export function resizeBilinear_i8(x: usize, y: usize, batch: i32, ih: i32, iw: i32, c: i32, oh: i32, ow: i32): void {
-  const vertical = ((ih << 10) + (oh >> 1)) / oh
-  const horizontal = ((iw << 10) + (ow >> 1)) / ow
+/** y = the mean of the four pixels around, weighted by nearness in steps of 1/1024. */
+export function resizeBilinear_i8(x: usize, y: usize, batch: i32, ih: i32, iw: i32, c: i32, oh: i32, ow: i32, pixels: i32): void {
+  const vertical = stepOf(ih, oh, pixels)
+  const horizontal = stepOf(iw, ow, pixels)
   for (let i = 0; i < batch; i++) {
     for (let oy = 0; oy < oh; oy++) {
-      const iy = place(oy, vertical)
+      const iy = place(oy, vertical, pixels)
       const top = lower(iy, ih)
       const wy = iy - (top << 10)
       const row = x + top * iw * c
       const down = (upper(iy, ih) - top) * iw * c
       for (let ox = 0; ox < ow; ox++) {
-        const ix = place(ox, horizontal)
+        const ix = place(ox, horizontal, pixels)
         const left = lower(ix, iw)
         const wx = ix - (left << 10)
         const p = row + left * c
@@ -93,8 +96,16 @@ function weigh(v00: v128, v01: v128, v10: v128, v11: v128, w00: i32, w01: i32, w
 /** Where an output lies in the input, in steps of 1/1024. */
 // @ts-ignore: decorator
 @inline
-function place(at: i32, scale: i32): i32 {
-  return at * scale + (scale >> 1) - 512
+function place(at: i32, step: i32, pixels: i32): i32 {
+  return at * step + (pixels == 1 ? (step >> 1) - 512 : 0)
+}
+
+/** How far apart outputs lie in the input, in steps of 1/1024. */
+// @ts-ignore: decorator
+@inline
+function stepOf(from: i32, to: i32, pixels: i32): i32 {
+  if (pixels == 2 && to > 1) return (((from - 1) << 10) + ((to - 1) >> 1)) / (to - 1)
+  return ((from << 10) + (to >> 1)) / to
 }
 
 // @ts-ignore: decorator

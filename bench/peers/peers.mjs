@@ -13,6 +13,7 @@ import * as convnetjs from './engines/convnetjs.mjs'
 import * as own from './engines/dunlin.mjs'
 import * as jax from './engines/jax.mjs'
 import * as jaxTraining from './engines/jaxTraining.mjs'
+import * as litert from './engines/litert.mjs'
 import * as onnxruntime from './engines/onnxruntime.mjs'
 import * as tfjs from './engines/tfjs.mjs'
 import { networks } from './networks.mjs'
@@ -35,6 +36,7 @@ const PEERS = {
   'onnxruntime-web': onnxruntime.loadWeb,
   'onnxruntime-node': onnxruntime.loadNode,
   'jax-js': jax.load,
+  'LiteRT.js': litert.load,
 }
 const TRAINERS = {
   'jax-js': () => jaxTraining.loadTraining('convolution'),

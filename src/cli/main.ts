@@ -1,4 +1,4 @@
-// The command line: `dunlin demo | train | eval | predict | summary | build`. A mistake of the user's ends in one line on stderr and exit code 1.
+// The command line: `dunlin demo | train | eval | predict | summary | build | convert`. A mistake of the user's ends in one line on stderr and exit code 1.
 
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -7,6 +7,7 @@ import { loadIdxFolder } from '../files'
 import { DunlinError } from '../graph/error'
 import { readModel } from '../node'
 import { build } from './build'
+import { convert } from './convert'
 import { demo, heldOutDigits } from './demo'
 import { readExperiment } from './experiment'
 import { predict } from './predict'
@@ -31,6 +32,8 @@ const HELP = `dunlin: train, compress and deploy small neural networks
                                folder in MNIST's layout (--data DIR [--classes N]) [--seed N]
   dunlin predict MODEL FILE... what it says of images, sounds, arrays (.npy) or rows (.csv) [--json]
   dunlin summary MODEL         its layers, sizes and costs
+  dunlin convert IN OUT        a model as another kind of file, by the names' ends (.safetensors, .tflite, .onnx): what became of each operator,
+                               and a check that both compute the same [--seed N]
   dunlin build MODEL -o FILE   a model as one standalone .wasm, with a C header and a loader beside it; prints what it takes
       --target NAME            aot (for hosts that compile), simd, or interpreter
       --weights PLACE          flash (weights stay in the file) or ram (they are copied at the start)
@@ -87,6 +90,7 @@ const COMMANDS: Record<string, { options: readonly OptionName[]; files: number; 
     options: ['out', 'target', 'weights', 'input', 'output', 'train', ...LEARNING, 'ram', 'flash', 'json'],
     files: 1,
   },
+  convert: { options: ['seed'], files: 2 },
 }
 
 async function main(args: string[]): Promise<void> {
@@ -125,7 +129,8 @@ async function main(args: string[]): Promise<void> {
     await train(files[0], { out, ...numbers, fresh: values.fresh ?? false, json: values.json ?? false })
   } else if (name === 'predict') {
     await predict(files[0], files.slice(1), values.json ?? false)
-  } else if (name === 'summary') console.log(readModel(files[0]).summary())
+  } else if (name === 'convert') await convert(files[0], files[1], seed)
+  else if (name === 'summary') console.log(readModel(files[0]).summary())
   else if (name === 'eval') {
     const model = readModel(files[0])
     if (values.config !== undefined && values.data !== undefined)

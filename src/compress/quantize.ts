@@ -49,7 +49,8 @@ export async function quantize(model: Model, calibration: { x: Values | Record<s
         ? quantizeWeights(node, inputs, int8.weightAxis)
         : int8.quant === 'weights'
           ? [inputs[0], quantizeTable(node, inputs[1])]
-          : inputs
+          : // A stored value in the place of a computed one, as networks of other frameworks have them.
+            inputs.map((x) => (isParam(x) && x.dtype === 'f32' ? quantizeTable(node, x) : x))
     const quant = typeof int8.quant === 'object' ? int8.quant : SOURCES[int8.quant](node, integers, ranges)
     return makeNode(row, { ...made, inputs: integers }, { dtype: 'i8', quant })
   })
@@ -118,6 +119,7 @@ async function calibrate(
     )
   }
   const watched = model.nodes.filter((n) => (isInput(n) && !isIndices(n)) || opOf(n.op)?.int8?.quant === 'calibrated')
+  if (!watched.length) return { ranges: new Map(), attrs: new Map() }
   const observed = watched.map((n) => opOf(n.op)?.int8?.observed?.(n) ?? n)
   const measured = new Set(observed.filter((n) => opOf(n.op)?.int8?.measured))
   const values = observed.reduce((sum, n) => sum + size(n.shape), 0)

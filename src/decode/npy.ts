@@ -74,7 +74,8 @@ export function parseNpy(bytes: Uint8Array, source: string): Npy {
     const wanted = `its header (shape [${shape}], ${dtype}) wants ${count * type.BYTES_PER_ELEMENT}`
     fail(`got ${bytes.length - from} bytes of values, ${wanted}`)
   }
-  const own = bytes.slice(from)
+  // (The slice of a Node Buffer is no copy.)
+  const own = new Uint8Array(bytes.subarray(from))
   if (descr?.[1] === '>') swap(own, type.BYTES_PER_ELEMENT)
   const stored = new type(own.buffer)
   const ordered = fortran === 'True' && shape.length > 1 ? rowMajor(stored, shape) : stored

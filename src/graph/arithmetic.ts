@@ -44,3 +44,18 @@ export function cosPi(x: number): number {
   for (let k = 22; k >= 2; k -= 2) sum = 1 - (sum * t * t) / (k * (k - 1))
   return sum
 }
+
+/** The number of the 32 bits of a float32. */
+const fromFloat32 = (bits: number): number => new Float32Array(Uint32Array.of(bits).buffer)[0]
+
+/** The number of the 16 bits of IEEE's half precision. */
+export function fromFloat16(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1
+  const rest = bits & 0x7fff
+  if (rest >= 0x7c00) return rest > 0x7c00 ? Number.NaN : sign * Infinity
+  // As a float32 the exponent is 112 too small.
+  return sign * fromFloat32(rest << 13) * power(2, 112)
+}
+
+/** The number of the 16 bits of a bfloat16: the upper half of a float32. */
+export const fromBfloat16 = (bits: number): number => fromFloat32(bits << 16)

@@ -143,7 +143,7 @@ function restore(
   const base = { op: 'param', name: n.name, attrs: n.attrs as ParamAttrs, inputs: [], shape: n.shape, batched: false, ...integer }
   const dense = tensors.get(n.name)
   if (dense) {
-    if (dense.dtype !== n.dtype || String(dense.shape) !== String(n.shape)) {
+    if (dense.dtype === 'f64' || dense.dtype !== n.dtype || String(dense.shape) !== String(n.shape)) {
       fail(`parameter "${n.name}" is a ${n.dtype} [${n.shape}] in the graph, a ${dense.dtype} [${dense.shape}] among the tensors`)
     }
     return { ...base, data: dense.data }
@@ -151,7 +151,7 @@ function restore(
   const bits = tensors.get(`${n.name}.mask`)?.data
   const live = tensors.get(`${n.name}.values`)
   const count = size(n.shape)
-  if (!bits || !live || live.dtype !== n.dtype || bits.length !== Math.ceil(count / 8)) {
+  if (!bits || !live || live.dtype === 'f64' || live.dtype !== n.dtype || bits.length !== Math.ceil(count / 8)) {
     return fail(`parameter "${n.name}" has no tensor of its ${count} values`)
   }
   const mask = Uint8Array.from({ length: count }, (_, i) => (bits[i >> 3] >> (i & 7)) & 1)

@@ -1,17 +1,36 @@
 // The safetensors container (huggingface.co/docs/safetensors): 8 bytes of header length, a JSON header of names, dtypes, shapes and
-// byte ranges, then the bytes. Reading trusts nothing: every number is checked before it is used.
+// byte ranges, then the bytes. Reading trusts nothing: every number is checked before it is used. dunlin writes its own types; those of other
+// programs are read as the next of these that holds their numbers.
 
+import { fromBfloat16, fromFloat16 } from '../graph/arithmetic'
 import { DunlinError } from '../graph/error'
-import { ARRAYS, BYTES, type Dtype, type Shape, size, type TypedArray } from '../graph/node'
+import { ARRAYS, type Dtype, type Shape, size, type TypedArray } from '../graph/node'
 
-export interface Tensor {
-  dtype: Dtype
-  shape: Shape
-  data: TypedArray
+/** dunlin's own types, and doubles: what wide integers are read as, exact up to 2^53. */
+export type Tensor = { dtype: Dtype; shape: Shape; data: TypedArray } | { dtype: 'f64'; shape: Shape; data: Float64Array }
+
+/** How the elements of a type are stored, and what they become. */
+interface Stored {
+  bytes: number
+  dtype: Tensor['dtype']
+  read(bytes: ArrayBuffer): Tensor['data']
 }
 
-const NAMES: Record<Dtype, string> = { f32: 'F32', i8: 'I8', u8: 'U8', i16: 'I16', i32: 'I32' }
-const DTYPES = new Map(Object.entries(NAMES).map(([dtype, name]) => [name, dtype as Dtype]))
+const NAMES: Record<Tensor['dtype'], string> = { f32: 'F32', f64: 'F64', i8: 'I8', u8: 'U8', i16: 'I16', i32: 'I32' }
+const OWN = Object.entries({ ...ARRAYS, f64: Float64Array }).map(([dtype, array]): [string, Stored] => {
+  const type = dtype as Tensor['dtype']
+  return [NAMES[type], { bytes: array.BYTES_PER_ELEMENT, dtype: type, read: (b) => new array(b) }]
+})
+const STORED = new Map<unknown, Stored>([
+  ...OWN,
+  ['BOOL', { bytes: 1, dtype: 'u8', read: (b) => new Uint8Array(b) }],
+  ['F16', { bytes: 2, dtype: 'f32', read: (b) => Float32Array.from(new Uint16Array(b), fromFloat16) }],
+  ['BF16', { bytes: 2, dtype: 'f32', read: (b) => Float32Array.from(new Uint16Array(b), fromBfloat16) }],
+  ['U16', { bytes: 2, dtype: 'i32', read: (b) => Int32Array.from(new Uint16Array(b)) }],
+  ['U32', { bytes: 4, dtype: 'f64', read: (b) => Float64Array.from(new Uint32Array(b)) }],
+  ['I64', { bytes: 8, dtype: 'f64', read: (b) => Float64Array.from(new BigInt64Array(b), Number) }],
+  ['U64', { bytes: 8, dtype: 'f64', read: (b) => Float64Array.from(new BigUint64Array(b), Number) }],
+])
 /** The format's own limit on the header. */
 const MAX_HEADER = 100_000_000
 
@@ -41,7 +60,7 @@ export function writeSafetensors(tensors: ReadonlyMap<string, Tensor>, metadata:
 /** The tensors and metadata of a safetensors file; `source` names it in errors. */
 export function readSafetensors(
   file: Uint8Array,
-  source: string,
+  source = 'safetensors file',
 ): { tensors: Map<string, Tensor>; metadata: Map<string, string> } {
   const fail = (what: string): never => {
     throw new DunlinError(`${source}: not a valid safetensors file: ${what}. Was it cut short or changed? Save the model again.`)
@@ -68,8 +87,9 @@ export function readSafetensors(
         typeof value === 'string' ? metadata.set(key, value) : fail(`metadata "${key}" is no string`)
       continue
     }
-    const dtype = DTYPES.get(entry.dtype as string)
-    if (!dtype) return fail(`tensor "${name}" has dtype ${JSON.stringify(entry.dtype)}; F32, I8, U8, I16 and I32 are read`)
+    const stored = STORED.get(entry.dtype)
+    if (!stored)
+      return fail(`tensor "${name}" has dtype ${JSON.stringify(entry.dtype)}; ${[...STORED.keys()].join(', ')} are read`)
     const shape = entry.shape as number[]
     if (!Array.isArray(shape) || !shape.every((d) => Number.isInteger(d) && d >= 0))
       return fail(`tensor "${name}" has no valid shape`)
@@ -77,11 +97,12 @@ export function readSafetensors(
     if (!(Number.isInteger(from) && Number.isInteger(to) && from >= 0 && from <= to && to <= bytes)) {
       fail(`tensor "${name}" lies at bytes [${from}, ${to}] of ${bytes}`)
     }
-    if (to - from !== size(shape) * BYTES[dtype])
-      fail(`tensor "${name}" of shape [${shape}] has ${to - from} bytes, wanted ${size(shape) * BYTES[dtype]}`)
-    // A copy: the file's bytes need not be aligned for the array.
-    const start = 8 + length + from
-    tensors.set(name, { dtype, shape, data: new ARRAYS[dtype](file.slice(start, start + (to - from)).buffer) })
+    const wanted = size(shape) * stored.bytes
+    if (to - from !== wanted) fail(`tensor "${name}" of shape [${shape}] has ${to - from} bytes, wanted ${wanted}`)
+    // A copy: the file's bytes need not be aligned for the array. (The slice of a Node Buffer is none.)
+    const start = 8 + length
+    const { buffer } = new Uint8Array(file.subarray(start + from, start + to))
+    tensors.set(name, { dtype: stored.dtype, shape, data: stored.read(buffer) } as Tensor)
   }
   return { tensors, metadata }
 }

@@ -1,11 +1,11 @@
 // Activations. relu, relu6: clamps; leakyRelu ... mish: curves; both element by element. softmax, logSoftmax: over the last axis.
 // (conv2d and dense fuse a relu given as `activation`.)
 
+import { DunlinError } from '../graph/error'
 import type { Layer, Node, Quant } from '../graph/node'
 import { CURVE, elementwise, inStep, rowwise, sameRows } from './calls'
 import { softmaxScale } from './fixedPoint'
 import {
-  type Activation,
   CLAMPS,
   type Emit,
   expectFinite,
@@ -15,8 +15,10 @@ import {
   type Op,
   quantizedClamp,
   quantOf,
+  type Unshaped,
+  where,
 } from './op'
-import { CURVES, curveTable, elu as eluCurve, hardSwishTable, leakyReluTable } from './table'
+import { CURVES, curveTable, elu as eluCurve, fixedCurveTable, hardSwishTable, leakyReluTable } from './table'
 
 /** max(x, 0). */
 export function relu(options: { name?: string } = {}): Layer {
@@ -26,6 +28,14 @@ export function relu(options: { name?: string } = {}): Layer {
 /** min(max(x, 0), 6). */
 export function relu6(options: { name?: string } = {}): Layer {
   return (x) => makeNode(relu6Op, { op: 'relu6', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** min(max(x, low), high). */
+export function clip(options: { low?: number; high?: number; name?: string } = {}): Layer {
+  const { low = -Infinity, high = Infinity, name = '' } = options
+  // A file's JSON has no infinity.
+  const attrs = { ...(low !== -Infinity && { low }), ...(high !== Infinity && { high }) }
+  return (x) => makeNode(clipOp, { op: 'clip', name, attrs, inputs: [x] })
 }
 
 /** x where x > 0, else alpha x; default 0.01. */
@@ -90,14 +100,36 @@ export function logSoftmax(options: { name?: string } = {}): Layer {
   return (x) => makeNode(logSoftmaxOp, { op: 'logSoftmax', name: options.name ?? '', attrs: {}, inputs: [x] })
 }
 
-const clamp = (activation: Activation): Op => ({
+/** e^x; x is taken as the nearest number in [-87, 88]. */
+export function exp(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(expOp, { op: 'exp', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** ln x, of x > 0. */
+export function log(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(logOp, { op: 'log', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** The square root of x >= 0. */
+export function sqrt(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(sqrtOp, { op: 'sqrt', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x: x / 2 * (1 + erf(x / sqrt 2)) is gelu without its approximation. */
+export function erf(options: { name?: string } = {}): Layer {
+  return (x) => makeNode(erfOp, { op: 'erf', name: options.name ?? '', attrs: {}, inputs: [x] })
+}
+
+/** The row of a clamp between `limits`. */
+const clamp = <A>(limits: (attrs: A) => readonly [number, number], check: (node: Unshaped<A>) => void = () => {}): Op<A> => ({
   shape(node) {
     expectInputs(node, 1, 'x')
+    check(node)
     return node.inputs[0].shape
   },
   forward(e, node) {
     const [x, y] = inStep(e, node)
-    elementwise(e, y.length, (from, n) => e.call('clamp_f32', e.at(x, from), e.at(y, from), n, ...CLAMPS[activation]))
+    elementwise(e, y.length, (from, n) => e.call('clamp_f32', e.at(x, from), e.at(y, from), n, ...limits(node.attrs)))
   },
   backward(e, node) {
     const dy = e.grad(node)
@@ -105,7 +137,7 @@ const clamp = (activation: Activation): Op => ({
     if (!dy || !dx) return
     const y = e.value(node)
     const part = (from: number, n: number) =>
-      e.call('clamp_f32_dx', e.at(y, from), e.at(dy, from), e.at(dx, from), n, ...CLAMPS[activation])
+      e.call('clamp_f32_dx', e.at(y, from), e.at(dy, from), e.at(dx, from), n, ...limits(node.attrs))
     elementwise(e, dy.length, part)
   },
   int8: {
@@ -113,14 +145,30 @@ const clamp = (activation: Activation): Op => ({
     reach: sameRows,
     forward(e, node) {
       const [x, y] = inStep(e, node)
-      const clamp = quantizedClamp(CLAMPS[activation], quantOf(node))
+      const clamp = quantizedClamp(limits(node.attrs), quantOf(node))
       elementwise(e, y.length, (from, n) => e.call('clamp_i8', e.at(x, from), e.at(y, from), n, ...clamp))
     },
   },
 })
 
-export const reluOp: Op = /* @__PURE__ */ clamp('relu')
-export const relu6Op: Op = /* @__PURE__ */ clamp('relu6')
+export const reluOp: Op = /* @__PURE__ */ clamp(() => CLAMPS.relu)
+export const relu6Op: Op = /* @__PURE__ */ clamp(() => CLAMPS.relu6)
+
+export interface ClipAttrs {
+  low?: number
+  high?: number
+}
+
+export const clipOp: Op<ClipAttrs> = /* @__PURE__ */ clamp<ClipAttrs>(
+  ({ low = -Infinity, high = Infinity }) => [low, high],
+  (node) => {
+    const { low, high } = node.attrs
+    if (low !== undefined) expectFinite(node, 'low', low)
+    if (high !== undefined) expectFinite(node, 'high', high)
+    if (low !== undefined && high !== undefined && low > high)
+      throw new DunlinError(`${where(node)}: low is ${low}, above high, which is ${high}.`)
+  },
+)
 
 /** The int8 of an op on single elements, by the table for the scales of x and y. */
 const byTable = <A>(
@@ -143,8 +191,17 @@ const FIXED: Partial<Record<keyof typeof CURVES, Quant>> = {
   tanh: { scale: [1 / 128], zeroPoint: 0 },
 }
 
+/** Ops on single elements that have no int8 form. */
+type FloatCurve = 'erf' | 'exp' | 'log' | 'sqrt'
+const tableOf = (name: keyof typeof CURVES, x: Quant, y: Quant): Int8Array => {
+  const { scale, zeroPoint } = FIXED[name] ?? { scale: [], zeroPoint: 0 }
+  if ((name === 'sigmoid' || name === 'tanh') && y.scale[0] === scale[0] && y.zeroPoint === zeroPoint)
+    return fixedCurveTable(name, x, y)
+  return name === 'hardSwish' ? hardSwishTable(x, y) : curveTable(CURVES[name], x, y)
+}
+
 /** An op on single elements; `reads` is what its gradient is computed from. */
-const curve = (name: keyof typeof CURVES, reads: 'x' | 'y'): Op => ({
+const floatCurve = (name: keyof typeof CURVES | FloatCurve, reads: 'x' | 'y'): Op => ({
   shape(node) {
     expectInputs(node, 1, 'x')
     return node.inputs[0].shape
@@ -162,7 +219,12 @@ const curve = (name: keyof typeof CURVES, reads: 'x' | 'y'): Op => ({
     const part = (from: number, n: number) => e.call(`${name}_f32_dx`, e.at(read, from), e.at(dy, from), e.at(dx, from), n)
     elementwise(e, dy.length, part, CURVE)
   },
-  int8: byTable((_, x, y) => (name === 'hardSwish' ? hardSwishTable(x, y) : curveTable(CURVES[name], x, y)), FIXED[name]),
+})
+
+/** The same with an int8 form, by table. */
+const curve = (name: keyof typeof CURVES, reads: 'x' | 'y'): Op => ({
+  ...floatCurve(name, reads),
+  int8: byTable((_, x, y) => tableOf(name, x, y), FIXED[name]),
 })
 
 /** The same with a slope, or a depth, below 0. */
@@ -200,6 +262,10 @@ export const hardSwishOp = /* @__PURE__ */ curve('hardSwish', 'x')
 export const siluOp = /* @__PURE__ */ curve('silu', 'x')
 export const softplusOp = /* @__PURE__ */ curve('softplus', 'x')
 export const mishOp = /* @__PURE__ */ curve('mish', 'x')
+export const erfOp = /* @__PURE__ */ floatCurve('erf', 'x')
+export const expOp = /* @__PURE__ */ floatCurve('exp', 'y')
+export const logOp = /* @__PURE__ */ floatCurve('log', 'x')
+export const sqrtOp = /* @__PURE__ */ floatCurve('sqrt', 'y')
 
 export const softmaxOp: Op = {
   shape(node) {

@@ -1,4 +1,4 @@
-// add, sub, mul: of two values of one shape, element by element. add, as in a residual connection, can have a relu fused.
+// add, sub, mul, div: of two values of one shape, element by element. add, as in a residual connection, can have a relu fused.
 
 import { DunlinError } from '../graph/error'
 import type { Node } from '../graph/node'
@@ -34,6 +34,11 @@ export function sub(options: { name?: string } = {}): (a: Node, b: Node) => Node
 /** a * b element by element, both of one shape: a gate. */
 export function mul(options: { name?: string } = {}): (a: Node, b: Node) => Node {
   return (a, b) => makeNode(mulOp, { op: 'mul', name: options.name ?? '', attrs: {}, inputs: [a, b] })
+}
+
+/** a / b element by element, both of one shape. */
+export function div(options: { name?: string } = {}): (a: Node, b: Node) => Node {
+  return (a, b) => makeNode(divOp, { op: 'div', name: options.name ?? '', attrs: {}, inputs: [a, b] })
 }
 
 function sameShape(node: Unshaped) {
@@ -138,5 +143,25 @@ export const mulOp: Op = {
       const numbers = [qa.zeroPoint, qb.zeroPoint, qy.zeroPoint, multiplier, shift, -128, 127] as const
       elementwise(e, y.length, (from, n) => e.call('mul_i8', e.at(a, from), e.at(b, from), e.at(y, from), n, ...numbers))
     },
+  },
+}
+
+export const divOp: Op = {
+  shape: sameShape,
+  forward(e, node) {
+    const [a, b, y] = operands(e, node)
+    elementwise(e, y.length, (from, n) => e.call('div_f32', e.at(a, from), e.at(b, from), e.at(y, from), n))
+  },
+  backward(e, node) {
+    const dy = e.grad(node)
+    if (!dy) return
+    const [, b, y] = operands(e, node)
+    const da = e.grad(node.inputs[0])
+    const db = e.grad(node.inputs[1])
+    if (da) elementwise(e, dy.length, (from, n) => e.call('div_f32_da', e.at(b, from), e.at(dy, from), e.at(da, from), n))
+    if (!db) return
+    const part = (from: number, n: number) =>
+      e.call('div_f32_db', e.at(b, from), e.at(y, from), e.at(dy, from), e.at(db, from), n)
+    elementwise(e, dy.length, part)
   },
 }

@@ -5,7 +5,7 @@
 // models) and larger biases take two words.
 
 import type { Quant } from '../graph/node'
-import { type FixedPoint, quantizeMultiplier, split } from './fixedPoint'
+import { type FixedPoint, split } from './fixedPoint'
 
 const STEPS = 512
 const LEAST_STEP = STEPS / 2 + 1
@@ -52,10 +52,6 @@ export type StoredChannels =
   | { kind: 'records'; words: Int32Array }
   | { kind: 'plain'; bias: Int32Array; multiplier: Int32Array; shift: Int32Array }
 
-/** Multipliers and shifts of a layer's channels, by TensorFlow Lite's arithmetic. */
-export const fixedPoints = (channels: number, x: Quant, w: Quant, y: Quant): FixedPoint[] =>
-  Array.from({ length: channels }, (_, c) => quantizeMultiplier((x.scale[0] * w.scale[c % w.scale.length]) / y.scale[0]))
-
 /** The shortest form that gives exactly these biases, multipliers and shifts. */
 export function storeChannels(bias: Int32Array, fixed: readonly FixedPoint[], x: Quant, w: Quant, y: Quant): StoredChannels {
   const within = (bits: number) => bias.every((b) => b === (b << (32 - bits)) >> (32 - bits))
@@ -63,16 +59,24 @@ export function storeChannels(bias: Int32Array, fixed: readonly FixedPoint[], x:
     const of = (what: keyof FixedPoint) => Int32Array.from(fixed, (f) => f[what])
     return { kind: 'plain', bias, multiplier: of('multiplier'), shift: of('shift') }
   }
-  const coded = within(CODED_BIAS) ? code(fixed, x, w, y) : undefined
+  const product = x.scale[0] * largestOf(w)
+  // Of some layers TensorFlow Lite computes the product in float32.
+  const factors = within(CODED_BIAS) ? [product / y.scale[0], Math.fround(product) / y.scale[0]] : []
+  const coded = factors.map((factor) => code(fixed, w, factor)).find((c) => c)
   if (coded) return { kind: 'coded', words: bias.map((b, c) => (b & 0xfffff) | (coded.codes[c] << CODED_BIAS)), grid: coded.grid }
   const words = fixed.flatMap(({ multiplier, shift }, c) => [(bias[c] & 0xffffff) | (shift << 24), multiplier])
   return { kind: 'records', words: Int32Array.from(words) }
 }
 
-/** The codes of the channels; undefined where a scale is off the grid, or a multiplier would come out one off. */
-function code(fixed: readonly FixedPoint[], x: Quant, w: Quant, y: Quant): { codes: number[]; grid: Grid } | undefined {
-  const largest = w.scale.reduce((a, b) => Math.max(a, b), 0)
-  const { fraction, exponent } = split((x.scale[0] * largest) / y.scale[0])
+const largestOf = ({ scale }: Quant): number => scale.reduce((a, b) => Math.max(a, b), 0)
+
+/**
+ * The codes of the channels, where `factor` is that of the largest scale; undefined where a scale is off the grid, or a multiplier would come
+ * out one off.
+ */
+function code(fixed: readonly FixedPoint[], w: Quant, factor: number): { codes: number[]; grid: Grid } | undefined {
+  const largest = largestOf(w)
+  const { fraction, exponent } = split(factor)
   const base = BigInt(fraction * 2 ** BASE_BITS)
   const codes: number[] = []
   for (const [c, { multiplier, shift }] of fixed.entries()) {

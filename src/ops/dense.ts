@@ -25,7 +25,7 @@ export interface DenseAttrs {
 }
 
 /**
- * Fully connected layer. x [inputs] -> [units].
+ * Fully connected layer. x [inputs] -> [units]; of a sequence [steps, inputs] each step: [steps, units].
  * Parameters: w [units, inputs] (`initializer`, default He uniform before relu, else Glorot uniform), b [units] (zeros; none with
  * `bias: false`).
  */
@@ -42,19 +42,23 @@ export function dense(options: {
   return (x) => {
     expectVector(x.shape, { op: 'dense', name })
     expectCount({ op: 'dense', name }, 'units', units)
-    const init = initializerOf({ op: 'dense', name }, initializer, { fanIn: x.shape[0], fanOut: units, rows: units })
-    params ??= [param('w', [units, x.shape[0]], init), ...(bias ? [param('b', [units], { kind: 'zeros' })] : [])]
+    const inputs = x.shape[x.shape.length - 1]
+    const init = initializerOf({ op: 'dense', name }, initializer, { fanIn: inputs, fanOut: units, rows: units })
+    params ??= [param('w', [units, inputs], init), ...(bias ? [param('b', [units], { kind: 'zeros' })] : [])]
     return makeNode(denseOp, { op: 'dense', name, attrs, inputs: [x, ...params] })
   }
 }
 
 function expectVector(shape: readonly number[], node: { op: string; name: string }): void {
-  if (shape.length !== 1) {
+  if (shape.length !== 1 && shape.length !== 2) {
     throw new DunlinError(
       `${where(node)}: wants a vector of inputs, got shape [${shape}]. Put flatten() or a global pool before it.`,
     )
   }
 }
+
+/** Vectors that a run computes: one or more for each sample. */
+const vectorsOf = (e: Emit, node: Node): number => (rows(e, node) * size(node.shape)) / node.inputs[1].shape[0]
 
 /** Weights of a layer that takes no time to speak of, on whatever kernel; and twice the bytes of scratch that this may cost. */
 const SMALL = 8192
@@ -65,32 +69,38 @@ export const denseOp: Op<DenseAttrs> = {
     if (node.inputs.length !== 2) expectInputs(node, 3, 'x, w, b')
     expectVector(x.shape, node)
     clampOf(node)
-    expectShape(node, 'w', w.shape, [w.shape[0], x.shape[0]], 'Weights are [units, inputs]; a layer applied twice shares them.')
+    expectShape(
+      node,
+      'w',
+      w.shape,
+      [w.shape[0], x.shape[x.shape.length - 1]],
+      'Weights are [units, inputs]; a layer applied twice shares them.',
+    )
     if (b) expectShape(node, 'b', b.shape, [w.shape[0]], 'There is one bias for each unit.')
-    return [w.shape[0]]
+    return [...x.shape.slice(0, -1), w.shape[0]]
   },
 
-  macs: (node) => size(node.inputs[1].shape),
+  macs: (node) => size(node.shape) * node.inputs[1].shape[1],
 
   forward(e, node) {
     const [x, w, b] = node.inputs
     const [n, k] = w.shape
     if (e.target === 'module') {
       const bias = b ? e.value(b) : 0
-      e.call('dense_f32', e.value(x), e.value(w), bias, e.value(node), rows(e, node), n, k, ...clampOf(node))
+      e.call('dense_f32', e.value(x), e.value(w), bias, e.value(node), vectorsOf(e, node), n, k, ...clampOf(node))
       return
     }
     const packed = e.prepared(`${node.name}/packed`, packedLength(n, k), (to) =>
       pack(e, e.value(w), b ? e.value(b) : 0, to, { n, k, wn: k, wk: 1 }),
     )
-    const sizes = { m: rows(e, node), n, k, am: k, ak: 1, ldc: n }
+    const sizes = { m: vectorsOf(e, node), n, k, am: k, ak: 1, ldc: n }
     multiply(e, e.value(x), packed, e.value(node), sizes, clampOf(node), 0)
   },
 
   backward(e, node) {
     const [x, w, b] = node.inputs
     const [n, k] = w.shape
-    const m = rows(e, node)
+    const m = vectorsOf(e, node)
     const dy = e.grad(node)
     if (!dy) return
     undoActivation(e, node, dy)
@@ -117,7 +127,7 @@ export const denseOp: Op<DenseAttrs> = {
     weightAxis: 0,
     forward(e, node) {
       const [n, k] = node.inputs[1].shape
-      const m = rows(e, node)
+      const m = vectorsOf(e, node)
       if (e.target === 'module') {
         const [x, y] = [e.value(node.inputs[0]), e.value(node)]
         // A small layer is not worth the code of a kernel, where there is one of convolutions: a pixel for each sample, on an image of one row.
@@ -151,17 +161,19 @@ export const denseOp: Op<DenseAttrs> = {
 function plainBackward(e: Emit, node: Node, dy: Buffer): void {
   const [x, w, b] = node.inputs
   const [n, k] = w.shape
-  const m = rows(e, node)
+  const m = vectorsOf(e, node)
   // First: it is made of the weights before their step.
   const sink = e.sink(x)
   if (sink) e.call('dense_f32_dx', dy, e.value(w), sink.dx, m, n, k, sink.add)
-  const step = e.descent(w)
+  // Of one vector the gradient is but an outer product.
+  const descent = (p: Node) => (m === 1 ? e.descent(p) : undefined)
+  const step = descent(w)
   if (step) e.call('dense_f32_sgd', e.value(x), dy, e.value(w), step.velocity, n, k, step.lr, step.momentum)
   else {
     const sum = e.sink(w)
     if (sum) e.call('dense_f32_dw', e.value(x), dy, sum.dx, m, n, k, sum.add)
   }
-  const biasStep = b && e.descent(b)
+  const biasStep = b && descent(b)
   if (biasStep) {
     e.call('dense_f32_sgd', 0, dy, e.value(b), biasStep.velocity, n, 1, biasStep.lr, biasStep.momentum)
     return

@@ -3,8 +3,8 @@
 
 import { DunlinError } from '../graph/error'
 import { isParam, type Node } from '../graph/node'
-import { fixedPoints, storeChannels } from './channels'
-import type { FixedPoint } from './fixedPoint'
+import { storeChannels } from './channels'
+import { type FixedPoint, quantizeMultiplier } from './fixedPoint'
 import { type Activation, type Buffer, clampOf, type Emit, quantizedClamp, quantOf, type Table, where } from './op'
 
 /** Zero points of x and y, and the clamp: every kernel's last arguments. */
@@ -38,7 +38,11 @@ function numbersOf(node: Node<{ activation?: Activation }>): { channels: number;
     throw new DunlinError(`${where(node)}: weights have ${qw.scale.length} scales, wanted 1 or ${channels}.`)
   }
   const after = [qx.zeroPoint, qy.zeroPoint, ...quantizedClamp(clampOf(node), qy)] as const
-  return { channels, fixed: fixedPoints(channels, qx, qw, qy), after }
+  // The reference multiplies in float32 where a dense layer's weights have one scale (GetQuantizedConvolutionMultipler), else in float64.
+  const product = (c: number) => qx.scale[0] * qw.scale[c % qw.scale.length]
+  const whole = node.op === 'dense' && qw.scale.length === 1 ? () => Math.fround(product(0)) : product
+  const fixed = Array.from({ length: channels }, (_, c) => quantizeMultiplier(whole(c) / qy.scale[0]))
+  return { channels, fixed, after }
 }
 
 /** The operands of a node in a session; multipliers and shifts are constants of the plan. */

@@ -1,6 +1,7 @@
 // lstm: a cell c that gates open and close, and an output h, step by step over a sequence. recurrent.ts says how the work is divided.
 
 import { DunlinError } from '../graph/error'
+import type { Node } from '../graph/node'
 import { CURVED, fixedLoop, fixedRow, GATE } from './fixedRecurrent'
 import { expectNumber, type Op, where } from './op'
 import {
@@ -21,7 +22,7 @@ const FAMILY: Family = { op: 'lstm', gates: 4, biases: ['b'], states: ['h', 'c']
 export interface LstmAttrs extends RecurrentAttrs {
   /** 0 to 6; quantize() makes it of the largest state it sees. */
   cellBits?: number
-  /** Largest magnitude of a cell state, as TensorFlow Lite's models can have; int8 only. */
+  /** Largest magnitude of a cell state, as TensorFlow Lite's models can have. */
   cellClip?: number
 }
 
@@ -37,6 +38,8 @@ export function lstm(options: RecurrentOptions): Recurrent {
   return makeRecurrent(lstmOp, FAMILY, options, (common) => common)
 }
 
+const clipOf = ({ attrs }: Node<LstmAttrs>): number => attrs.cellClip || Infinity
+
 export const lstmOp: Op<LstmAttrs> = {
   shape(node) {
     const { cellBits, cellClip } = node.attrs
@@ -48,14 +51,13 @@ export const lstmOp: Op<LstmAttrs> = {
   },
   macs: recurrentMacs,
   forward(e, node) {
-    if (node.attrs.cellClip) throw new DunlinError(`${where(node)}: only int8 layers clip their cell state.`)
     forwardLoop(e, node, FAMILY, ({ gates, mask, u, y, states, before, q, sizes }) => {
-      e.call('lstm_f32', gates, mask, u, y, states[0], states[1], before[0], before[1], q, ...sizes)
+      e.call('lstm_f32', gates, mask, u, y, states[0], states[1], before[0], before[1], q, ...sizes, clipOf(node))
     })
   },
   backward(e, node) {
     backwardBuffers(e, node, FAMILY, ({ gates, mask, u, before, dy, dstates, sizes }) => {
-      e.call('lstm_f32_dx', gates, mask, u, before[1], dy, dstates[0], dstates[1], ...sizes)
+      e.call('lstm_f32_dx', gates, mask, u, before[1], dy, dstates[0], dstates[1], ...sizes, clipOf(node))
     })
   },
   int8: /* @__PURE__ */ fixedRow(FAMILY, {

@@ -1,4 +1,4 @@
-// The geometry of ops that only move elements (concat, slice, pad, permute): a block of elements has a place in each of two tensors,
+// The geometry of ops that only move elements (concat, slice, pad, permute, broadcast): a block of elements has a place in each of two tensors,
 // and one pair of kernels moves it there, and its gradient back. In int8 it is brought to the value's scale on the way.
 
 import { DunlinError } from '../graph/error'
@@ -48,19 +48,20 @@ export function moveInt8(e: Emit, node: Node, x: Node, block: Block): void {
 export function moveBackward(e: Emit, node: Node, x: Node, block: Block): void {
   const dy = e.grad(node)
   const dx = e.grad(x)
-  if (dy && dx)
-    samplewise(e, node, x, block, (xAt, yAt, numbers) => e.call('move_f32_dx', e.at(dy, yAt), e.at(dx, xAt), ...numbers))
+  if (!dy || !dx) return
+  const part: Part = (xAt, yAt, numbers) => e.call('move_f32_dx', e.at(dy, yAt), e.at(dx, xAt), ...numbers)
+  // What is one for all samples is summed up over them: by no two threads at once.
+  if (x.batched === node.batched) samplewise(e, node, x, block, part)
+  else part(0, 0, sizesOf(rows(e, node), 0, size(node.shape), block))
 }
 
-/** Splits a call by samples: `part` gets where its first one begins in x and in y, and the sizes of move_f32. */
-function samplewise(
-  e: Emit,
-  node: Node,
-  x: Node,
-  block: Block,
-  part: (xAt: number, yAt: number, numbers: ReturnType<typeof sizesOf>) => void,
-): void {
-  const [eachX, eachY] = [size(x.shape), size(node.shape)]
+/** Writes the call for a share of the samples: where its first one begins in x and in y, and the sizes of move_f32. */
+type Part = (xAt: number, yAt: number, numbers: ReturnType<typeof sizesOf>) => void
+
+/** Splits a call by samples. */
+function samplewise(e: Emit, node: Node, x: Node, block: Block, part: Part): void {
+  // What is one for all samples stands still from one to the next.
+  const [eachX, eachY] = [x.batched || !node.batched ? size(x.shape) : 0, size(node.shape)]
   const share = (from: number, samples: number) => part(from * eachX, from * eachY, sizesOf(samples, eachX, eachY, block))
   rowwise(e, rows(e, node), size(block.shape), share)
 }

@@ -65,7 +65,7 @@ export interface Emit {
   scratch(length: number, dtype?: Dtype): Buffer
   /** `length` words of 4 bytes that the node's forward leaves for its backward: the same buffer for the same name. */
   saved(node: Node, name: string, length: number): Buffer
-  /** `length` words of 4 bytes that keep their contents from run to run; zero at first. */
+  /** `length` words of 4 bytes that keep their contents from run to run, zero at first: the same buffer for the same name. */
   state(name: string, length: number): Buffer
   /** i32 [1]: how many training steps were taken before this one. The host writes it. */
   step(): Buffer
@@ -202,7 +202,10 @@ export function clampOf(node: Unshaped<{ activation?: Activation }>): readonly [
 
 /** The same clamp on quantized values (TFLite CalculateActivationRangeQuantized). */
 export function quantizedClamp([lo, hi]: readonly [number, number], { scale, zeroPoint }: Quant): [number, number] {
-  const q = (v: number) => zeroPoint + Math.round(v / scale[0])
+  const q = (v: number) => {
+    const steps = Math.fround(v / scale[0])
+    return zeroPoint + Math.sign(steps) * Math.round(Math.abs(steps))
+  }
   return [Math.max(-128, lo === -Infinity ? -128 : q(lo)), Math.min(127, hi === Infinity ? 127 : q(hi))]
 }
 

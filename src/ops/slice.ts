@@ -5,10 +5,14 @@ import type { Layer, Node, Shape } from '../graph/node'
 import { type Block, expectPerAxis, expectThreeAxes, moveBackward, moveForward, moveInt8, stepsOf } from './move'
 import { expectFinite, expectInputs, makeNode, type Op, quantOf, where } from './op'
 
-/** The block of shape `size` that begins at `begin`: one index for each axis of x. */
-export function slice(options: { begin: Shape; size: Shape; name?: string }): Layer {
-  const { begin, size, name = '' } = options
-  return (x) => makeNode(sliceOp, { op: 'slice', name, attrs: { begin: [...begin], size: [...size] }, inputs: [x] })
+/**
+ * The block of shape `size` that begins at `begin`: one index for each axis of x. `strides`: of every so many elements one (default 1),
+ * below 0 backwards.
+ */
+export function slice(options: { begin: Shape; size: Shape; strides?: readonly number[]; name?: string }): Layer {
+  const { begin, size, strides, name = '' } = options
+  const attrs = { begin: [...begin], size: [...size], ...(strides && { strides: [...strides] }) }
+  return (x) => makeNode(sliceOp, { op: 'slice', name, attrs, inputs: [x] })
 }
 
 /** x within elements of `value` (default 0): padding has [before, after] for each axis of x. */
@@ -21,19 +25,26 @@ export function pad(options: { padding: readonly (readonly [number, number])[]; 
 export interface SliceAttrs {
   begin: Shape
   size: Shape
+  strides?: readonly number[]
 }
 
 export const sliceOp: Op<SliceAttrs> = {
   shape(node) {
     expectInputs(node, 1, 'x')
-    const { begin, size } = node.attrs
+    const { begin, size, strides } = node.attrs
     const from = node.inputs[0].shape
     expectThreeAxes(node, from)
     expectPerAxis(node, 'begin', begin, from, 0)
     expectPerAxis(node, 'size', size, from, 1)
-    if (from.some((n, i) => begin[i] + size[i] > n)) {
+    if (strides !== undefined) {
+      expectPerAxis(node, 'strides', strides, from, -(2 ** 29))
+      if (strides.includes(0)) throw new DunlinError(`${where(node)}: strides wants integers other than 0, got [${strides}].`)
+    }
+    const last = (i: number) => begin[i] + (size[i] - 1) * (strides?.[i] ?? 1)
+    if (from.some((n, i) => begin[i] >= n || last(i) < 0 || last(i) >= n)) {
+      const by = strides ? ` by steps of [${strides}]` : ''
       throw new DunlinError(
-        `${where(node)}: a block of [${size}] that begins at [${begin}] does not lie in x [${from}]. Make one of them smaller.`,
+        `${where(node)}: a block of [${size}]${by} that begins at [${begin}] does not lie in x [${from}]. Make one of them smaller.`,
       )
     }
     return size
@@ -50,7 +61,9 @@ const place = (shape: Shape, begin: readonly number[]) => {
 }
 
 function cut({ attrs, inputs: [x], shape }: Node<SliceAttrs>): Block {
-  return { shape, x: place(x.shape, attrs.begin), y: { at: 0, steps: stepsOf(shape) } }
+  const { at, steps } = place(x.shape, attrs.begin)
+  const strided = steps.map((step, i) => step * (attrs.strides?.[i] ?? 1))
+  return { shape, x: { at, steps: strided }, y: { at: 0, steps: stepsOf(shape) } }
 }
 
 export interface PadAttrs {

@@ -58,6 +58,7 @@ export class Builder extends Draft implements Emit {
   /** Parameters that were brought from flash for the node that is being written. */
   private loaded = new Map<Node, Planned>()
   private readonly used = new Set<KernelName>()
+  private readonly states = new Map<string, Planned>()
   /** Buffers that the next call to use them finds filled from flash: the load, and what it brings. */
   private readonly pending = new Map<Planned, () => Pending>()
   private readonly brought = new Map<Planned, TypedArray | Planned>()
@@ -198,12 +199,7 @@ export class Builder extends Draft implements Emit {
       return g ? [{ node, w: this.value(node), g }] : []
     })
     const params = updated.map(({ node: { name }, w, g }): Updated => {
-      const arrays = new Map<string, Planned>()
-      const state = (array: string) => {
-        const kept = arrays.get(array) ?? this.state(`${name}/${array}`, w.length)
-        arrays.set(array, kept)
-        return kept
-      }
+      const state = (array: string) => this.state(`${name}/${array}`, w.length)
       return { name, w, g, n: w.length, state }
     })
     this.calls.unshift(...(this.clear ?? []))
@@ -321,7 +317,13 @@ export class Builder extends Draft implements Emit {
   }
 
   state(name: string, length: number): Planned {
-    return this.add(name, 'f32', length, 'state')
+    const state = this.states.get(name) ?? this.add(name, 'f32', length, 'state')
+    if (state.length !== length)
+      throw new DunlinError(
+        `State "${name}" is kept by two nodes, of ${state.length} and of ${length} words. Give one of them another name.`,
+      )
+    this.states.set(name, state)
+    return state
   }
 
   step(): Planned {

@@ -4,7 +4,7 @@
 import { DunlinError } from '../graph/error'
 import { isParam, mapGraph, type Node, type Param, topological } from '../graph/node'
 import { opOf } from '../ops'
-import { dequantize } from '../ops/dequantize'
+import { dequantize } from '../ops/convert'
 import { makeNode, quantOf, where } from '../ops/op'
 
 /** The graph with its last layer, which must be int8 and dense, and all that follows it in float32. Other nodes are shared. */

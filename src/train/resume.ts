@@ -74,7 +74,7 @@ export function open(
   expectSame(source, kept.setting, trainer.setting, 'Make model and trainer as they were, or begin anew.')
   const get = (name: string, length: number): TypedArray => {
     const data = arrays.get(name)?.data
-    if (data?.length !== length)
+    if (data?.length !== length || data instanceof Float64Array)
       throw new DunlinError(
         `${source}: the checkpoint has ${data?.length ?? 'no'} values of "${name}", wanted ${length}. It is of another version of dunlin: begin anew.`,
       )

@@ -8,6 +8,7 @@ import type { BinaryCrossEntropyAttrs, HuberAttrs, LossAttrs } from '../../src/o
 import type { Activation } from '../../src/ops/op'
 import type { AvgPoolAttrs } from '../../src/ops/pool2d'
 import type { RecurrentAttrs } from '../../src/ops/recurrent'
+import type { RoundAttrs } from '../../src/ops/round'
 import type { LogMelAttrs, MfccAttrs } from '../../src/ops/spectrum'
 import type { WindowAttrs } from '../../src/ops/window'
 import { dctReference, logMelReference } from './sound'
@@ -35,6 +36,19 @@ export const reference: Record<OpName, Definition> = {
       return activate(normalized * gamma[i % c] + beta[i % c], activation)
     })
   },
+
+  broadcast(node: Node<{ shape: Shape }>, x, like) {
+    const { shape } = node.inputs[0]
+    const before = node.shape.length - shape.length
+    const samples = like.length / size(node.inputs[1].shape)
+    return everywhere(node, samples, (index, sample) => {
+      const at = shape.map((n, i) => (n === 1 ? 0 : index[i + before]))
+      return x[position(shape, at, node.inputs[0].batched ? sample : 0)]
+    })
+  },
+
+  clip: (node: Node<{ low?: number; high?: number }>, x) =>
+    Float64Array.from(x, (v) => Math.min(Math.max(v, node.attrs.low ?? -Infinity), node.attrs.high ?? Infinity)),
 
   concat(node: Node<{ axis: number }>, ...inputs) {
     const { axis } = node.attrs
@@ -138,8 +152,7 @@ export const reference: Record<OpName, Definition> = {
   },
 
   dense(node: Node<Fused>, x, w, b) {
-    const inputs = node.inputs[0].shape[0]
-    const units = w.length / inputs
+    const [units, inputs] = node.inputs[1].shape
     return Float64Array.from({ length: (x.length / inputs) * units }, (_, at) => {
       const row = Math.floor(at / units)
       const unit = at % units
@@ -172,6 +185,18 @@ export const reference: Record<OpName, Definition> = {
           }
     return y
   },
+
+  div: (_, a, b) => Float64Array.from(a, (v, i) => v / b[i]),
+
+  // A series of which no term cancels another: e^-x^2 times the sum of 2^n x^(2n + 1) / (1 3 5 ... (2n + 1)).
+  erf: (_, x) =>
+    Float64Array.from(x, (v) => {
+      let [sum, term] = [0, v]
+      for (let n = 1; n < 150; n++, term *= (2 * v * v) / (2 * n - 1)) sum += term
+      return (2 / Math.sqrt(Math.PI)) * Math.exp(-v * v) * sum
+    }),
+
+  exp: (_, x) => Float64Array.from(x, Math.exp),
 
   layerNorm(node: Node<Normalized>, x, gamma, beta) {
     const n = gamma.length
@@ -226,13 +251,19 @@ export const reference: Record<OpName, Definition> = {
       return [state]
     }),
 
+  log: (_, x) => Float64Array.from(x, Math.log),
+
   logMel: (node: Node<LogMelAttrs>, x) => logMelReference(node.attrs, x, node.inputs[0].shape[0]),
 
-  lstm: (node: Node<RecurrentAttrs>, ...inputs) =>
+  lstm: (node: Node<RecurrentAttrs & { cellClip?: number }>, ...inputs) =>
     recurrent(node, inputs, 4, 2, (gates, products, [h, c]) => {
       const units = h.length
       const sums = gates.map((g, j) => g + products[j])
-      const cell = c.map((before, j) => sigmoid(sums[units + j]) * before + sigmoid(sums[j]) * Math.tanh(sums[2 * units + j]))
+      const clip = node.attrs.cellClip ?? Infinity
+      const cell = c.map((before, j) => {
+        const sum = sigmoid(sums[units + j]) * before + sigmoid(sums[j]) * Math.tanh(sums[2 * units + j])
+        return Math.max(-clip, Math.min(clip, sum))
+      })
       return [cell.map((v, j) => sigmoid(sums[3 * units + j]) * Math.tanh(v)), cell]
     }),
 
@@ -243,6 +274,17 @@ export const reference: Record<OpName, Definition> = {
   },
 
   mish: (_, x) => Float64Array.from(x, (v) => v * Math.tanh(Math.log1p(Math.exp(v)))),
+
+  matMul(node, a, b) {
+    const [m, n] = node.shape.slice(-2)
+    const k = node.inputs[0].shape[node.shape.length - 1]
+    return Float64Array.from({ length: (a.length / k) * n }, (_, at) => {
+      const [s, i, j] = [Math.floor(at / (m * n)), Math.floor(at / n) % m, at % n]
+      let sum = 0
+      for (let l = 0; l < k; l++) sum += a[(s * m + i) * k + l] * b[(s * k + l) * n + j]
+      return sum
+    })
+  },
 
   mul: (_, a, b) => Float64Array.from(a, (v, i) => v * b[i]),
 
@@ -291,19 +333,58 @@ export const reference: Record<OpName, Definition> = {
 
   meanSquaredError: (node: Node<LossAttrs>, x, target, weights) => meanLoss(node, x, target, weights, (v, t) => (v - t) ** 2),
 
+  mean(node: Node<{ axes: number[] }>, x) {
+    const { shape } = node.inputs[0]
+    const { axes } = node.attrs
+    const gone = axes.map((axis) => shape[axis])
+    const count = size(gone)
+    const samples = x.length / size(shape)
+    return everywhere(node, samples, (index, sample) => {
+      let sum = 0
+      for (let i = 0; i < count; i++) {
+        let rest = i
+        const among = gone.map((n) => {
+          const v = rest % n
+          rest = Math.floor(rest / n)
+          return v
+        })
+        let kept = 0
+        const at = shape.map((_, axis) => (axes.includes(axis) ? among[axes.indexOf(axis)] : index[kept++]))
+        sum += x[position(shape, at, sample)]
+      }
+      return sum / count
+    })
+  },
+
+  recall: (node, of) => new Float64Array((of.length / size(node.inputs[0].shape)) * size(node.shape)),
+
   relu: (_, x) => Float64Array.from(x, (v) => activate(v, 'relu')),
 
   relu6: (_, x) => Float64Array.from(x, (v) => activate(v, 'relu6')),
 
+  remember: (_, y) => Float64Array.from(y),
+
+  /** Before it is rounded and clamped, as that of toInt8. */
+  rescale: (node, x) => Float64Array.from(x, (q) => steps(node, real(node.inputs[0], q))),
+
   reshape: (_, x) => Float64Array.from(x),
 
-  resize(node: Node<{ size: [number, number]; method: string }>, x) {
+  resize(node: Node<{ size: [number, number]; method: string; pixels?: string }>, x) {
     const { shape } = node.inputs[0]
+    const { method, pixels = method === 'nearest' ? 'edges' : 'centers' } = node.attrs
+    /** Where output o lies; with corners and one output it is the first pixel. */
+    const place = (o: number, i: number) => {
+      const [from, to] = [shape[i], node.shape[i]]
+      if (pixels === 'corners') return to > 1 ? (o * (from - 1)) / (to - 1) : 0
+      return pixels === 'centers' ? ((o + 0.5) * from) / to - 0.5 : (o * from) / to
+    }
     return everywhere(node, x.length / size(shape), ([oy, ox, c], sample) => {
       const pixel = (iy: number, ix: number) => x[position(shape, [iy, ix, c], sample)]
-      if (node.attrs.method === 'nearest')
-        return pixel(Math.floor((oy * shape[0]) / node.shape[0]), Math.floor((ox * shape[1]) / node.shape[1]))
-      const [iy, ix] = [oy, ox].map((o, i) => Math.max(0, ((o + 0.5) * shape[i]) / node.shape[i] - 0.5))
+      if (method === 'nearest') {
+        const [iy, ix] = [oy, ox].map((o, i) => Math.floor(place(o, i) + (pixels === 'edges' ? 0 : 0.5) + 1e-12))
+        return pixel(iy, ix)
+      }
+      const [iy, ix] = [oy, ox].map((o, i) => Math.max(0, place(o, i)))
       const [y0, x0] = [Math.floor(iy), Math.floor(ix)]
       const [y1, x1] = [Math.min(y0 + 1, shape[0] - 1), Math.min(x0 + 1, shape[1] - 1)]
       const above = pixel(y0, x0) * (1 - ix + x0) + pixel(y0, x1) * (ix - x0)
@@ -312,11 +393,16 @@ export const reference: Record<OpName, Definition> = {
     })
   },
 
+  round: ({ attrs: { mode } }: Node<RoundAttrs>, x) => {
+    const nearest = (v: number) => (Math.abs(v % 1) === 0.5 ? 2 * Math.round(v / 2) : Math.round(v))
+    return Float64Array.from(x, { nearest, down: Math.floor, up: Math.ceil, towardsZero: Math.trunc }[mode])
+  },
+
   sigmoid: (_, x) => Float64Array.from(x, sigmoid),
 
   silu: (_, x) => Float64Array.from(x, (v) => v * sigmoid(v)),
 
-  slice: (node: Node<{ begin: number[] }>, x) => {
+  slice: (node: Node<{ begin: number[]; strides?: number[] }>, x) => {
     const { shape } = node.inputs[0]
     return everywhere(
       node,
@@ -325,7 +411,7 @@ export const reference: Record<OpName, Definition> = {
         x[
           position(
             shape,
-            index.map((v, i) => v + node.attrs.begin[i]),
+            index.map((v, i) => v * (node.attrs.strides?.[i] ?? 1) + node.attrs.begin[i]),
             sample,
           )
         ],
@@ -347,9 +433,36 @@ export const reference: Record<OpName, Definition> = {
 
   softplus: (_, x) => Float64Array.from(x, (v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)))),
 
+  sqrt: (_, x) => Float64Array.from(x, Math.sqrt),
+
   sub: (_, a, b) => Float64Array.from(a, (v, i) => v - b[i]),
 
+  /** From a state of zeros, where only the newest step counts. */
+  svdf(node: Node<{ rank: number } & Fused>, x, f, w, b) {
+    const [
+      {
+        shape: [inputs],
+      },
+      ,
+      {
+        shape: [, memory],
+      },
+    ] = node.inputs
+    const { rank, activation } = node.attrs
+    return everywhere(node, x.length / inputs, ([unit], sample) => {
+      let sum = b[unit]
+      for (let filter = unit * rank; filter < (unit + 1) * rank; filter++) {
+        let feature = 0
+        for (let i = 0; i < inputs; i++) feature += x[sample * inputs + i] * f[filter * inputs + i]
+        sum += feature * w[filter * memory + memory - 1]
+      }
+      return activate(sum, activation)
+    })
+  },
+
   tanh: (_, x) => Float64Array.from(x, Math.tanh),
+
+  toInt8: (node, x) => Float64Array.from(x, (v) => steps(node, v)),
 }
 
 /** Ops that compute something else in a training step. */
@@ -434,6 +547,10 @@ function logSoftmax(x: number[]): number[] {
   const log = Math.log(x.reduce((sum, v) => sum + Math.exp(v - top), 0))
   return x.map((v) => v - top - log)
 }
+
+/** What an int8 value stands for, and the number of steps that a real one is. */
+const real = ({ quant }: Node, q: number) => quant!.scale[0] * (q - quant!.zeroPoint)
+const steps = ({ quant }: Node, v: number) => quant!.zeroPoint + v / quant!.scale[0]
 
 function activate(v: number, activation?: Activation): number {
   if (!activation) return v

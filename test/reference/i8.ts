@@ -221,19 +221,24 @@ function resized(
   return eachOutput(s, (b, oy, ox, o) => value(oy, ox, (iy, ix) => x[pixel(s, b, iy, ix) + o]))
 }
 
-export function resizeNearest(x: Int8Array, sizes: Sizes): Int8Array {
+/** GetNearestNeighbor; `pixels`: 0 neither flag, 1 half_pixel_centers, 2 align_corners. */
+export function resizeNearest(x: Int8Array, sizes: Sizes, pixels = 0): Int8Array {
   const [, ih, iw, , oh, ow] = sizes
-  const nearest = (at: number, from: number, to: number) =>
-    Math.min(Math.floor(Math.fround(at * Math.fround(from / to))), from - 1)
+  const nearest = (at: number, from: number, to: number) => {
+    const scale = pixels === 2 && to > 1 ? Math.fround((from - 1) / (to - 1)) : Math.fround(from / to)
+    const place = Math.fround((at + (pixels === 1 ? 0.5 : 0)) * scale)
+    return Math.min(pixels === 2 ? Math.round(place) : Math.floor(place), from - 1)
+  }
   return resized(x, sizes, (oy, ox, at) => at(nearest(oy, ih, oh), nearest(ox, iw, ow)))
 }
 
-/** ResizeBilinearInteger with half_pixel_centers; where it would read beyond the last pixel, that one. */
-export function resizeBilinear(x: Int8Array, sizes: Sizes): Int8Array {
+/** ResizeBilinearInteger, `pixels` as above; where it would read beyond the last pixel, that one. */
+export function resizeBilinear(x: Int8Array, sizes: Sizes, pixels = 1): Int8Array {
   const [, ih, iw, , oh, ow] = sizes
   const along = (at: number, from: number, to: number) => {
-    const step = Math.floor((1024 * from + Math.floor(to / 2)) / to)
-    const place = at * step + Math.floor(step / 2) - 512
+    const [n, m] = pixels === 2 && to > 1 ? [from - 1, to - 1] : [from, to]
+    const step = Math.floor((1024 * n + Math.floor(m / 2)) / m)
+    const place = at * step + (pixels === 1 ? Math.floor(step / 2) - 512 : 0)
     const lower = Math.min(Math.max(Math.trunc(place / 1024), 0), from - 1)
     return { lower, upper: Math.min(Math.trunc((place + 1023) / 1024), from - 1), part: BigInt(place - 1024 * lower) }
   }

@@ -1,0 +1,51 @@
+// LiteRT.js, TensorFlow Lite in WebAssembly (XNNPACK inside), one thread, on the .tflite file that dunlin/formats writes of the model. Its
+// script expects a browser: globals stand in for what it uses of one, while it loads. Its interface takes no int8 tensors.
+
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import vm from 'node:vm'
+
+/** What the package in `folder` can do: `compile` a file of float32 inputs and outputs. */
+export async function open(folder) {
+  const require = createRequire(import.meta.url)
+  const stand = {
+    self: globalThis,
+    require,
+    __dirname: folder,
+    __filename: join(folder, 'index.js'),
+    ReadableStreamDefaultReader,
+    /** Runs the script; the binary beside it is read here. */
+    importScripts(file) {
+      globalThis.Module = { wasmBinary: readFileSync(file.replace(/\.js$/, '.wasm')), print() {}, printErr() {} }
+      vm.runInThisContext(readFileSync(file, 'utf8'), { filename: file })
+    },
+  }
+  const missing = Object.keys(stand).filter((name) => !(name in globalThis))
+  for (const name of missing) globalThis[name] = stand[name]
+  try {
+    const { loadLiteRt, Tensor } = await import(pathToFileURL(join(folder, 'dist/index.js')).href)
+    const runtime = await loadLiteRt(`${folder}/wasm/`)
+    return { compile: (file) => runtime.loadAndCompile(file, { accelerator: 'wasm' }), Tensor }
+  } finally {
+    for (const name of missing) delete globalThis[name]
+  }
+}
+
+export async function load() {
+  const { exportTflite } = await import('../../../dist/formats.js')
+  const { compile, Tensor } = await open(join(import.meta.dirname, '../node_modules/@litertjs/core'))
+  return async (model, batch, _x, stored) => {
+    if (batch !== 1) throw new Error('its file is of one sample')
+    if (model.inputs[0].dtype !== 'f32') throw new Error('its interface takes no int8 tensors')
+    const compiled = await compile(exportTflite(model))
+    const x = new Tensor(Float32Array.from(stored), [1, ...model.inputs[0].shape])
+    let y
+    const run = async () => {
+      for (const tensor of y ?? []) tensor.delete()
+      y = await compiled.run([x])
+    }
+    return { run, read: () => y[0].toTypedArray() }
+  }
+}
