@@ -93,6 +93,11 @@ function combineInt8(e: Emit, node: Node, kernel: 'add_i8' | 'sub_i8', clamp: re
   elementwise(e, y.length, (from, n) => e.call(kernel, e.at(a, from), e.at(b, from), e.at(y, from), n, ...numbers))
 }
 
+function combine(e: Emit, node: Node, kernel: 'sub_f32' | 'mul_f32' | 'div_f32'): void {
+  const [a, b, y] = operands(e, node)
+  elementwise(e, y.length, (from, n) => e.call(kernel, e.at(a, from), e.at(b, from), e.at(y, from), n))
+}
+
 /** dx += dy. */
 function spread(e: Emit, dy: Buffer, x: Node): void {
   const sink = e.sink(x)
@@ -101,10 +106,7 @@ function spread(e: Emit, dy: Buffer, x: Node): void {
 
 export const subOp: Op = {
   shape: sameShape,
-  forward(e, node) {
-    const [a, b, y] = operands(e, node)
-    elementwise(e, y.length, (from, n) => e.call('sub_f32', e.at(a, from), e.at(b, from), e.at(y, from), n))
-  },
+  forward: (e, node) => combine(e, node, 'sub_f32'),
   backward(e, node) {
     const dy = e.grad(node)
     if (!dy) return
@@ -118,10 +120,7 @@ export const subOp: Op = {
 
 export const mulOp: Op = {
   shape: sameShape,
-  forward(e, node) {
-    const [a, b, y] = operands(e, node)
-    elementwise(e, y.length, (from, n) => e.call('mul_f32', e.at(a, from), e.at(b, from), e.at(y, from), n))
-  },
+  forward: (e, node) => combine(e, node, 'mul_f32'),
   backward(e, node) {
     const dy = e.grad(node)
     if (!dy) return
@@ -148,10 +147,7 @@ export const mulOp: Op = {
 
 export const divOp: Op = {
   shape: sameShape,
-  forward(e, node) {
-    const [a, b, y] = operands(e, node)
-    elementwise(e, y.length, (from, n) => e.call('div_f32', e.at(a, from), e.at(b, from), e.at(y, from), n))
-  },
+  forward: (e, node) => combine(e, node, 'div_f32'),
   backward(e, node) {
     const dy = e.grad(node)
     if (!dy) return
