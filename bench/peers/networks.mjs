@@ -1,4 +1,4 @@
-// Three networks of MLPerf Tiny (https://github.com/mlcommons/tiny, closed division 1.x) with random weights: the shapes decide the
+// The four networks of MLPerf Tiny (https://github.com/mlcommons/tiny, closed division 1.x) with random weights: the shapes decide the
 // speed. Batch normalization is folded into the convolutions, as in the published .tflite files, whose multiply-accumulates and parameters
 // the counts below are.
 import * as dunlin from '../../dist/index.js'
@@ -39,6 +39,13 @@ function mobileNet() {
   return classify(x, 2)
 }
 
+/** Anomaly detection: five frames of 128 mel bands, which it says again. */
+function autoencoder() {
+  const units = [128, 128, 128, 128, 8, 128, 128, 128, 128]
+  const hidden = units.reduce((x, n) => dense({ units: n, activation: 'relu' })(x), input([640]))
+  return dense({ units: 640 })(hidden)
+}
+
 function separable(x, filters, strides) {
   return conv2d({ filters, kernel: 1, ...relu })(depthwiseConv2d({ kernel: 3, strides, ...relu })(x))
 }
@@ -51,9 +58,10 @@ const PUBLISHED = [
   { name: 'ResNet-8', make: resnet8, macs: 12_501_632, parameters: 77_706 },
   { name: 'DS-CNN', make: dsCnn, macs: 2_656_768, parameters: 22_604 },
   { name: 'MobileNetV1-0.25-96', make: mobileNet, macs: 7_489_664, parameters: 210_850 },
+  { name: 'FC autoencoder', make: autoencoder, macs: 264_192, parameters: 265_864 },
 ]
 
-/** The three models. Biases are random too, so that an engine that leaves one out is found out. */
+/** The models. Biases are random too, so that an engine that leaves one out is found out. */
 export function networks() {
   return PUBLISHED.map(({ name, make, macs, parameters }, seed) => {
     const model = new Model(make(), { name, seed })
