@@ -26,6 +26,49 @@ export const SECTION = {
   dataCount: 12,
 } as const
 
+/** Instructions that are written, by their names in the specification. */
+export const OPCODE = {
+  loop: 0x03,
+  if: 0x04,
+  end: 0x0b,
+  brIf: 0x0d,
+  return: 0x0f,
+  call: 0x10,
+  drop: 0x1a,
+  select: 0x1b,
+  localGet: 0x20,
+  localSet: 0x21,
+  localTee: 0x22,
+  i32Load: 0x28,
+  f32Load: 0x2a,
+  i32Load8S: 0x2c,
+  i32Load8U: 0x2d,
+  i32Load16S: 0x2e,
+  i32Store: 0x36,
+  f32Store: 0x38,
+  i32Store8: 0x3a,
+  i32Store16: 0x3b,
+  i32Const: 0x41,
+  f32Const: 0x43,
+  i32Ne: 0x47,
+  i32LtS: 0x48,
+  i32LtU: 0x49,
+  i32GtS: 0x4a,
+  f32Ne: 0x5c,
+  f32Gt: 0x5e,
+  i32Add: 0x6a,
+  i32Sub: 0x6b,
+  i32Mul: 0x6c,
+  i32Or: 0x72,
+  i32Xor: 0x73,
+  i32ShrS: 0x75,
+  i32ShrU: 0x76,
+  f32Sub: 0x93,
+  f32ConvertI32S: 0xb2,
+} as const
+/** The type of a block that leaves nothing on the stack. */
+export const NO_RESULT = 0x40
+
 /** Kinds of imports and exports, by their number in the format. */
 export const KINDS = ['function', 'table', 'memory', 'global', 'tag'] as const
 export type Kind = (typeof KINDS)[number]

@@ -1,7 +1,7 @@
 // memory.copy and memory.fill in copied kernels, for hosts that have no bulk memory: each becomes a call of a kernel that does the same in a
 // loop. The call takes the bytes that the instruction took (its index has leading zeros), so that nothing else in the body moves.
 
-import { Reader, Writer } from './binary'
+import { OPCODE, Reader, Writer } from './binary'
 import { dependency, type Kernel } from './kernels'
 
 /** What stands in for 0xfc and this number. */
@@ -9,7 +9,7 @@ const LOOPS = new Map([
   [10, 'copy_u8'],
   [11, 'fill_u8'],
 ])
-const [PREFIX, CALL] = [0xfc, 0x10]
+const PREFIX = 0xfc
 
 /** Has the kernels of a module call what they need in place of these instructions; `loop` is a kernel by its name, added where it is called. */
 export function replaceBulkMemory(names: string[], kernels: Kernel[], loop: (name: string) => Kernel): void {
@@ -31,7 +31,7 @@ export function replaceBulkMemory(names: string[], kernels: Kernel[], loop: (nam
 
 /** A call that is so many bytes long. */
 function call(index: number, length: number): Uint8Array {
-  const w = new Writer().byte(CALL)
+  const w = new Writer().byte(OPCODE.call)
   for (let rest = index; w.length < length; rest >>>= 7) w.byte((rest & 0x7f) | (w.length < length - 1 ? 0x80 : 0))
   return w.bytes()
 }

@@ -5,7 +5,7 @@
 import { BYTES, type Dtype, type TypedArray } from '../graph/node'
 import type { Plan, Port, Region } from '../plan/plan'
 import { hashOf } from './abi'
-import { Writer } from './binary'
+import { NO_RESULT, OPCODE, Writer } from './binary'
 import type { FunctionType } from './kernels'
 
 export interface ModuleFunction {
@@ -22,41 +22,13 @@ interface Executor {
   run(): void
 }
 
-const OPCODE = {
-  loop: 0x03,
-  end: 0x0b,
-  brIf: 0x0d,
-  call: 0x10,
-  select: 0x1b,
-  get: 0x20,
-  set: 0x21,
-  tee: 0x22,
-  load8: 0x2d,
-  store32: 0x36,
-  f32Store: 0x38,
-  store8: 0x3a,
-  store16: 0x3b,
-  i32: 0x41,
-  notEqual: 0x47,
-  plus: 0x6a,
-  minus: 0x6b,
-  times: 0x6c,
-  or: 0x72,
-  xor: 0x73,
-  shiftSigned: 0x75,
-  shift: 0x76,
-  toFloat: 0xb2,
-} as const
-/** A block that leaves nothing on the stack. */
-const NOTHING = 0x40
-
 /** Of an element: its load, with the power of two that it is aligned to, and its comparison "greater". */
 const ELEMENTS: Record<Dtype, { load: number; align: number; greater: number }> = {
-  f32: { load: 0x2a, align: 2, greater: 0x5e },
-  i8: { load: 0x2c, align: 0, greater: 0x4a },
-  u8: { load: 0x2d, align: 0, greater: 0x4a },
-  i16: { load: 0x2e, align: 1, greater: 0x4a },
-  i32: { load: 0x28, align: 2, greater: 0x4a },
+  f32: { load: OPCODE.f32Load, align: 2, greater: OPCODE.f32Gt },
+  i8: { load: OPCODE.i32Load8S, align: 0, greater: OPCODE.i32GtS },
+  u8: { load: OPCODE.i32Load8U, align: 0, greater: OPCODE.i32GtS },
+  i16: { load: OPCODE.i32Load16S, align: 1, greater: OPCODE.i32GtS },
+  i32: { load: OPCODE.i32Load, align: 2, greater: OPCODE.i32GtS },
 }
 
 /** x -> x * FACTOR + TERM modulo 2^32, from 0 on (Marsaglia's factor): its upper bits are used. */
@@ -113,16 +85,16 @@ class Code extends Writer {
     return this
   }
   get(local: number): this {
-    return this.op('get').u32(local)
+    return this.op('localGet').u32(local)
   }
   set(local: number): this {
-    return this.op('set').u32(local)
+    return this.op('localSet').u32(local)
   }
   tee(local: number): this {
-    return this.op('tee').u32(local)
+    return this.op('localTee').u32(local)
   }
   constant(value: number): this {
-    return this.op('i32').i32(value)
+    return this.op('i32Const').i32(value)
   }
   call(index: number): this {
     return this.op('call').u32(index)
@@ -132,7 +104,7 @@ class Code extends Writer {
     return this.raw([opcode, align, 0])
   }
   loop(body: () => void): this {
-    this.op('loop').byte(NOTHING)
+    this.op('loop').byte(NO_RESULT)
     body()
     return this.op('brIf').u32(0).op('end')
   }
@@ -141,7 +113,7 @@ class Code extends Writer {
     this.constant(from).set(p)
     return this.loop(() => {
       body()
-      this.get(p).constant(step).op('plus').tee(p).constant(end).op('notEqual')
+      this.get(p).constant(step).op('i32Add').tee(p).constant(end).op('i32Ne')
     })
   }
   finish(): Uint8Array {
@@ -160,7 +132,7 @@ function resetBody(state: readonly Region[]): Uint8Array {
   const end = Math.max(...state.map(endOf))
   return code
     .walk(p, from, end, 4, () => {
-      code.get(p).constant(0).memory(OPCODE.store32, 2)
+      code.get(p).constant(0).memory(OPCODE.i32Store, 2)
     })
     .finish()
 }
@@ -177,13 +149,13 @@ function selfTestBody(
   if (reset !== undefined) code.call(reset)
   for (const port of inputs) {
     code.walk(p, port.address, endOf(port), BYTES[port.dtype], () => {
-      code.get(p).get(x).constant(FACTOR).op('times').constant(TERM).op('plus').tee(x)
+      code.get(p).get(x).constant(FACTOR).op('i32Mul').constant(TERM).op('i32Add').tee(x)
       if (port.dtype === 'f32') {
-        code.constant(FLOAT).op('shiftSigned', 'toFloat').memory(OPCODE.f32Store, 2)
+        code.constant(FLOAT).op('i32ShrS', 'f32ConvertI32S').memory(OPCODE.f32Store, 2)
       } else {
-        code.constant(port.dtype === 'i32' ? INDEX : 24).op(port.dtype === 'i16' ? 'shiftSigned' : 'shift')
+        code.constant(port.dtype === 'i32' ? INDEX : 24).op(port.dtype === 'i16' ? 'i32ShrS' : 'i32ShrU')
         const { align } = ELEMENTS[port.dtype]
-        code.memory([OPCODE.store8, OPCODE.store16, OPCODE.store32][align], align)
+        code.memory([OPCODE.i32Store8, OPCODE.i32Store16, OPCODE.i32Store][align], align)
       }
     })
   }
@@ -191,11 +163,11 @@ function selfTestBody(
   code.call(run)
   for (const port of outputs) {
     code.walk(p, port.address, endOf(port), 1, () => {
-      code.get(x).get(p).memory(OPCODE.load8, 0).op('xor').constant(FNV_PRIME).op('times').set(x)
+      code.get(x).get(p).memory(OPCODE.i32Load8U, 0).op('i32Xor').constant(FNV_PRIME).op('i32Mul').set(x)
     })
   }
   if (reset !== undefined) code.call(reset)
-  return code.get(x).constant(expected).op('notEqual', 'or').finish()
+  return code.get(x).constant(expected).op('i32Ne', 'i32Or').finish()
 }
 
 /** Index of the largest element; the first of equals. */
@@ -209,7 +181,7 @@ function classifyBody(output: Port): Uint8Array {
     code.get(p).memory(load, align).get(best).memory(load, align).byte(greater)
     code.op('select').set(best)
   })
-  code.get(best).constant(output.address).op('minus')
-  if (align) code.constant(align).op('shift')
+  code.get(best).constant(output.address).op('i32Sub')
+  if (align) code.constant(align).op('i32ShrU')
   return code.finish()
 }

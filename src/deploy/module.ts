@@ -8,7 +8,7 @@ import { DunlinError } from '../graph/error'
 import { BYTES, type Dtype } from '../graph/node'
 import { type Plan, type Port, unrolled } from '../plan/plan'
 import { ABI, HASH_BYTES, hashDigits, portName } from './abi'
-import { KINDS, type Kind, MAGIC, SECTION, VALUE_TYPES, Writer } from './binary'
+import { KINDS, type Kind, MAGIC, OPCODE, SECTION, VALUE_TYPES, Writer } from './binary'
 import { replaceBulkMemory } from './bulk'
 import { moduleFunctions } from './functions'
 import { writeHeader } from './header'
@@ -76,8 +76,6 @@ export interface PortMetadata {
 const PAGE = 65536
 /** Constants begin here: address 0 stays free, so that no pointer of a plan is null. */
 const FIRST = 16
-const OPCODE = { i32Const: 0x41, end: 0x0b }
-
 const align16 = (bytes: number) => Math.ceil(bytes / 16) * 16
 
 /** The same plan, build, contents and labels give the same bytes. */

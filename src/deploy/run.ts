@@ -4,26 +4,11 @@
 
 import { DunlinError } from '../graph/error'
 import { type Call, type Learning, LOAD, type Loop } from '../plan/plan'
-import { VALUE_TYPES, type ValueType, Writer } from './binary'
+import { NO_RESULT, OPCODE, VALUE_TYPES, type ValueType, Writer } from './binary'
 import type { FunctionType } from './kernels'
 import { type Column, constant, type Numeral, oddOne, share, writeConstant } from './share'
 import { writeTrainStep } from './training'
 
-const OPCODE = {
-  loop: 0x03,
-  end: 0x0b,
-  brIf: 0x0d,
-  call: 0x10,
-  drop: 0x1a,
-  localGet: 0x20,
-  localSet: 0x21,
-  localTee: 0x22,
-  i32Const: 0x41,
-  ltUnsigned: 0x49,
-  add: 0x6a,
-  multiply: 0x6c,
-} as const
-const EMPTY = 0x40
 const MEMORY_INIT = [0xfc, 8]
 
 /** The type of `load`, which is no function but an instruction on the passive segment. */
@@ -220,9 +205,9 @@ class Body {
         w.byte(OPCODE.localGet).u32(counter)
         if (!step.once) {
           step.write(w)
-          w.byte(OPCODE.multiply)
+          w.byte(OPCODE.i32Mul)
         }
-        w.byte(OPCODE.add)
+        w.byte(OPCODE.i32Add)
       })
       if (kernel === LOAD) w.raw(MEMORY_INIT).u32(0).byte(0)
       else w.byte(OPCODE.call).u32(this.indexOf(kernel) as number)
@@ -242,13 +227,13 @@ class Body {
       }
       if (used || loops) w.byte(OPCODE.i32Const).i32(0).byte(OPCODE.localSet).u32(counter)
       loops++
-      w.byte(OPCODE.loop).byte(EMPTY)
+      w.byte(OPCODE.loop).byte(NO_RESULT)
       c.body.forEach((b, i) => {
         call(b, c.steps[i])
       })
-      w.byte(OPCODE.localGet).u32(counter).byte(OPCODE.i32Const).i32(1).byte(OPCODE.add).byte(OPCODE.localTee).u32(counter)
+      w.byte(OPCODE.localGet).u32(counter).byte(OPCODE.i32Const).i32(1).byte(OPCODE.i32Add).byte(OPCODE.localTee).u32(counter)
       times.write(w)
-      w.byte(OPCODE.ltUnsigned).byte(OPCODE.brIf).u32(0).byte(OPCODE.end)
+      w.byte(OPCODE.i32LtU).byte(OPCODE.brIf).u32(0).byte(OPCODE.end)
     }
     return loops
   }

@@ -1,7 +1,7 @@
 // What layers of one kind have in common: of each of their numbers, whether it is the same in all, follows from others, or is a parameter.
 // Sizes are sums and products of each other: bytes of weights of channels and widths, addresses of what lies side by side.
 
-import type { ValueType, Writer } from './binary'
+import { OPCODE, type ValueType, type Writer } from './binary'
 
 /** `value` undefined: any will do, nobody looks at it. */
 export interface Numeral {
@@ -14,8 +14,6 @@ export interface Column {
   write(w: Writer): void
   once?: boolean
 }
-
-const OPCODE = { localGet: 0x20, i32Const: 0x41, f32Const: 0x43, add: 0x6a, multiply: 0x6c }
 
 export function writeConstant(w: Writer, { type, value = 0 }: Numeral): void {
   if (type === 'f32') w.byte(OPCODE.f32Const).f32(value)
@@ -68,8 +66,8 @@ const get = (param: number) => (w: Writer) => void w.byte(OPCODE.localGet).u32(p
 
 /** times * (what is on the stack) + more */
 function scale(w: Writer, times: number, more: number): void {
-  if (times !== 1) w.byte(OPCODE.i32Const).i32(times).byte(OPCODE.multiply)
-  if (more !== 0) w.byte(OPCODE.i32Const).i32(more).byte(OPCODE.add)
+  if (times !== 1) w.byte(OPCODE.i32Const).i32(times).byte(OPCODE.i32Mul)
+  if (more !== 0) w.byte(OPCODE.i32Const).i32(more).byte(OPCODE.i32Add)
 }
 
 const isFactor = (v: number) => Number.isInteger(v) && v !== 0 && Math.abs(v) < 2 ** 31
@@ -107,7 +105,7 @@ function derived(values: Values, bases: readonly (readonly number[])[], usable: 
             get(p)(w)
             get(q)(w)
             scale(w, each, 0)
-            w.byte(OPCODE.add)
+            w.byte(OPCODE.i32Add)
           },
         }
       }
@@ -119,7 +117,7 @@ function derived(values: Values, bases: readonly (readonly number[])[], usable: 
             get(p)(w)
             scale(w, times, more)
             get(q)(w)
-            w.byte(OPCODE.multiply)
+            w.byte(OPCODE.i32Mul)
           },
         }
       }

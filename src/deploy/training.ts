@@ -3,7 +3,7 @@
 
 import { BYTES } from '../graph/node'
 import type { Learning } from '../plan/plan'
-import { VALUE_TYPES, Writer } from './binary'
+import { NO_RESULT, OPCODE, VALUE_TYPES, Writer } from './binary'
 import type { FunctionType } from './kernels'
 
 /** (label) -> loss. */
@@ -66,26 +66,6 @@ ${macros.join('\n')}
 `
 }
 
-const CODE = {
-  if: 0x04,
-  end: 0x0b,
-  return: 0x0f,
-  call: 0x10,
-  drop: 0x1a,
-  localGet: 0x20,
-  localSet: 0x21,
-  localTee: 0x22,
-  i32Load: 0x28,
-  f32Load: 0x2a,
-  i32Store: 0x36,
-  i32Const: 0x41,
-  f32Const: 0x43,
-  i32LtS: 0x48,
-  f32Ne: 0x5c,
-  i32Add: 0x6a,
-  f32Sub: 0x93,
-} as const
-const NO_RESULT = 0x40
 /** Natural alignment of 4 bytes, offset 0. */
 const MEMORY = [2, 0]
 /** Locals: the parameter, the loss, and what counts in loops. */
@@ -102,28 +82,28 @@ export function writeTrainStep(
   let loops = 0
   const calls = (from: number, to: number) => {
     // A counter that was used is not 0 any more.
-    if (loops) code.raw([CODE.i32Const, 0, CODE.localSet, COUNTER])
+    if (loops) code.raw([OPCODE.i32Const, 0, OPCODE.localSet, COUNTER])
     loops += append(code, from, to, COUNTER)
   }
-  const constant = (value: number) => code.byte(CODE.i32Const).i32(value)
-  const leave = [CODE.if, NO_RESULT, CODE.localGet, LOSS, CODE.return, CODE.end]
-  code.byte(CODE.call).u32(run).byte(CODE.drop)
+  const constant = (value: number) => code.byte(OPCODE.i32Const).i32(value)
+  const leave = [OPCODE.if, NO_RESULT, OPCODE.localGet, LOSS, OPCODE.return, OPCODE.end]
+  code.byte(OPCODE.call).u32(run).byte(OPCODE.drop)
   // Only now: during a run its place has other uses.
-  if (label) constant(label.address).raw([CODE.localGet, LABEL, CODE.i32Store, ...MEMORY])
+  if (label) constant(label.address).raw([OPCODE.localGet, LABEL, OPCODE.i32Store, ...MEMORY])
   calls(phases.loss, phases.gradients)
-  constant(loss.address).raw([CODE.f32Load, ...MEMORY, CODE.localTee, LOSS])
+  constant(loss.address).raw([OPCODE.f32Load, ...MEMORY, OPCODE.localTee, LOSS])
   // What is not finite is not 0 when taken off itself.
-  code.raw([CODE.localGet, LOSS, CODE.f32Sub, CODE.f32Const]).f32(0).byte(CODE.f32Ne).raw(leave)
+  code.raw([OPCODE.localGet, LOSS, OPCODE.f32Sub, OPCODE.f32Const]).f32(0).byte(OPCODE.f32Ne).raw(leave)
   calls(phases.gradients, phases.update)
   if (count) {
     constant(count.address)
-    constant(count.address).raw([CODE.i32Load, ...MEMORY, CODE.i32Const, 1, CODE.i32Add, CODE.i32Store, ...MEMORY])
-    constant(count.address).raw([CODE.i32Load, ...MEMORY])
-    constant(batch).byte(CODE.i32LtS).raw(leave)
-    constant(count.address).raw([CODE.i32Const, 0, CODE.i32Store, ...MEMORY])
+    constant(count.address).raw([OPCODE.i32Load, ...MEMORY, OPCODE.i32Const, 1, OPCODE.i32Add, OPCODE.i32Store, ...MEMORY])
+    constant(count.address).raw([OPCODE.i32Load, ...MEMORY])
+    constant(batch).byte(OPCODE.i32LtS).raw(leave)
+    constant(count.address).raw([OPCODE.i32Const, 0, OPCODE.i32Store, ...MEMORY])
   }
   calls(phases.update, end)
-  code.raw([CODE.localGet, LOSS, CODE.end])
+  code.raw([OPCODE.localGet, LOSS, OPCODE.end])
   const locals = new Writer()
     .u32(loops ? 2 : 1)
     .u32(1)
