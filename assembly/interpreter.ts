@@ -3,4 +3,5 @@
 
 export { conv2d_i8 } from './i8/conv2d'
 export { dense_i8 } from './i8/dense'
+export { add_i8, sub_i8 } from './i8/elementwise'
 export { maxPool2d_i8 } from './i8/pool2d'

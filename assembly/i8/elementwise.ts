@@ -3,7 +3,7 @@
 
 import { madd } from '../f32/tile'
 import { factorOf, nudgeOf, requantize8 } from './eight'
-import { belowZero, requantize, roundingOf } from './requantize'
+import { belowZero, mulHigh, requantize, roundingOf, shiftRound } from './requantize'
 
 /** Bits that the inputs of an addition gain before they are scaled to a common scale. */
 // @ts-ignore: decorator
@@ -91,10 +91,14 @@ function combine(
   }
 }
 
-/** shiftRound(mulHigh(v, multiplier), -shift); `up` and `low`: roundingOf(-shift), and that less belowZero(-shift). */
+/**
+ * shiftRound(mulHigh(v, multiplier), -shift). For interpreters both roundings are one; `up` and `low`: roundingOf(-shift), and that less
+ * belowZero(-shift).
+ */
 // @ts-ignore: decorator
 @inline
 function scaled(v: i32, multiplier: i32, up: i64, low: i64, shift: i32): i32 {
+  if (!INTERPRETER) return shiftRound(mulHigh(v, multiplier), -shift)
   return <i32>((<i64>v * <i64>multiplier + (v < 0 ? low : up)) >> (31 - shift))
 }
 
