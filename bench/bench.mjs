@@ -90,9 +90,9 @@ function packed(host, kind, name, { h, w, ic, oc, window, variant = 'direct' }) 
   const multiplier = host.place(ints(() => 2 ** 30 + random.integer(2 ** 30)))
   const shift = host.place(ints(() => 6 - Math.round(Math.log2(5180 * Math.sqrt(k))) - random.integer(2)))
   const [y, exact] = [host.alloc(h * w * oc), host.alloc(h * w * oc)]
-  const layout = depthwise ? [window, window, 1, oc, window * oc, 0] : [window, window * ic, k, window * ic, 1, 1]
+  const layout = depthwise ? [window, window, 1, oc, window * oc] : [window, window * ic, k, window * ic, 1]
   const panels = host.alloc(Math.ceil(oc / 8) * (56 + 8 * layout[0] * Math.ceil(layout[1] / 2)))
-  const scratch = host.alloc(56 + 64 + h * w + (h + window) * (w + window) * (depthwise ? 8 : ic))
+  const scratch = host.alloc(60 + 64 + h * w + (h + window) * (w + window) * (depthwise ? 8 : ic))
   const sizes = [1, h, w, ic, h, w, oc, window, window, 1, 1, 1, 1, (window - 1) >> 1, (window - 1) >> 1]
   const numbers = [3, -5, -128, 127]
   const [leaf, kernel] = depthwise ? ['depthwiseConv2d_i8', 'packedDepthwiseConv2d_i8'] : ['conv2d_i8', 'packedConv2d_i8']

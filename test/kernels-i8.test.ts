@@ -187,11 +187,11 @@ function packed(
   const taps = s.kh * s.kw
   const conv = op === 'conv2d'
   const [segments, chunk] = s.dw === 1 ? [s.kh, s.kw * s.ic] : [taps, s.ic]
-  const layout = conv ? [segments, chunk, taps * s.ic, chunk, 1, 1] : [s.kw, s.kh, 1, s.oc, s.kw * s.oc, 0]
+  const layout = conv ? [segments, chunk, taps * s.ic, chunk, 1] : [s.kw, s.kh, 1, s.oc, s.kw * s.oc]
   const bytes = Math.ceil(s.oc / 8) * (224 + 32 * layout[0] * Math.ceil(layout[1] / 2))
   const [panels] = run(build, 'pack_i8', [in_(w), ...fences(channels), out('i8', bytes), s.oc, ...layout])
   const offsets = 16 * Math.ceil((taps + s.oh * s.ow) / 4)
-  const image = conv ? offsets + 2 * ph * pw * s.ic : 32 * (((s.kh - 1) >> 1) * 2 * s.dh + 1) * pw
+  const image = conv ? offsets + 2 * ph * pw * s.ic : 16 + 32 * (((s.kh - 1) >> 1) * 2 * s.dh + 1) * pw
   const kernel = conv ? 'packedConv2d_i8' : 'packedDepthwiseConv2d_i8'
   const [y] = run(build, kernel, [
     in_(x),

@@ -22,16 +22,9 @@ export function packedConv2d_i8(
   pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   begin(scratch, yZero, lo, hi)
-  // After a relu negative sums end at the zero point.
-  const positive = lo >= yZero
   if (ASC_FEATURE_RELAXED_SIMD && fourProducts()) {
-    // Compiled once: what it costs to see to negative sums, the dot products save.
-    convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false, true)
-  } else if (positive) {
-    convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, true, false)
-  } else {
-    convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false, false)
-  }
+    convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, true)
+  } else convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false)
 }
 
 // @ts-ignore: decorator
@@ -39,7 +32,7 @@ export function packedConv2d_i8(
 function convolve(
   x: usize, b: usize, y: usize, scratch: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
-  pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, positive: bool, four: bool,
+  pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, four: bool,
 ): void {
   const ph = (oh - 1) * sh + (kh - 1) * dh + 1
   const pw = (ow - 1) * sw + (kw - 1) * dw + 1
@@ -85,16 +78,14 @@ function convolve(
           const a2 = image + load<u32>(at, 8)
           const a3 = image + load<u32>(at, 12)
           const to = y + (first * oc + o)
-          tile4x8(
-            a0, a1, a2, a3, segments, offsets, steps, start, w, scratch, to, 4, oc, width, yZero, lo, hi, positive, false, four,
-          )
+          tile4x8(a0, a1, a2, a3, segments, offsets, steps, start, w, scratch, to, 4, oc, width, yZero, lo, hi, false, four)
         }
       }
       for (; p < pixels; p++) {
         const a = image + load<u32>(starts + (p << 2))
         const to = y + (p * oc + o)
         if (ASC_FEATURE_SIMD) {
-          tile1x8(a, segments, offsets, steps, start, w, scratch, to, width, yZero, lo, hi, positive, four)
+          tile1x8(a, segments, offsets, steps, start, w, scratch, to, width, yZero, lo, hi, four)
         } else {
           sums1x8(a, segments, offsets, steps, w, w + HEAD, scratch)
           finish(scratch, w, to, oc, 1, width, yZero, lo, hi)

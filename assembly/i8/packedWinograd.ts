@@ -164,18 +164,6 @@ export function packedConv2d_i8_winograd(
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   begin(scratch, yZero, lo, hi)
-  // After a relu negative sums end at the zero point.
-  if (lo >= yZero) convolve(x, u, y, scratch, block, batch, ih, iw, ic, oh, ow, oc, pt, pl, xZero, yZero, lo, hi, true)
-  else convolve(x, u, y, scratch, block, batch, ih, iw, ic, oh, ow, oc, pt, pl, xZero, yZero, lo, hi, false)
-}
-
-// @ts-ignore: decorator
-@inline
-function convolve(
-  x: usize, u: usize, y: usize, scratch: usize, block: i32,
-  batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
-  positive: bool,
-): void {
   const across = (ow + 1) >> 1
   const tiles = ((oh + 1) >> 1) * across
   const ph = (((oh + 1) >> 1) << 1) + 2
@@ -269,7 +257,7 @@ function convolve(
             const v31 = whole<v128>(rest3<v128>(d1, d2, d3), bias1)
             finish4x8(
               v00, v01, v10, v11, v20, v21, v30, v31,
-              w, scratch, to, to + row, oc, wide, under, width, yZero, lo, hi, positive,
+              w, scratch, to, to + row, oc, wide, under, width, yZero, lo, hi,
             )
           } else {
             for (let l = 0; l < 32; l += 4) {

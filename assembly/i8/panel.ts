@@ -65,7 +65,7 @@ export function packNumbers(bias: i32, multiplier: i32, shift: i32, to: usize): 
 
 /**
  * Packs weights, biases and scales into panels. A channel's weights are `segments` x `chunk` elements, two neighbours of a chunk in a
- * step; with `four`, four where the host has the instruction.
+ * step; four where the host has the instruction.
  *
  * w                        i8, element (channel o, segment s, i) at w[o * wChannel + s * wSegment + i * wStep]
  * bias, multiplier, shift  i32 [n], as for conv2d_i8
@@ -73,10 +73,10 @@ export function packNumbers(bias: i32, multiplier: i32, shift: i32, to: usize): 
  */
 export function pack_i8(
   w: usize, bias: usize, multiplier: usize, shift: usize, y: usize,
-  n: i32, segments: i32, chunk: i32, wChannel: i32, wSegment: i32, wStep: i32, four: i32,
+  n: i32, segments: i32, chunk: i32, wChannel: i32, wSegment: i32, wStep: i32,
 ): void {
   // A step has 1 << log weights of a channel, of 4 >> log bytes.
-  const log = four && fourProducts() ? 2 : 1
+  const log = fourProducts() ? 2 : 1
   const last = (1 << log) - 1
   const bytes = panelBytes(segments * ((chunk + last) >> log))
   for (let o = 0; o < n; o += 8) {
@@ -143,7 +143,7 @@ export function shift(x: usize, to: usize, n: i32): void {
 /** sum + the dot products of four channels' weights in a step with the x of one position in all lanes. */
 // @ts-ignore: decorator
 @inline
-function products(x: v128, w: v128, sum: v128, four: bool): v128 {
+export function products(x: v128, w: v128, sum: v128, four: bool): v128 {
   if (ASC_FEATURE_RELAXED_SIMD && four) return i32x4.relaxed_dot_i8x16_i7x16_add_s(w, x, sum)
   return i32x4.add(sum, i32x4.dot_i16x8_s(x, w))
 }
@@ -157,7 +157,7 @@ function products(x: v128, w: v128, sum: v128, four: bool): v128 {
 @inline
 export function tile4x8(
   a0: usize, a1: usize, a2: usize, a3: usize, segments: i32, offsets: usize, steps: i32, start: usize, panel: usize, sums: usize,
-  y: usize, count: i32, yStep: i32, width: i32, yZero: i32, lo: i32, hi: i32, positive: bool, raw: bool, four: bool,
+  y: usize, count: i32, yStep: i32, width: i32, yZero: i32, lo: i32, hi: i32, raw: bool, four: bool,
 ): void {
   let v00 = raw ? i32x4.splat(0) : v128.load(start)
   let v01 = raw ? v00 : v128.load(start, 16)
@@ -200,8 +200,7 @@ export function tile4x8(
   else {
     const upper = min(2, count)
     finish4x8(
-      v00, v01, v10, v11, v20, v21, v30, v31,
-      panel, sums, y, y + (yStep << 1), yStep, upper, count - upper, width, yZero, lo, hi, positive,
+      v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y + (yStep << 1), yStep, upper, count - upper, width, yZero, lo, hi,
     )
   }
 }
@@ -210,7 +209,7 @@ export function tile4x8(
 // @ts-ignore: decorator
 @inline
 export function sums4x8(a0: usize, a1: usize, a2: usize, a3: usize, pairs: i32, w: usize, sums: usize): void {
-  tile4x8(a0, a1, a2, a3, 1, 0, pairs, 0, w, sums, 0, 0, 0, 0, 0, 0, 0, false, true, false)
+  tile4x8(a0, a1, a2, a3, 1, 0, pairs, 0, w, sums, 0, 0, 0, 0, 0, 0, 0, true, false)
 }
 
 // @ts-ignore: decorator
@@ -233,7 +232,7 @@ function put4x8(
 @inline
 export function tile1x8(
   a: usize, segments: i32, offsets: usize, steps: i32, start: usize, panel: usize, sums: usize,
-  y: usize, width: i32, yZero: i32, lo: i32, hi: i32, positive: bool, four: bool,
+  y: usize, width: i32, yZero: i32, lo: i32, hi: i32, four: bool,
 ): void {
   let v0 = v128.load(start)
   let v1 = v128.load(start, 16)
@@ -248,7 +247,7 @@ export function tile1x8(
       p0 += 4
     }
   }
-  finish4x8(v0, v1, v0, v1, v0, v1, v0, v1, panel, sums, y, y, 0, 1, 0, width, yZero, lo, hi, positive)
+  finish4x8(v0, v1, v0, v1, v0, v1, v0, v1, panel, sums, y, y, 0, 1, 0, width, yZero, lo, hi)
 }
 
 /** sums[0..8) = start (i32 [8]; zeros at the null address) + the products of one window with the weights from w on. */
@@ -357,8 +356,22 @@ export function integers(u0: v128, u1: v128, zero: v128): v128 {
 @inline
 export function finish4x8(
   v00: v128, v01: v128, v10: v128, v11: v128, v20: v128, v21: v128, v30: v128, v31: v128,
-  panel: usize, sums: usize, y: usize, y2: usize, yStep: i32, upper: i32, lower: i32, width: i32,
-  yZero: i32, lo: i32, hi: i32, positive: bool,
+  panel: usize, sums: usize, y: usize, y2: usize, yStep: i32, upper: i32, lower: i32, width: i32, yZero: i32, lo: i32, hi: i32,
+): void {
+  // After a relu negative sums end at the zero point. Asked for every tile: a branch that always goes the same way.
+  if (lo >= yZero) {
+    finishBy(v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y2, yStep, upper, lower, width, yZero, lo, hi, true)
+  } else {
+    finishBy(v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y2, yStep, upper, lower, width, yZero, lo, hi, false)
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function finishBy(
+  v00: v128, v01: v128, v10: v128, v11: v128, v20: v128, v21: v128, v30: v128, v31: v128,
+  panel: usize, sums: usize, y: usize, y2: usize, yStep: i32, upper: i32, lower: i32, width: i32, yZero: i32, lo: i32, hi: i32,
+  positive: bool,
 ): void {
   // Put down now: kept for the rare case in registers, the sums would push everything else out of them.
   put4x8(v00, v01, v10, v11, v20, v21, v30, v31, sums)

@@ -245,7 +245,7 @@ function convolveInt8(e: Emit, g: Images, operands: Operands): void {
   }
   // A kernel row is contiguous in x and in w, unless it is dilated.
   const [segments, chunk] = dw === 1 ? [kh, kw * ic] : [kh * kw, ic]
-  const weights = packed(e, operands, { segments, chunk, channelStep: kh * kw * ic, segmentStep: chunk, step: 1, four: 1 })
+  const weights = packed(e, operands, { segments, chunk, channelStep: kh * kw * ic, segmentStep: chunk, step: 1 })
   const part = (share: Images, xAt: number, yAt: number) => {
     const { oh, ow, sh, sw, dh } = share
     const image = ((oh - 1) * sh + (kh - 1) * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1) * ic

@@ -145,7 +145,7 @@ export const denseOp: Op<DenseAttrs> = {
       }
       const operands = operandsOf(e, node)
       const { x, y, after } = operands
-      const weights = packed(e, operands, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1, four: 1 })
+      const weights = packed(e, operands, { segments: 1, chunk: k, channelStep: k, segmentStep: k, step: 1 })
       // A 1x1 convolution on an image of one row, a pixel for each sample.
       const part = (from: number, count: number) => {
         const sizes = [1, 1, count, k, 1, count, n, 1, 1, 1, 1, 1, 1, 0, 0] as const

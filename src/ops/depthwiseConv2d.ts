@@ -156,11 +156,11 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
       const operands = operandsOf(e, node)
       const { x, y, after } = operands
       const { ow, oc, kh, kw, sw, dh, dw } = g
-      const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc, four: 0 } as const
+      const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc }
       const weights = packed(e, operands, layout)
       const lines = (((kh - 1) >> 1) * 2 * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1)
       splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
-        const scratch = e.scratch(56 + 8 * lines)
+        const scratch = e.scratch(60 + 8 * lines)
         e.call('packedDepthwiseConv2d_i8', e.at(x, xAt), weights, e.at(y, yAt), scratch, ...convSizes(share), ...after)
       })
     },

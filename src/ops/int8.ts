@@ -139,16 +139,14 @@ export interface WeightLayout {
   channelStep: number
   segmentStep: number
   step: number
-  /** 1 for packedConv2d_i8, which takes four weights in a step where the host can. */
-  four: 0 | 1
 }
 
 /** The packed weights of a kernel that wants such. */
 export function packed(e: Emit, { name, w, b, multiplier, shift, channels }: Operands, layout: WeightLayout): Buffer {
-  const { segments, chunk, channelStep, segmentStep, step, four } = layout
+  const { segments, chunk, channelStep, segmentStep, step } = layout
   const panel = 56 + 8 * segments * Math.ceil(chunk / 2)
   return e.prepared(`${name}/packed`, Math.ceil(channels / 8) * panel, (to) =>
-    e.call('pack_i8', w, b, multiplier, shift, to, channels, segments, chunk, channelStep, segmentStep, step, four),
+    e.call('pack_i8', w, b, multiplier, shift, to, channels, segments, chunk, channelStep, segmentStep, step),
   )
 }
 
