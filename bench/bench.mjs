@@ -92,7 +92,7 @@ function packed(host, kind, name, { h, w, ic, oc, window, variant = 'direct' }) 
   const [y, exact] = [host.alloc(h * w * oc), host.alloc(h * w * oc)]
   const layout = depthwise ? [window, window, 1, oc, window * oc] : [window, window * ic, k, window * ic, 1]
   const panels = host.alloc(Math.ceil(oc / 8) * (56 + 8 * layout[0] * Math.ceil(layout[1] / 2)))
-  const scratch = host.alloc(60 + 64 + h * w + (h + window) * (w + window) * (depthwise ? 8 : ic))
+  const scratch = host.alloc(60 + 64 + window ** 2 + h * w + (h + window) * (w + window) * (depthwise ? 8 : ic))
   const sizes = [1, h, w, ic, h, w, oc, window, window, 1, 1, 1, 1, (window - 1) >> 1, (window - 1) >> 1]
   const numbers = [3, -5, -128, 127]
   const [leaf, kernel] = depthwise ? ['depthwiseConv2d_i8', 'packedDepthwiseConv2d_i8'] : ['conv2d_i8', 'packedConv2d_i8']
@@ -105,7 +105,8 @@ function packed(host, kind, name, { h, w, ic, oc, window, variant = 'direct' }) 
     run = () => host.kernels.packedConv2d_i8_winograd(x, u, y, room, block, ...geometry, ...numbers)
   } else {
     host.kernels.pack_i8(weights, bias, multiplier, shift, panels, oc, ...layout)
-    run = () => host.kernels[kernel](x, panels, y, scratch, ...sizes, ...numbers)
+    const block = depthwise ? [8] : []
+    run = () => host.kernels[kernel](x, panels, y, scratch, ...block, ...sizes, ...numbers)
   }
   run()
   const plain = depthwise ? sizes : [host.alloc((8 * k + 3 * window * ic) / 4 + 16), ...sizes.slice(0, 7), ...sizes.slice(6)]

@@ -191,17 +191,19 @@ function packed(
   const bytes = Math.ceil(s.oc / 8) * (224 + 32 * layout[0] * Math.ceil(layout[1] / 2))
   const [panels] = run(build, 'pack_i8', [in_(w), ...fences(channels), out('i8', bytes), s.oc, ...layout])
   const offsets = 16 * Math.ceil((taps + s.oh * s.ow) / 4)
-  const image = conv ? offsets + 2 * ph * pw * s.ic : 16 + 32 * (((s.kh - 1) >> 1) * 2 * s.dh + 1) * pw
-  const kernel = conv ? 'packedConv2d_i8' : 'packedDepthwiseConv2d_i8'
-  const [y] = run(build, kernel, [
-    in_(x),
-    in_(panels),
-    out('i8', outputs(s)),
-    scratch('i8', 224 + image),
-    ...convolution(s),
-    ...ranges(range),
-  ])
-  return y
+  const image = offsets + 2 * ph * pw * s.ic
+  const room = (block: number) => {
+    const numbers = s.kw * ((s.kh + 1) >> 1) + block * s.ow
+    return 16 + 16 * Math.ceil(numbers / 4) + 32 * ((block - 1) * s.sh + ((s.kh - 1) >> 1) * 2 * s.dh + 1) * pw
+  }
+  const buffers = [in_(x), in_(panels), out('i8', outputs(s))]
+  const numbers = [...convolution(s), ...ranges(range)]
+  if (conv) return run(build, 'packedConv2d_i8', [...buffers, scratch('i8', 224 + image), ...numbers])[0]
+  const [whole, ...blocked] = [...new Set([s.oh, 1 + (s.oh >> 1), 1])].map(
+    (block) => run(build, 'packedDepthwiseConv2d_i8', [...buffers, scratch('i8', 224 + room(block)), block, ...numbers])[0],
+  )
+  for (const y of blocked) expect(y).toEqual(whole)
+  return whole
 }
 
 describe.each([

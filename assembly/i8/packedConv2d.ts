@@ -3,7 +3,7 @@
 // the inner loop has no tests; a panel of weights stays in the cache while all tiles of 4 output pixels go by.
 
 import {
-  begin, beginPanel, finish, fourProducts, HEAD, panelBytes, shift, sums1x8, TILE, tile1x8, tile4x8, widen,
+  begin, beginPanel, finish, fourProducts, grid, HEAD, panelBytes, shift, sums1x8, TILE, tile1x8, tile4x8, widen,
 } from './panel'
 
 /**
@@ -95,21 +95,5 @@ function convolve(
     }
     x += ih * iw * ic
     y += pixels * oc
-  }
-}
-
-/** to[i * cols + j] = i * rowStep + j * colStep. */
-// @ts-ignore: decorator
-@inline
-function grid(to: usize, rows: i32, rowStep: i32, cols: i32, colStep: i32): void {
-  let row = 0
-  for (let i = 0; i < rows; i++) {
-    let at = row
-    for (let j = 0; j < cols; j++) {
-      store<i32>(to, at)
-      at += colStep
-      to += 4
-    }
-    row += rowStep
   }
 }

@@ -1,9 +1,10 @@
 // Depthwise 2-D convolution in int8 on packed weights: the same result as depthwiseConv2d_i8. 8 output channels at a time; taps that
 // stand one above the other are one step of a panel, two or four of them. For that the rows of the image are laid out in lines:
 // line r holds for each column the values of rows r, r + dh (r + 2 dh, r + 3 dh), interleaved, as the products of a step want
-// them and with the padding made real. Only the lines that the current output row reads are kept, in a ring.
+// them and with the padding made real. The lines of a block of output rows are laid at once, and its positions go by in tiles of
+// four, from one row into the next.
 
-import { begin, beginPanel, finish, finish4x8, fourProducts, HEAD, panelBytes, products, TILE } from './panel'
+import { begin, beginPanel, finish, finish4x8, fourProducts, grid, HEAD, panelBytes, products, TILE } from './panel'
 
 /**
  * y[b][oy][ox][o] = clamp(yZero + scale_o * (bias[o] + sum (x - xZero) * w[ky][kx][o])), as depthwiseConv2d_i8.
@@ -11,177 +12,173 @@ import { begin, beginPanel, finish, finish4x8, fourProducts, HEAD, panelBytes, p
  * x        i8 [batch][ih][iw][ic]; oc is a multiple of ic
  * b        packed by pack_i8: oc channels, kw segments of kh
  * y        i8 [batch][oh][ow][oc]
- * scratch  240 bytes, then (((kh - 1) >> 1) * 2 * dh + 1) lines of ((ow - 1) * sw + (kw - 1) * dw + 1) * 32 bytes
+ * scratch  240 bytes; kw * ((kh + 1) >> 1) + block * ow words, rounded up to 4;
+ *          then (block - 1) * sh + ((kh - 1) >> 1) * 2 * dh + 1 lines of ((ow - 1) * sw + (kw - 1) * dw + 1) * 32 bytes
+ * block    output rows whose lines are laid at once
  * Zero points, lo and hi in [-128, 127].
  */
 export function packedDepthwiseConv2d_i8(
-  x: usize, b: usize, y: usize, scratch: usize,
+  x: usize, b: usize, y: usize, scratch: usize, block: i32,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
   pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
   begin(scratch, yZero, lo, hi)
   if (ASC_FEATURE_RELAXED_SIMD && fourProducts()) {
-    convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, true)
-  } else convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false)
+    convolve(x, b, y, scratch, block, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, true)
+  } else convolve(x, b, y, scratch, block, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false)
 }
 
 // @ts-ignore: decorator
 @inline
 function convolve(
-  x: usize, b: usize, y: usize, scratch: usize,
+  x: usize, b: usize, y: usize, scratch: usize, block: i32,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
   pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, four: bool,
 ): void {
   const depth = oc / ic
-  const pw = (ow - 1) * sw + (kw - 1) * dw + 1
-  const outside = scratch + TILE
-  const lines = outside + 16
-  const lineBytes = pw << 5
-  // A step is 1 << log taps.
+  const lineBytes = ((ow - 1) * sw + (kw - 1) * dw + 1) << 5
+  const rowBytes = iw * ic
+  // A step is 1 << log taps, `columnSteps` stand one above the other.
   const log = four ? 2 : 1
-  const steps = (kh + (1 << log) - 1) >> log
-  const reach = ((steps - 1) * dh) << log
-  const ring = (reach + 1) * lineBytes
-  const step = (dh << log) * lineBytes
-  const panel = panelBytes(kw * steps)
-  const columnBytes = dw << 5
-  const pixelBytes = sw << 5
-  const columns = min(pw - pl, iw)
-  // Rows outside the image are read from here. In the lines, columns outside stay as they are made now.
+  const columnSteps = (kh + (1 << log) - 1) >> log
+  const reach = ((columnSteps - 1) * dh) << log
+  const steps = kw * columnSteps
+  const panel = panelBytes(steps)
+  const columns = min(iw, (ow - 1) * sw + (kw - 1) * dw + 1 - pl)
+  // Rows outside the image are read from here.
+  const outside = scratch + TILE
   memory.fill(outside, <u8>xZero, 16)
-  memory.fill(lines, <u8>(four ? 128 + xZero : 0), ring)
+  // Where the steps of a window lie, and where the windows begin.
+  const offsets = outside + 16
+  const starts = offsets + (steps << 2)
+  const lines = (starts + (block * ow << 2) + 15) & -16
+  grid(offsets, kw, dw << 5, columnSteps, (dh << log) * lineBytes)
+  grid(starts, block, sh * lineBytes, ow, sw << 5)
+  // In the lines, columns outside the image stay as they are made now.
+  memory.fill(lines, <u8>(four ? 128 + xZero : 0), ((block - 1) * sh + reach + 1) * lineBytes)
   for (let i = 0; i < batch; i++) {
     let w = b
     for (let o = 0; o < oc; o += 8) {
       const width = min(8, oc - o)
       const start = four ? beginPanel(w, scratch, xZero) : w
-      let row = 0
-      let slot = 0
-      let to = y + o
-      for (let oy = 0; oy < oh; oy++) {
-        const top = oy * sh
-        // The lines that this row reads and that are not there yet. `slot` is where in the ring line `row` goes. Steps are an even number
-        // of rows apart: with even strides no output row reads every second line.
-        while (row <= top + reach) {
-          if (row >= top && !((row - top) & ~sh & 1)) {
-            const at = lines + slot + (pl << 5)
-            const first = row - pt
-            if (ASC_FEATURE_SIMD && depth == 1) {
-              if (four) layFours(x, first, dh, ih, iw * ic, o, ic, outside, at, columns)
-              else layPairs(x, first, dh, ih, iw * ic, o, ic, outside, at, columns, xZero)
-            } else {
-              for (let t = 0; t < 1 << log; t++) {
-                const r = first + t * dh
-                const exists = <u32>r < <u32>ih
-                let p = x + <usize>(exists ? r * iw * ic : 0)
-                let q = at + (t << (2 - log))
-                for (let c = 0; c < columns; c++) {
-                  for (let l = 0; l < width; l++) {
-                    const v = exists ? <i32>load<i8>(p + (o + l) / depth) : xZero
-                    if (four) store<u8>(q + (l << 2), v + 128)
-                    else store<i16>(q + (l << 2), v - xZero)
-                  }
-                  p += ic
-                  q += 32
-                }
-              }
-            }
+      for (let from = 0; from < oh; from += block) {
+        const rows = min(block, oh - from)
+        // Steps are an even number of rows apart: with even strides no window reads every second line.
+        for (let r = 0; r <= (rows - 1) * sh + reach; r += 2 - (sh & 1)) {
+          const first = from * sh + r - pt
+          const at = lines + (r * lineBytes + (pl << 5))
+          if (ASC_FEATURE_SIMD && depth == 1) {
+            if (four) layFours(x, first, dh, ih, rowBytes, o, ic, outside, at, columns)
+            else layPairs(x, first, dh, ih, rowBytes, o, ic, outside, at, columns, xZero)
+          } else {
+            for (let t = 0; t < 1 << log; t++) lay(x, first + t * dh, ih, rowBytes, o, ic, depth, width, at + (t << (2 - log)), columns, xZero, four)
           }
-          row++
-          slot += lineBytes
-          if (slot == ring) slot = 0
         }
-        // The line after the newest is the oldest: the one of the first taps.
-        let ox = 0
-        let a = lines + slot
-        if (ASC_FEATURE_SIMD && kh == 3 && kw == 3) {
-          const next = slot + step
-          let below0 = lines + (next >= ring ? next - ring : next)
-          for (; ox <= ow - 4; ox += 4) {
-            const a1 = a + pixelBytes
-            const a2 = a1 + pixelBytes
-            const a3 = a2 + pixelBytes
-            const below1 = below0 + pixelBytes
-            const below2 = below1 + pixelBytes
-            const below3 = below2 + pixelBytes
-            const start0 = v128.load(start)
-            const w00 = v128.load(w, HEAD + 0)
-            const w01 = v128.load(w, HEAD + 32)
-            const w02 = v128.load(w, HEAD + 64)
-            const w03 = four ? w00 : v128.load(w, HEAD + 96)
-            const w04 = four ? w00 : v128.load(w, HEAD + 128)
-            const w05 = four ? w00 : v128.load(w, HEAD + 160)
-            const v00 = taps3x3(a, below0, columnBytes, start0, w00, w01, w02, w03, w04, w05, four)
-            const v10 = taps3x3(a1, below1, columnBytes, start0, w00, w01, w02, w03, w04, w05, four)
-            const v20 = taps3x3(a2, below2, columnBytes, start0, w00, w01, w02, w03, w04, w05, four)
-            const v30 = taps3x3(a3, below3, columnBytes, start0, w00, w01, w02, w03, w04, w05, four)
-            const start1 = v128.load(start, 16)
-            const w10 = v128.load(w, HEAD + 16)
-            const w11 = v128.load(w, HEAD + 48)
-            const w12 = v128.load(w, HEAD + 80)
-            const w13 = four ? w10 : v128.load(w, HEAD + 112)
-            const w14 = four ? w10 : v128.load(w, HEAD + 144)
-            const w15 = four ? w10 : v128.load(w, HEAD + 176)
-            const v01 = taps3x3(a + 16, below0 + 16, columnBytes, start1, w10, w11, w12, w13, w14, w15, four)
-            const v11 = taps3x3(a1 + 16, below1 + 16, columnBytes, start1, w10, w11, w12, w13, w14, w15, four)
-            const v21 = taps3x3(a2 + 16, below2 + 16, columnBytes, start1, w10, w11, w12, w13, w14, w15, four)
-            const v31 = taps3x3(a3 + 16, below3 + 16, columnBytes, start1, w10, w11, w12, w13, w14, w15, four)
-            finish4x8(
-              v00, v01, v10, v11, v20, v21, v30, v31, w, scratch, to, to + (oc << 1), oc, 2, 2, width, yZero, lo, hi,
+        const positions = rows * ow
+        // A single position that is left over, or any where there are not 4, goes alone.
+        const tiled = positions < 4 ? 0 : (positions & 3) == 1 ? positions - 1 : positions
+        const base = y + (from * ow * oc + o)
+        let p = 0
+        if (ASC_FEATURE_SIMD) {
+          for (; p < tiled; p += 4) {
+            // The last tile ends where the positions end: it may do some of them again.
+            const at = min(p, tiled - 4)
+            const s = starts + (at << 2)
+            const to = base + at * oc
+            tile4x8(
+              lines + load<u32>(s), lines + load<u32>(s, 4), lines + load<u32>(s, 8), lines + load<u32>(s, 12),
+              steps, offsets, start, w, scratch, to, oc, width, yZero, lo, hi, four,
             )
-            a = a3 + pixelBytes
-            below0 = below3 + pixelBytes
-            to += oc << 2
           }
         }
-        for (; ox < ow; ox++) {
+        for (; p < positions; p++) {
+          const a = lines + load<u32>(starts + (p << 2))
+          const to = base + p * oc
+          let t = w + HEAD
           if (ASC_FEATURE_SIMD) {
             let v0 = v128.load(start)
             let v1 = v128.load(start, 16)
-            let t = w + HEAD
-            let p = a
-            for (let kx = kw; kx > 0; kx--) {
-              let s = slot
-              let q = p
-              for (let ky = steps; ky > 0; ky--) {
-                v0 = products(v128.load(q), v128.load(t), v0, four)
-                v1 = products(v128.load(q, 16), v128.load(t, 16), v1, four)
-                t += 32
-                const next = s + step
-                s = next >= ring ? next - ring : next
-                q = p + (s - slot)
-              }
-              p += columnBytes
+            for (let s = 0; s < steps; s++) {
+              const q = a + load<u32>(offsets + (s << 2))
+              v0 = products(v128.load(q), v128.load(t), v0, four)
+              v1 = products(v128.load(q, 16), v128.load(t, 16), v1, four)
+              t += 32
             }
             finish4x8(v0, v1, v0, v1, v0, v1, v0, v1, w, scratch, to, to, 0, 1, 0, width, yZero, lo, hi)
           } else {
-            for (let l = 0; l < width; l++) {
-              let v = load<i32>(w + (l << 2))
-              let t = w + HEAD + (l << 2)
-              let p = a + (l << 2)
-              for (let kx = kw; kx > 0; kx--) {
-                let s = slot
-                for (let ky = steps; ky > 0; ky--) {
-                  const q = p + (s - slot)
-                  v += <i32>load<i16>(t) * load<i16>(q) + <i32>load<i16>(t, 2) * load<i16>(q, 2)
-                  t += 32
-                  s += step
-                  if (s >= ring) s -= ring
-                }
-                p += columnBytes
+            memory.copy(scratch, w, 32)
+            for (let s = 0; s < steps; s++) {
+              const q = a + load<u32>(offsets + (s << 2))
+              for (let l = 0; l < width << 2; l += 4) {
+                const sum = <i32>load<i16>(t + l) * load<i16>(q + l) + <i32>load<i16>(t + l, 2) * load<i16>(q + l, 2)
+                store<i32>(scratch + l, load<i32>(scratch + l) + sum)
               }
-              store<i32>(scratch + (l << 2), v)
+              t += 32
             }
             finish(scratch, w, to, oc, 1, width, yZero, lo, hi)
           }
-          a += pixelBytes
-          to += oc
         }
       }
       w += panel
     }
-    x += ih * iw * ic
+    x += ih * rowBytes
     y += oh * ow * oc
+  }
+}
+
+/** y[i][0..8) = the requantized start + sum over steps of the values at a_i, channel by channel, i < 4. */
+// @ts-ignore: decorator
+@inline
+function tile4x8(
+  a0: usize, a1: usize, a2: usize, a3: usize, steps: i32, offsets: usize, start: usize, panel: usize, sums: usize,
+  y: usize, yStep: i32, width: i32, yZero: i32, lo: i32, hi: i32, four: bool,
+): void {
+  let v00 = v128.load(start)
+  let v01 = v128.load(start, 16)
+  let v10 = v00
+  let v11 = v01
+  let v20 = v00
+  let v21 = v01
+  let v30 = v00
+  let v31 = v01
+  let p = panel + HEAD
+  for (let s = 0; s < steps; s++) {
+    const at = load<u32>(offsets + (s << 2))
+    const w0 = v128.load(p)
+    const w1 = v128.load(p, 16)
+    p += 32
+    const p0 = a0 + at
+    v00 = products(v128.load(p0), w0, v00, four)
+    v01 = products(v128.load(p0, 16), w1, v01, four)
+    const p1 = a1 + at
+    v10 = products(v128.load(p1), w0, v10, four)
+    v11 = products(v128.load(p1, 16), w1, v11, four)
+    const p2 = a2 + at
+    v20 = products(v128.load(p2), w0, v20, four)
+    v21 = products(v128.load(p2, 16), w1, v21, four)
+    const p3 = a3 + at
+    v30 = products(v128.load(p3), w0, v30, four)
+    v31 = products(v128.load(p3, 16), w1, v31, four)
+  }
+  finish4x8(v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y + (yStep << 1), yStep, 2, 2, width, yZero, lo, hi)
+}
+
+/** A line of `width` channels: the row of one tap, whatever the depth. */
+// @ts-ignore: decorator
+@inline
+function lay(
+  x: usize, row: i32, ih: i32, rowBytes: i32, o: i32, ic: i32, depth: i32, width: i32, to: usize, columns: i32, xZero: i32, four: bool,
+): void {
+  const exists = <u32>row < <u32>ih
+  let p = x + <usize>(exists ? row * rowBytes : 0)
+  for (let c = 0; c < columns; c++) {
+    for (let l = 0; l < width; l++) {
+      const v = exists ? <i32>load<i8>(p + (o + l) / depth) : xZero
+      if (four) store<u8>(to + (l << 2), v + 128)
+      else store<i16>(to + (l << 2), v - xZero)
+    }
+    p += ic
+    to += 32
   }
 }
 
@@ -246,22 +243,4 @@ function layFours(
 @inline
 function interleave(a: v128, b: v128): v128 {
   return v128.shuffle<i8>(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-}
-
-/**
- * Four channels of one window of 3x3. With `four` a step is a column: w0, w1 and w2. Else the taps of the columns are w0 and w1, w2 and
- * w3, w4 and w5: the first of the line at `above`, the second of that at `below`.
- */
-// @ts-ignore: decorator
-@inline
-function taps3x3(
-  above: usize, below: usize, column: usize, start: v128, w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, four: bool,
-): v128 {
-  let v = products(v128.load(above), w0, start, four)
-  if (four) return products(v128.load(above + 2 * column), w2, products(v128.load(above + column), w1, v, four), four)
-  v = products(v128.load(below), w1, v, four)
-  v = products(v128.load(above + column), w2, v, four)
-  v = products(v128.load(below + column), w3, v, four)
-  v = products(v128.load(above + 2 * column), w4, v, four)
-  return products(v128.load(below + 2 * column), w5, v, four)
 }

@@ -140,6 +140,22 @@ export function shift(x: usize, to: usize, n: i32): void {
   for (; i < n; i++) store<u8>(to + i, load<u8>(x + i) ^ 128)
 }
 
+/** to[i * cols + j] = i * rowStep + j * colStep. */
+// @ts-ignore: decorator
+@inline
+export function grid(to: usize, rows: i32, rowStep: i32, cols: i32, colStep: i32): void {
+  let row = 0
+  for (let i = 0; i < rows; i++) {
+    let at = row
+    for (let j = 0; j < cols; j++) {
+      store<i32>(to, at)
+      at += colStep
+      to += 4
+    }
+    row += rowStep
+  }
+}
+
 /** sum + the dot products of four channels' weights in a step with the x of one position in all lanes. */
 // @ts-ignore: decorator
 @inline

@@ -155,17 +155,23 @@ export const depthwiseConv2dOp: Op<DepthwiseConv2dAttrs> = {
       }
       const operands = operandsOf(e, node)
       const { x, y, after } = operands
-      const { ow, oc, kh, kw, sw, dh, dw } = g
+      const { ow, oc, kh, kw, sh, sw, dh, dw } = g
       const layout = { segments: kw, chunk: kh, channelStep: 1, segmentStep: oc, step: kw * oc }
       const weights = packed(e, operands, layout)
-      const lines = (((kh - 1) >> 1) * 2 * dh + 1) * ((ow - 1) * sw + (kw - 1) * dw + 1)
+      const line = 8 * ((ow - 1) * sw + (kw - 1) * dw + 1)
+      const reach = ((kh - 1) >> 1) * 2 * dh
       splitRows(e, g, macsOf(g), (share, xAt, yAt) => {
-        const scratch = e.scratch(60 + 8 * lines)
-        e.call('packedDepthwiseConv2d_i8', e.at(x, xAt), weights, e.at(y, yAt), scratch, ...convSizes(share), ...after)
+        const block = Math.max(1, Math.min(share.oh, Math.floor((LINES / line - reach - 1) / sh) + 1))
+        const numbers = 4 * Math.ceil((kw * ((kh + 1) >> 1) + block * ow) / 4)
+        const scratch = e.scratch(60 + numbers + line * ((block - 1) * sh + reach + 1))
+        e.call('packedDepthwiseConv2d_i8', e.at(x, xAt), weights, e.at(y, yAt), scratch, block, ...convSizes(share), ...after)
       })
     },
   },
 }
+
+/** Words of lines that packedDepthwiseConv2d_i8 lays out at once where it can: half of a first-level cache. */
+const LINES = 4096
 
 /** Scratch of depthwiseConv2d_f32: a row of zeros above and below the image, and the limits of the clamp. */
 const borderLength = ({ iw, ic }: Images): number => Math.ceil(((iw + 1) * ic) / 4) * 4 + 8
