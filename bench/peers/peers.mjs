@@ -253,7 +253,8 @@ and the losses of the first training steps to ${LOSS_TOLERANCE} of their value.
 
 Timed is one run on weights that are packed and an input that the engine holds already. onnxruntime-web copies input and output on every
 run, which its interface does not let a user avoid; on networks dunlin copies its input on every run too. onnxruntime-node is native code
-(its kernels may use AVX-512), the others are WebAssembly. Batch normalization is folded into the networks' convolutions, softmax is included.
+(its kernels may use AVX-512), the others are WebAssembly. LiteRT.js takes float tensors only: it turns an int8 network's input into int8 and
+its output into float on every run. Batch normalization is folded into the networks' convolutions, softmax is included.
 
 The training step is forward, backward and Adam of conv 3x3x8, pool, conv 3x3x16, pool, dense 10 on ${BATCH} images of 28x28. dunlin copies the
 batch in on every step, the others hold it. jax-js is there twice: by its own convolution, and with the convolution written as nine matrix

@@ -1,5 +1,6 @@
 // LiteRT.js, TensorFlow Lite in WebAssembly (XNNPACK inside), one thread, on the .tflite file that dunlin/formats writes of the model. Its
-// script expects a browser: globals stand in for what it uses of one, while it loads. Its interface takes no int8 tensors.
+// script expects a browser: globals stand in for what it uses of one, while it loads. Its interface takes no int8 tensors: an int8
+// network gets ends in float.
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -35,17 +36,27 @@ export async function open(folder) {
 
 export async function load() {
   const { exportTflite } = await import('../../../dist/formats.js')
+  const { dequantize, input, Model, toInt8 } = await import('../../../dist/index.js')
   const { compile, Tensor } = await open(join(import.meta.dirname, '../node_modules/@litertjs/core'))
   return async (model, batch, _x, stored) => {
     if (batch !== 1) throw new Error('its file is of one sample')
-    if (model.inputs[0].dtype !== 'f32') throw new Error('its interface takes no int8 tensors')
-    const compiled = await compile(exportTflite(model))
-    const x = new Tensor(Float32Array.from(stored), [1, ...model.inputs[0].shape])
+    const [first] = model.inputs
+    const int8 = first.dtype === 'i8'
+    const map = new Map([[first, int8 && toInt8({ quant: first.quant })(input(first.shape))]])
+    const copy = (node) => {
+      if (!map.has(node)) map.set(node, { ...node, inputs: node.inputs.map(copy) })
+      return map.get(node)
+    }
+    const compiled = await compile(exportTflite(int8 ? new Model(dequantize()(copy(model.outputs[0]))) : model))
+    const [from, to] = [first.quant, model.outputs[0].quant]
+    const values = Float32Array.from(stored, int8 ? (v) => (v - from.zeroPoint) * from.scale[0] : undefined)
+    const x = new Tensor(values, [1, ...first.shape])
     let y
     const run = async () => {
       for (const tensor of y ?? []) tensor.delete()
       y = await compiled.run([x])
     }
-    return { run, read: () => y[0].toTypedArray() }
+    const read = () => (int8 ? y[0].toTypedArray().map((v) => v / to.scale[0] + to.zeroPoint) : y[0].toTypedArray())
+    return { run, read }
   }
 }
