@@ -3,7 +3,7 @@
 // the inner loop has no tests; a panel of weights stays in the cache while all tiles of 4 output pixels go by.
 
 import {
-  begin, beginPanel, finish, fourProducts, grid, HEAD, panelBytes, shift, sums1x8, TILE, tile1x8, tile4x8, widen,
+  begin, beginPanel, finish, fourProducts, grid, HEAD, panelBytes, shift, sums1x8, TILE, tile1x8, tile4x8, tile6x8, widen,
 } from './panel'
 
 /**
@@ -47,8 +47,6 @@ function convolve(
   const steps = four ? (chunk + 3) >> 2 : (chunk + 1) >> 1
   const segments = kh * cols
   const pixels = oh * ow
-  // A single pixel that is left over, or any where there are not 4, goes alone.
-  const tiled = pixels < 4 ? 0 : (pixels & 3) == 1 ? pixels - 1 : pixels
   const offsets = scratch + TILE
   const starts = offsets + (segments << 2)
   const image = (starts + (pixels << 2) + 15) & -16
@@ -69,9 +67,21 @@ function convolve(
       const start = four ? beginPanel(w, scratch, xZero) : w
       let p = 0
       if (ASC_FEATURE_SIMD) {
-        for (; p < tiled; p += 4) {
+        for (; four && p <= pixels - 6; p += 6) {
+          const at = starts + (p << 2)
+          const a0 = image + load<u32>(at)
+          const a1 = image + load<u32>(at, 4)
+          const a2 = image + load<u32>(at, 8)
+          const a3 = image + load<u32>(at, 12)
+          const a4 = image + load<u32>(at, 16)
+          const a5 = image + load<u32>(at, 20)
+          const to = y + (p * oc + o)
+          tile6x8(a0, a1, a2, a3, a4, a5, segments, offsets, steps, start, w, scratch, to, oc, width, yZero, lo, hi)
+        }
+        // A single pixel that is left over, or any where there are not 4, goes alone.
+        for (; pixels >= 4 && p < pixels - 1; p += 4) {
           // The last tile ends where the pixels end: it may do some of them again.
-          const first = min(p, tiled - 4)
+          const first = min(p, pixels - 4)
           const at = starts + (first << 2)
           const a0 = image + load<u32>(at)
           const a1 = image + load<u32>(at, 4)

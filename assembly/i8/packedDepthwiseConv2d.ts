@@ -4,7 +4,7 @@
 // them and with the padding made real. The lines of a block of output rows are laid at once, and its positions go by in tiles of
 // four, from one row into the next.
 
-import { begin, beginPanel, finish, finish4x8, fourProducts, grid, HEAD, panelBytes, products, TILE } from './panel'
+import { begin, beginPanel, finish, finish1x8, finish4x8, fourProducts, grid, HEAD, panelBytes, products, TILE } from './panel'
 
 /**
  * y[b][oy][ox][o] = clamp(yZero + scale_o * (bias[o] + sum (x - xZero) * w[ky][kx][o])), as depthwiseConv2d_i8.
@@ -75,14 +75,13 @@ function convolve(
           }
         }
         const positions = rows * ow
-        // A single position that is left over, or any where there are not 4, goes alone.
-        const tiled = positions < 4 ? 0 : (positions & 3) == 1 ? positions - 1 : positions
         const base = y + (from * ow * oc + o)
         let p = 0
         if (ASC_FEATURE_SIMD) {
-          for (; p < tiled; p += 4) {
+          // A single position that is left over, or any where there are not 4, goes alone.
+          for (; positions >= 4 && p < positions - 1; p += 4) {
             // The last tile ends where the positions end: it may do some of them again.
-            const at = min(p, tiled - 4)
+            const at = min(p, positions - 4)
             const s = starts + (at << 2)
             const to = base + at * oc
             tile4x8(
@@ -104,7 +103,7 @@ function convolve(
               v1 = products(v128.load(q, 16), v128.load(t, 16), v1, four)
               t += 32
             }
-            finish4x8(v0, v1, v0, v1, v0, v1, v0, v1, w, scratch, to, to, 0, 1, 0, width, yZero, lo, hi)
+            finish1x8(v0, v1, w, scratch, to, width, yZero, lo, hi)
           } else {
             memory.copy(scratch, w, 32)
             for (let s = 0; s < steps; s++) {

@@ -221,6 +221,72 @@ export function tile4x8(
   }
 }
 
+/**
+ * tile4x8 of four products for six windows: a dot product waits some five cycles for its sum, and twelve sums are under way at a time.
+ */
+// @ts-ignore: decorator
+@inline
+export function tile6x8(
+  a0: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5: usize, segments: i32, offsets: usize, steps: i32,
+  start: usize, panel: usize, sums: usize, y: usize, yStep: i32, width: i32, yZero: i32, lo: i32, hi: i32,
+): void {
+  let v00 = v128.load(start)
+  let v01 = v128.load(start, 16)
+  let v10 = v00
+  let v11 = v01
+  let v20 = v00
+  let v21 = v01
+  let v30 = v00
+  let v31 = v01
+  let v40 = v00
+  let v41 = v01
+  let v50 = v00
+  let v51 = v01
+  let p = panel + HEAD
+  for (let s = 0; s < segments; s++) {
+    const at: usize = load<u32>(offsets + (<usize>s << 2))
+    let p0 = a0 + at
+    let p1 = a1 + at
+    let p2 = a2 + at
+    let p3 = a3 + at
+    let p4 = a4 + at
+    let p5 = a5 + at
+    for (let q = steps; q > 0; q--) {
+      const w0 = v128.load(p)
+      const w1 = v128.load(p, 16)
+      const x0 = v128.load32_splat(p0)
+      v00 = products(x0, w0, v00, true)
+      v01 = products(x0, w1, v01, true)
+      const x1 = v128.load32_splat(p1)
+      v10 = products(x1, w0, v10, true)
+      v11 = products(x1, w1, v11, true)
+      const x2 = v128.load32_splat(p2)
+      v20 = products(x2, w0, v20, true)
+      v21 = products(x2, w1, v21, true)
+      const x3 = v128.load32_splat(p3)
+      v30 = products(x3, w0, v30, true)
+      v31 = products(x3, w1, v31, true)
+      const x4 = v128.load32_splat(p4)
+      v40 = products(x4, w0, v40, true)
+      v41 = products(x4, w1, v41, true)
+      const x5 = v128.load32_splat(p5)
+      v50 = products(x5, w0, v50, true)
+      v51 = products(x5, w1, v51, true)
+      p += 32
+      p0 += 4
+      p1 += 4
+      p2 += 4
+      p3 += 4
+      p4 += 4
+      p5 += 4
+    }
+  }
+  const y2 = y + (yStep << 1)
+  const y4 = y2 + (yStep << 1)
+  finish4x8(v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y2, yStep, 2, 2, width, yZero, lo, hi)
+  finish4x8(v40, v41, v50, v51, v40, v41, v50, v51, panel, sums, y4, y4, yStep, 2, 0, width, yZero, lo, hi)
+}
+
 /** sums[i][0..8) = the sum over pairs of a_i * w. */
 // @ts-ignore: decorator
 @inline
@@ -252,10 +318,36 @@ export function tile1x8(
 ): void {
   let v0 = v128.load(start)
   let v1 = v128.load(start, 16)
+  let u0 = i32x4.splat(0)
+  let u1 = u0
+  let t0 = u0
+  let t1 = u0
+  let s0 = u0
+  let s1 = u0
   let p = panel + HEAD
   for (let s = 0; s < segments; s++) {
     let p0 = a + load<u32>(offsets + (<usize>s << 2))
-    for (let q = steps; q > 0; q--) {
+    let q = steps
+    if (four) {
+      // A dot product waits some five cycles for its sum: eight sums are under way at a time.
+      for (; q >= 4; q -= 4) {
+        const x0 = v128.load32_splat(p0)
+        v0 = products(x0, v128.load(p), v0, four)
+        v1 = products(x0, v128.load(p, 16), v1, four)
+        const x1 = v128.load32_splat(p0, 4)
+        u0 = products(x1, v128.load(p, 32), u0, four)
+        u1 = products(x1, v128.load(p, 48), u1, four)
+        const x2 = v128.load32_splat(p0, 8)
+        t0 = products(x2, v128.load(p, 64), t0, four)
+        t1 = products(x2, v128.load(p, 80), t1, four)
+        const x3 = v128.load32_splat(p0, 12)
+        s0 = products(x3, v128.load(p, 96), s0, four)
+        s1 = products(x3, v128.load(p, 112), s1, four)
+        p += 128
+        p0 += 16
+      }
+    }
+    for (; q > 0; q--) {
       const x = v128.load32_splat(p0)
       v0 = products(x, v128.load(p), v0, four)
       v1 = products(x, v128.load(p, 16), v1, four)
@@ -263,7 +355,11 @@ export function tile1x8(
       p0 += 4
     }
   }
-  finish4x8(v0, v1, v0, v1, v0, v1, v0, v1, panel, sums, y, y, 0, 1, 0, width, yZero, lo, hi)
+  if (four) {
+    v0 = i32x4.add(i32x4.add(v0, u0), i32x4.add(t0, s0))
+    v1 = i32x4.add(i32x4.add(v1, u1), i32x4.add(t1, s1))
+  }
+  finish1x8(v0, v1, panel, sums, y, width, yZero, lo, hi)
 }
 
 /** sums[0..8) = start (i32 [8]; zeros at the null address) + the products of one window with the weights from w on. */
@@ -366,7 +462,7 @@ export function integers(u0: v128, u1: v128, zero: v128): v128 {
 /**
  * The requantized sums v00 v01 and v10 v11 go to `upper` positions from y on, yStep bytes apart, v20 v21 and v30 v31 to `lower`
  * positions from y2 on; upper and lower are 0..2, width is 1..8. Sums of positions that do not exist are arbitrary: that they are not
- * clear costs only time. `sums`: i32 [4][8] to put them down, and the vectors of `begin`.
+ * clear costs only time. `sums`: i32 [2][8] to put them down, and the vectors of `begin`.
  */
 // @ts-ignore: decorator
 @inline
@@ -376,21 +472,35 @@ export function finish4x8(
 ): void {
   // After a relu negative sums end at the zero point. Asked for every tile: a branch that always goes the same way.
   if (lo >= yZero) {
-    finishBy(v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y2, yStep, upper, lower, width, yZero, lo, hi, true)
+    finish2x8(v00, v01, v10, v11, panel, sums, y, yStep, upper, width, yZero, lo, hi, true)
+    finish2x8(v20, v21, v30, v31, panel, sums, y2, yStep, lower, width, yZero, lo, hi, true)
   } else {
-    finishBy(v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y2, yStep, upper, lower, width, yZero, lo, hi, false)
+    finish2x8(v00, v01, v10, v11, panel, sums, y, yStep, upper, width, yZero, lo, hi, false)
+    finish2x8(v20, v21, v30, v31, panel, sums, y2, yStep, lower, width, yZero, lo, hi, false)
   }
 }
 
+/** The same for one position. */
 // @ts-ignore: decorator
 @inline
-function finishBy(
-  v00: v128, v01: v128, v10: v128, v11: v128, v20: v128, v21: v128, v30: v128, v31: v128,
-  panel: usize, sums: usize, y: usize, y2: usize, yStep: i32, upper: i32, lower: i32, width: i32, yZero: i32, lo: i32, hi: i32,
-  positive: bool,
+export function finish1x8(
+  v0: v128, v1: v128, panel: usize, sums: usize, y: usize, width: i32, yZero: i32, lo: i32, hi: i32,
+): void {
+  finish2x8(v0, v1, v0, v1, panel, sums, y, 0, 1, width, yZero, lo, hi, false)
+}
+
+/** The same for `count` positions, 0..2; `positive`: of negative sums it is only asked that they stay below zero. */
+// @ts-ignore: decorator
+@inline
+function finish2x8(
+  v00: v128, v01: v128, v10: v128, v11: v128,
+  panel: usize, sums: usize, y: usize, yStep: i32, count: i32, width: i32, yZero: i32, lo: i32, hi: i32, positive: bool,
 ): void {
   // Put down now: kept for the rare case in registers, the sums would push everything else out of them.
-  put4x8(v00, v01, v10, v11, v20, v21, v30, v31, sums)
+  v128.store(sums, v00)
+  v128.store(sums, v01, 16)
+  v128.store(sums, v10, 32)
+  v128.store(sums, v11, 48)
   const fraction = v128.load(sums, 128)
   const zero = v128.load(sums, 144)
   const f0 = v128.load(panel, 32)
@@ -401,44 +511,24 @@ function finishBy(
   const b1 = positive ? v128.load(panel, 112) : b0
   const u00 = scaled(v00, f0, n0, b0, positive)
   const u01 = scaled(v01, f1, n1, b1, positive)
-  let clear = i32x4.min_u(v128.and(u00, fraction), v128.and(u01, fraction))
-  const r0 = integers(u00, u01, zero)
   const u10 = scaled(v10, f0, n0, b0, positive)
   const u11 = scaled(v11, f1, n1, b1, positive)
-  clear = i32x4.min_u(clear, i32x4.min_u(v128.and(u10, fraction), v128.and(u11, fraction)))
-  const r1 = integers(u10, u11, zero)
-  const u20 = scaled(v20, f0, n0, b0, positive)
-  const u21 = scaled(v21, f1, n1, b1, positive)
-  clear = i32x4.min_u(clear, i32x4.min_u(v128.and(u20, fraction), v128.and(u21, fraction)))
-  const r2 = integers(u20, u21, zero)
-  const u30 = scaled(v30, f0, n0, b0, positive)
-  const u31 = scaled(v31, f1, n1, b1, positive)
-  clear = i32x4.min_u(clear, i32x4.min_u(v128.and(u30, fraction), v128.and(u31, fraction)))
-  const r3 = integers(u30, u31, zero)
+  const clear = i32x4.min_u(
+    i32x4.min_u(v128.and(u00, fraction), v128.and(u01, fraction)), i32x4.min_u(v128.and(u10, fraction), v128.and(u11, fraction)),
+  )
   if (i32x4.all_true(clear)) {
-    const l = v128.load(sums, 160)
-    const h = v128.load(sums, 176)
-    const r01 = i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(r0, r1), l), h)
-    const r23 = i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(r2, r3), l), h)
-    if (upper + lower == 4 && width == 8) {
-      v128.store64_lane(y, r01, 0)
-      v128.store64_lane(y + yStep, r01, 1)
-      v128.store64_lane(y2, r23, 0)
-      v128.store64_lane(y2 + yStep, r23, 1)
+    const r = i8x16.narrow_i16x8_s(integers(u00, u01, zero), integers(u10, u11, zero))
+    const clamped = i8x16.min_s(i8x16.max_s(r, v128.load(sums, 160)), v128.load(sums, 176))
+    if (count == 2 && width == 8) {
+      v128.store64_lane(y, clamped, 0)
+      v128.store64_lane(y + yStep, clamped, 1)
     } else {
-      v128.store(sums, r01)
-      v128.store(sums, r23, 16)
-      for (let i = 0; i < upper; i++) {
+      v128.store(sums, clamped)
+      for (let i = 0; i < count; i++) {
         for (let l = 0; l < width; l++) store<u8>(y + <usize>(i * yStep + l), load<u8>(sums + <usize>((i << 3) + l)))
       }
-      for (let i = 0; i < lower; i++) {
-        for (let l = 0; l < width; l++) store<u8>(y2 + <usize>(i * yStep + l), load<u8>(sums + <usize>((i << 3) + l), 16))
-      }
     }
-  } else {
-    finish(sums, panel, y, yStep, upper, width, yZero, lo, hi)
-    finish(sums + 64, panel, y2, yStep, lower, width, yZero, lo, hi)
-  }
+  } else finish(sums, panel, y, yStep, count, width, yZero, lo, hi)
 }
 
 /** The same in integers for `count` positions, from sums in memory. */
