@@ -26,11 +26,13 @@ export function depthwiseConv2d_f32(
   const tapBytes = (flip ? -kw * oc : kw * oc) << 2
   // Sums run down the columns of the window, in every way through this kernel.
   // The nine weights of four channels stay in registers along a row. Rows above and below the image are a row of zeros; the
-  // columns whose window leaves the image, and the last channels, take the general way.
+  // columns whose window leaves the image by more than one column, and the last channels, take the general way.
   const nine = ASC_FEATURE_SIMD && m == 1 && kh == 3 && kw == 3 && dh == 1 && dw == 1
   const vectors = nine ? oc & -4 : 0
   const first = firstTap(-pl, sw)
   const end = endTap(2 - pl, sw, iw, ow)
+  const left = first == 1 && pl == 1
+  const right = end == ow - 1 && end * sw - pl == iw - 2
   const limits = scratch + ((((iw + 1) * ic + 3) & -4) << 2)
   if (ASC_FEATURE_SIMD) {
     if (nine) {
@@ -54,7 +56,10 @@ export function depthwiseConv2d_f32(
           const to = y + ((first * oc) << 2)
           for (let o = 0; o < vectors; o += 4) {
             const at = <usize>(o << 2)
-            row3x3(p0 + at, p1 + at, p2 + at, w + at, bias ? bias + at : scratch, limits, to + at, end - first, ic << 2, (sw * ic) << 2, flip != 0, add != 0)
+            row3x3(
+              p0 + at, p1 + at, p2 + at, w + at, bias ? bias + at : scratch, limits, to + at,
+              left, end - first, right, ic << 2, (sw * ic) << 2, flip != 0, add != 0,
+            )
           }
         }
       }
@@ -62,7 +67,7 @@ export function depthwiseConv2d_f32(
         const x0 = ox * sw - pl
         const s0 = firstTap(x0, dw)
         const s1 = endTap(x0, dw, iw, kw)
-        let o = ox >= first && ox < end ? vectors : 0
+        let o = ox >= first - i32(left) && ox < end + i32(right) && first < end ? vectors : 0
         if (ASC_FEATURE_SIMD) {
           if (m == 1) {
             // Sixteen channels at a time, so that finding the taps costs little.
@@ -133,13 +138,15 @@ export function depthwiseConv2d_f32(
 }
 
 /**
- * `count` outputs of four channels from three rows of the image; `pixel` bytes to the next column, `step` to the next window.
+ * `count` outputs of four channels from three rows of the image; `pixel` bytes to the next column, `step` to the next window. With `left`
+ * one more before them, whose window has no first column, and with `right` one more after them, whose window has no last one.
  * bias: four values; limits: four times lo, then four times hi (in memory, because the registers hold weights).
  */
 // @ts-ignore: decorator
 @inline
 function row3x3(
-  p0: usize, p1: usize, p2: usize, w: usize, bias: usize, limits: usize, y: usize, count: i32, pixel: usize, step: usize, flip: bool, add: bool,
+  p0: usize, p1: usize, p2: usize, w: usize, bias: usize, limits: usize, y: usize,
+  left: bool, count: i32, right: bool, pixel: usize, step: usize, flip: bool, add: bool,
 ): void {
   const tap: usize = flip ? -pixel : pixel
   const q = flip ? w + 8 * pixel : w
@@ -152,6 +159,16 @@ function row3x3(
   const w6 = v128.load(q + 6 * tap)
   const w7 = v128.load(q + 7 * tap)
   const w8 = v128.load(q + 8 * tap)
+  if (left) {
+    const at = pixel - step
+    let v = madd(v128.load(p0 + at), w1, v128.load(bias))
+    v = madd(v128.load(p1 + at), w4, v)
+    v = madd(v128.load(p2 + at), w7, v)
+    v = madd(v128.load(p0 + (at + pixel)), w2, v)
+    v = madd(v128.load(p1 + (at + pixel)), w5, v)
+    v = madd(v128.load(p2 + (at + pixel)), w8, v)
+    finish(y - pixel, v, limits, add)
+  }
   if (step == pixel && count > 2) {
     // Stride 1: a column is loaded once and serves three outputs, which take turns in a, b and c.
     let a = madd(v128.load(p0), w0, v128.load(bias))
@@ -239,6 +256,15 @@ function row3x3(
     p1 += step
     p2 += step
     y += pixel
+  }
+  if (right) {
+    let v = madd(v128.load(p0), w0, v128.load(bias))
+    v = madd(v128.load(p1), w3, v)
+    v = madd(v128.load(p2), w6, v)
+    v = madd(v128.load(p0 + pixel), w1, v)
+    v = madd(v128.load(p1 + pixel), w4, v)
+    v = madd(v128.load(p2 + pixel), w7, v)
+    finish(y, v, limits, add)
   }
 }
 
