@@ -33,7 +33,11 @@ function packed(n: number, k: number, weight: (j: number, i: number) => number, 
   })
 }
 
-const SIZES = { m: [1, 2, 3, 4, 5, 6, 7, 8, 9], n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17], k: [1, 2, 7, 33] }
+const SIZES = {
+  m: [1, 2, 3, 4, 5, 6, 7, 8, 9],
+  n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 31, 32, 33, 70],
+  k: [1, 2, 7, 33],
+}
 
 describe.each(builds)('$name', (build) => {
   /** Calls a kernel whose y is its x. */

@@ -1,7 +1,7 @@
 // Matrix product and the packing of its second operand. Dense layers, their gradients and 1x1 convolutions are calls of it:
 // the strides of A (elements from row to row and along k) make a transposed A cost nothing, `pack_f32` transposes B.
 
-import { tile1x8, tile4x8 } from './tile'
+import { tile1x32, tile1x8, tile4x8 } from './tile'
 
 /** Bytes of A that are multiplied with all of B before the next. */
 // @ts-ignore: decorator
@@ -101,6 +101,7 @@ function turn(x: usize, step: usize, y: usize): void {
 export function gemm_f32(
   a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, am: i32, ak: i32, ldc: i32, lo: f32, hi: f32, add: i32,
 ): void {
+  if (ASC_FEATURE_SIMD && m == 1) return vector(a, b, c, n, k, ak << 2, lo, hi, add != 0)
   // Rows of a that are worked off before the next ones: all panels of b pass by while they are in the second-level cache.
   const block = max(64, (BLOCK / (k << 2)) & -4)
   for (let i = 0; i < m; i += block) {
@@ -109,6 +110,22 @@ export function gemm_f32(
     else gemm(a, b, c, rows, n, k, am << 2, ak << 2, ldc << 2, lo, hi, add != 0, false, false)
     a += (block * am) << 2
     c += (block * ldc) << 2
+  }
+}
+
+/** The same for one row, four panels at a time. */
+// @ts-ignore: decorator
+@inline
+function vector(a: usize, b: usize, c: usize, n: i32, k: i32, step: usize, lo: f32, hi: f32, add: bool): void {
+  const panel = <usize>(k + 1) << 5
+  let j = 0
+  for (; j <= n - 32; j += 32) {
+    tile1x32(a, step, k, b, panel, c + (j << 2), lo, hi, add)
+    b += panel << 2
+  }
+  for (; j < n; j += 8) {
+    tile1x8(a, step, 1, 0, 1, 0, k, b, c + (j << 2), min(8, n - j), lo, hi, add, false)
+    b += panel
   }
 }
 
