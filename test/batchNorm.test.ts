@@ -13,7 +13,7 @@ import { flatten } from '../src/ops/reshape'
 import { sgd } from '../src/train/optimizers'
 import { Trainer } from '../src/train/trainer'
 import { builds, in_, inout, out, run } from './harness'
-import { EPSILON, expectNear } from './reference/f32'
+import { EPSILON, expectNear } from './reference/near'
 
 /** Mean and squared deviations over rows of each channel, in float64. */
 function measured(x: ArrayLike<number>, c: number): { mean: Float64Array; squares: Float64Array } {

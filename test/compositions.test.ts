@@ -19,7 +19,7 @@ import { flatten } from '../src/ops/reshape'
 import { separableConv2d } from '../src/ops/separableConv2d'
 import { adam } from '../src/train/optimizers'
 import { Trainer } from '../src/train/trainer'
-import { EPSILON, expectNear } from './reference/f32'
+import { EPSILON, expectNear } from './reference/near'
 
 const BATCH = 2
 const floats = (random: Random, n: number) => Float32Array.from({ length: n }, () => random.uniform(-2, 2))

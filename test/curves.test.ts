@@ -19,7 +19,8 @@ import {
 import type { KernelName } from '../src/ops/op'
 import { Fenced, runNode } from './fenced'
 import { type Build, builds, in_, inout, out, run } from './harness'
-import { EPSILON, evaluate, expectNear } from './reference/f32'
+import { evaluate } from './reference/f32'
+import { EPSILON, expectNear } from './reference/near'
 
 const ROUNDINGS = 16
 const H = 2 ** -17

@@ -54,7 +54,7 @@ describe('the example', () => {
     }
     let text = readFileSync(path, 'utf8')
     for (const line of code.trimEnd().split('\n')) {
-      const place = line.startsWith(' ') ? /(?<=^export const (?:OPS|samples|reference)\b.*\{\n)/m : /^(?=import|export)/m
+      const place = line.startsWith(' ') ? /(?<=^export const (?:OPS|elementwise)\b.*\{\n)/m : /^(?=import|export)/m
       expect(text, `${file} has a place for ${line}`).toMatch(place)
       text = text.replace(place, `${line}\n`)
     }

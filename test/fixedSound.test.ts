@@ -17,8 +17,8 @@ import type { LogMelAttrs, MfccAttrs } from '../src/ops/spectrum'
 import { planInference } from '../src/plan/build'
 import { Session } from '../src/session/session'
 import { builds, in_, out, run, scratch } from './harness'
-import { expectNear } from './reference/f32'
 import { scale } from './reference/i8'
+import { expectNear } from './reference/near'
 import {
   dctReference,
   filterReference,

@@ -23,7 +23,8 @@ import { flatten, reshape } from '../src/ops/reshape'
 import { adam } from '../src/train/optimizers'
 import { oneCycle } from '../src/train/schedules'
 import { Trainer } from '../src/train/trainer'
-import { EPSILON, evaluate, expectNear } from './reference/f32'
+import { evaluate } from './reference/f32'
+import { EPSILON, expectNear } from './reference/near'
 
 const opsOf = (model: Model) => model.nodes.filter((n) => !isParam(n)).map((n) => n.op)
 

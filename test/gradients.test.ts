@@ -48,7 +48,7 @@ import type { Padding, Pair } from '../src/ops/window'
 import { runNode } from './fenced'
 import { builds } from './harness'
 import { readNpy } from './npy'
-import { expectNear, largest } from './reference/f32'
+import { expectNear, largest } from './reference/near'
 
 const folder = process.env.DUNLIN_CASES
   ? join(process.env.DUNLIN_CASES, 'gradients')

@@ -1,5 +1,5 @@
 // The f32 kernels one by one, on fenced buffers, at every ragged size round their tiles and vectors. Matrix products, packing and
-// the small kernels have their float64 definition here; convolutions and pools, drawn at random, have it in reference/f32.ts.
+// the small kernels have their float64 definition here; convolutions and pools, drawn at random, have it in reference/windows.ts.
 // The bound of a sum of k terms is (k + roundings) * EPSILON * sum of |terms|: the sum, the product, bias and clamp.
 import { describe, expect, it } from 'vitest'
 import { input, type Node, size, type TypedArray } from '../src/graph/node'
@@ -11,7 +11,9 @@ import { avgPool2d, maxPool2d } from '../src/ops/pool2d'
 import { type WindowAttrs, windowOf } from '../src/ops/window'
 import { Fenced, runNode } from './fenced'
 import { builds, in_, inout, out, run, scratch } from './harness'
-import { EPSILON, evaluate, expectNear, type Numbers, reference } from './reference/f32'
+import type { Numbers } from './reference/definition'
+import { evaluate, reference } from './reference/f32'
+import { EPSILON, expectNear } from './reference/near'
 
 const ROUNDINGS = 4
 /** Roundings of what goes through exp or log (2^-22 each, four roundings), a sum of them and a quotient. */

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { TypedArray } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 import { builds, in_, inout, out, run } from './harness'
-import { EPSILON, expectNear } from './reference/f32'
+import { EPSILON, expectNear } from './reference/near'
 
 const floats = (random: Random, n: number, range = 1) => Float32Array.from({ length: n }, () => random.uniform(-range, range))
 const FREE = [-Infinity, Infinity] as const

@@ -2,7 +2,7 @@
 // bound that their file states; lanes and scalar form give the same bits.
 import { describe, expect, it } from 'vitest'
 import { builds, in_, out, run } from './harness'
-import { expectNear } from './reference/f32'
+import { expectNear } from './reference/near'
 
 const BOUND = 2 ** -22
 const sweep = (from: number, to: number, n: number) =>

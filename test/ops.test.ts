@@ -18,7 +18,8 @@ import type { Build as BuildName } from '../src/session/kernels'
 import { Session } from '../src/session/session'
 import { runNode } from './fenced'
 import { builds } from './harness'
-import { EPSILON, evaluate, expectNear, largest } from './reference/f32'
+import { evaluate } from './reference/f32'
+import { EPSILON, expectNear, largest } from './reference/near'
 import { type Sample, samples } from './samples'
 
 /** Step of the central differences: at 2^-17 both their rounding (2^-53 / h) and their truncation (h^2) are far below EPSILON. */

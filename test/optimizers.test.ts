@@ -19,7 +19,7 @@ import {
 import { Fenced } from './fenced'
 import { type Build, builds, in_, inout } from './harness'
 import { readNpy } from './npy'
-import { EPSILON, expectNear, largest } from './reference/f32'
+import { EPSILON, expectNear, largest } from './reference/near'
 
 const folder = process.env.DUNLIN_CASES
   ? join(process.env.DUNLIN_CASES, 'optimizers')

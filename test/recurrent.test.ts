@@ -21,7 +21,8 @@ import { adam } from '../src/train/optimizers'
 import { Trainer } from '../src/train/trainer'
 import { Fenced, runNode } from './fenced'
 import { builds, in_, inout } from './harness'
-import { EPSILON, evaluate, expectNear } from './reference/f32'
+import { evaluate } from './reference/f32'
+import { EPSILON, expectNear } from './reference/near'
 
 const SEED = 11
 const LAYERS: [string, (options: RecurrentOptions) => Recurrent][] = [

@@ -19,7 +19,7 @@ import { planInference } from '../src/plan/build'
 import { BUILDS, kernelBytes } from '../src/session/kernels'
 import { Session } from '../src/session/session'
 import { Trainer } from '../src/train/trainer'
-import { expectNear } from './reference/f32'
+import { expectNear } from './reference/near'
 import { dctReference, filterReference, logMelReference } from './reference/sound'
 
 interface Case extends MfccAttrs {

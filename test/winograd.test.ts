@@ -12,7 +12,9 @@ import { unrolled } from '../src/plan/plan'
 import { Session } from '../src/session/session'
 import { runNode } from './fenced'
 import { builds, in_, inout, out, run, scratch } from './harness'
-import { EPSILON, evaluate, expectNear, largest, type Numbers } from './reference/f32'
+import type { Numbers } from './reference/definition'
+import { evaluate } from './reference/f32'
+import { EPSILON, expectNear, largest } from './reference/near'
 
 /** Stated in assembly/f32/winograd.ts: |error| <= GROWTH * 2^-24 * max|x| * the largest sum of |w| over an output's filter. */
 const GROWTH = { 2: 4, 4: 24 }

@@ -1,9 +1,18 @@
 // The slow definition of logMel and mfcc: a DFT by its formula, filters in Hz from the published mel scales, in double precision, nothing
 // shared with src. And the fixed-point form that assembly/i16/logMel.ts specifies, in integers of any size, with an FFT that calls itself.
 
+import type { Node } from '../../src/graph/node'
+import type { OpName } from '../../src/ops'
 import type { LogMelAttrs, MfccAttrs } from '../../src/ops/spectrum'
+import type { Definition, Numbers } from './definition'
 
-type Numbers = ArrayLike<number>
+export const sound = {
+  logMel: (node: Node<LogMelAttrs>, x) => logMelReference(node.attrs, x, node.inputs[0].shape[0]),
+
+  mfcc({ attrs, inputs }: Node<MfccAttrs>, x) {
+    return dctReference(logMelReference(attrs, x, inputs[0].shape[0]), attrs.bands, attrs.coefficients)
+  },
+} satisfies Partial<Record<OpName, Definition>>
 
 const SCALES = {
   htk: {
