@@ -67,28 +67,22 @@ function convolve(
       const start = four ? beginPanel(w, scratch, xZero) : w
       let p = 0
       if (ASC_FEATURE_SIMD) {
-        for (; four && p <= pixels - 6; p += 6) {
-          const at = starts + (p << 2)
-          const a0 = image + load<u32>(at)
-          const a1 = image + load<u32>(at, 4)
-          const a2 = image + load<u32>(at, 8)
-          const a3 = image + load<u32>(at, 12)
-          const a4 = image + load<u32>(at, 16)
-          const a5 = image + load<u32>(at, 20)
-          const to = y + (p * oc + o)
-          tile6x8(a0, a1, a2, a3, a4, a5, segments, offsets, steps, start, w, scratch, to, oc, width, yZero, lo, hi)
-        }
-        // A single pixel that is left over, or any where there are not 4, goes alone.
-        for (; pixels >= 4 && p < pixels - 1; p += 4) {
-          // The last tile ends where the pixels end: it may do some of them again.
-          const first = min(p, pixels - 4)
+        // The last tile ends where the pixels end: it may do some of them again. A single pixel that is left over, or any where there are
+        // not enough for a tile, goes alone.
+        const wide = four ? 6 : 4
+        for (; pixels >= wide && p < pixels - 1; p += wide) {
+          const first = min(p, pixels - wide)
           const at = starts + (first << 2)
+          const to = y + (first * oc + o)
           const a0 = image + load<u32>(at)
           const a1 = image + load<u32>(at, 4)
           const a2 = image + load<u32>(at, 8)
           const a3 = image + load<u32>(at, 12)
-          const to = y + (first * oc + o)
-          tile4x8(a0, a1, a2, a3, segments, offsets, steps, start, w, scratch, to, 4, oc, width, yZero, lo, hi, false, four)
+          if (four) {
+            const a4 = image + load<u32>(at, 16)
+            const a5 = image + load<u32>(at, 20)
+            tile6x8(a0, a1, a2, a3, a4, a5, segments, offsets, steps, start, w, scratch, to, oc, width, yZero, lo, hi)
+          } else tile4x8(a0, a1, a2, a3, segments, offsets, steps, start, w, scratch, to, oc, width, yZero, lo, hi, false)
         }
       }
       for (; p < pixels; p++) {

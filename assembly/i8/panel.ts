@@ -165,15 +165,15 @@ export function products(x: v128, w: v128, sum: v128, four: bool): v128 {
 }
 
 /**
- * y[i][0..8) = the requantized start + sum over segments and steps of a_i * w, i < count. Windows may be aliased: that is how a tail ends.
+ * y[i][0..8) = the requantized start + sum over segments and steps of a_i * w, i < 4, by two products in a step.
  * A window is `segments` runs of 4 * `steps` bytes; `offsets` (i32) says how many bytes from its start they lie. `start`: i32 [8], the
- * bias. `raw`: panel is weights alone, and the products are left in `sums`, from zero. `four`: products of a step, else two.
+ * bias. `raw`: panel is weights alone, and the products are left in `sums`, from zero.
  */
 // @ts-ignore: decorator
 @inline
 export function tile4x8(
   a0: usize, a1: usize, a2: usize, a3: usize, segments: i32, offsets: usize, steps: i32, start: usize, panel: usize, sums: usize,
-  y: usize, count: i32, yStep: i32, width: i32, yZero: i32, lo: i32, hi: i32, raw: bool, four: bool,
+  y: usize, yStep: i32, width: i32, yZero: i32, lo: i32, hi: i32, raw: bool,
 ): void {
   let v00 = raw ? i32x4.splat(0) : v128.load(start)
   let v01 = raw ? v00 : v128.load(start, 16)
@@ -194,17 +194,17 @@ export function tile4x8(
       const w0 = v128.load(p)
       const w1 = v128.load(p, 16)
       const x0 = v128.load32_splat(p0)
-      v00 = products(x0, w0, v00, four)
-      v01 = products(x0, w1, v01, four)
+      v00 = products(x0, w0, v00, false)
+      v01 = products(x0, w1, v01, false)
       const x1 = v128.load32_splat(p1)
-      v10 = products(x1, w0, v10, four)
-      v11 = products(x1, w1, v11, four)
+      v10 = products(x1, w0, v10, false)
+      v11 = products(x1, w1, v11, false)
       const x2 = v128.load32_splat(p2)
-      v20 = products(x2, w0, v20, four)
-      v21 = products(x2, w1, v21, four)
+      v20 = products(x2, w0, v20, false)
+      v21 = products(x2, w1, v21, false)
       const x3 = v128.load32_splat(p3)
-      v30 = products(x3, w0, v30, four)
-      v31 = products(x3, w1, v31, four)
+      v30 = products(x3, w0, v30, false)
+      v31 = products(x3, w1, v31, false)
       p += 32
       p0 += 4
       p1 += 4
@@ -214,15 +214,14 @@ export function tile4x8(
   }
   if (raw) put4x8(v00, v01, v10, v11, v20, v21, v30, v31, sums)
   else {
-    const upper = min(2, count)
-    finish4x8(
-      v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y + (yStep << 1), yStep, upper, count - upper, width, yZero, lo, hi,
-    )
+    const y2 = y + (yStep << 1)
+    finish4x8(v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y2, yStep, 2, 2, width, yZero, lo, hi)
   }
 }
 
 /**
- * tile4x8 of four products for six windows: a dot product waits some five cycles for its sum, and twelve sums are under way at a time.
+ * The same for six windows, by four products in a step: such a dot product waits some five cycles for its sum, and twelve sums are under way
+ * at a time.
  */
 // @ts-ignore: decorator
 @inline
@@ -291,7 +290,7 @@ export function tile6x8(
 // @ts-ignore: decorator
 @inline
 export function sums4x8(a0: usize, a1: usize, a2: usize, a3: usize, pairs: i32, w: usize, sums: usize): void {
-  tile4x8(a0, a1, a2, a3, 1, 0, pairs, 0, w, sums, 0, 0, 0, 0, 0, 0, 0, true, false)
+  tile4x8(a0, a1, a2, a3, 1, 0, pairs, 0, w, sums, 0, 0, 0, 0, 0, 0, true)
 }
 
 // @ts-ignore: decorator
