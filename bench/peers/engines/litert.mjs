@@ -48,15 +48,13 @@ export async function load() {
       return map.get(node)
     }
     const compiled = await compile(exportTflite(int8 ? new Model(dequantize()(copy(model.outputs[0]))) : model))
-    const [from, to] = [first.quant, model.outputs[0].quant]
-    const values = Float32Array.from(stored, int8 ? (v) => (v - from.zeroPoint) * from.scale[0] : undefined)
+    const values = Float32Array.from(stored, int8 ? (v) => (v - first.quant.zeroPoint) * first.quant.scale[0] : undefined)
     const x = new Tensor(values, [1, ...first.shape])
     let y
     const run = async () => {
       for (const tensor of y ?? []) tensor.delete()
       y = await compiled.run([x])
     }
-    const read = () => (int8 ? y[0].toTypedArray().map((v) => v / to.scale[0] + to.zeroPoint) : y[0].toTypedArray())
-    return { run, read }
+    return { run, read: () => y[0].toTypedArray() }
   }
 }
