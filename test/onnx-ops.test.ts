@@ -1,0 +1,183 @@
+// ONNX ops in forms that ONNX's own tests leave out: models of one node, written here. Convolutions are held against loops over the
+// positions of any number of axes, as the operators' definitions have them.
+import { describe, expect, it } from 'vitest'
+import { importOnnx, type OnnxOptions } from '../src/formats/onnx/import'
+import { MODEL, writeMessage } from '../src/formats/onnx/proto'
+import { count } from '../src/formats/onnx/tensor'
+import { reordered } from '../src/formats/onnx/value'
+import { Random } from '../src/graph/random'
+
+type Attributes = Record<string, number | number[] | string>
+interface Values {
+  dims: readonly number[]
+  data: Float32Array
+}
+
+interface Written {
+  op: string
+  attributes?: Attributes
+  /** The inputs of the file, then what it stores. */
+  inputs: Record<string, readonly number[]>
+  stored?: Record<string, Values>
+  outputs?: string[]
+  opset?: number
+}
+
+/** An ONNX file of one node, which reads all inputs and stored values in this order. */
+function written({ op, attributes = {}, inputs, stored = {}, outputs = ['y'], opset = 17 }: Written): Uint8Array {
+  const attribute = Object.entries(attributes).map(([name, v]) => {
+    if (typeof v === 'string') return { name, s: new TextEncoder().encode(v), type: 3 }
+    if (typeof v === 'number') return Number.isInteger(v) ? { name, i: v, type: 2 } : { name, f: v, type: 1 }
+    return { name, ints: v, type: 7 }
+  })
+  const typed = (name: string, dims: readonly number[]) => ({
+    name,
+    type: { tensorType: { elemType: 1, shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
+  })
+  const node = { opType: op, name: 'n', input: [...Object.keys(inputs), ...Object.keys(stored)], output: outputs, attribute }
+  return writeMessage(MODEL, {
+    irVersion: 8,
+    opsetImport: [{ domain: '', version: opset }],
+    graph: {
+      name: 'made',
+      node: [node],
+      input: Object.entries(inputs).map(([name, dims]) => typed(name, dims)),
+      output: outputs.map((name) => typed(name, [])),
+      initializer: Object.entries(stored).map(([name, { dims, data }]) => ({
+        ...{ name, dims: [...dims], dataType: 1 },
+        rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+      })),
+    },
+  })
+}
+
+function drawn(random: Random, dims: readonly number[]): Values {
+  return { dims, data: Float32Array.from({ length: count(dims) }, () => random.uniform(-1, 1)) }
+}
+
+/** What the model gives for one input, in the order of the file's axes. */
+async function run(file: Uint8Array, x: Values, options?: OnnxOptions): Promise<Float32Array> {
+  const { model, inputs, outputs } = importOnnx(file, { source: 'm.onnx', ...options })
+  const first = inputs[0].samples === 0
+  const own = reordered(x.data, x.dims, first ? [0, ...inputs[0].order] : inputs[0].order)
+  const y = await model.predict(own)
+  const { dims, order, samples } = outputs[0]
+  const batch = samples === undefined ? 1 : x.dims[0]
+  const all = samples === undefined ? order : [samples, ...order]
+  const lengths = dims.map((d, i) => (i === samples ? batch : d))
+  const back = lengths.map((_, i) => all.indexOf(i))
+  return reordered(
+    y,
+    all.map((a) => lengths[a]),
+    back,
+  )
+}
+
+function expectClose(got: Float32Array, want: Values, what: string): void {
+  expect(got.length, what).toBe(want.data.length)
+  const scale = want.data.reduce((m, v) => Math.max(m, Math.abs(v)), 0)
+  const worst = got.reduce((m, v, i) => Math.max(m, Math.abs(v - want.data[i])), 0)
+  expect(worst, what).toBeLessThanOrEqual(1e-5 * scale)
+}
+
+/** All indices of a shape, the last axis fastest. */
+function positions(dims: readonly number[]): number[][] {
+  return dims.reduce((all, d) => all.flatMap((p) => Array.from({ length: d }, (_, i) => [...p, i])), [[]] as number[][])
+}
+
+const placeOf = (dims: readonly number[], index: readonly number[]): number =>
+  index.every((v, i) => v >= 0 && v < dims[i]) ? index.reduce((at, v, i) => at * dims[i] + v, 0) : -1
+
+/** What a convolution of either kind has for each spatial axis, and its groups. */
+interface Window {
+  strides: number[]
+  dilations: number[]
+  /** Before each axis, then after each. */
+  pads: number[]
+  group: number
+}
+
+/** For each step of a convolution: the output's channel and position in a group, and where x and w are read. */
+function convolved(x: Values, w: Values, bias: Values, { strides, dilations, pads, group }: Window): Values {
+  const [, , ...sizes] = x.dims
+  const [filters, each, ...kernel] = w.dims
+  const n = sizes.length
+  const out = sizes.map((d, i) => Math.floor((d + pads[i] + pads[i + n] - (kernel[i] - 1) * dilations[i] - 1) / strides[i]) + 1)
+  const dims = [1, filters, ...out]
+  const taps = positions([each, ...kernel])
+  const data = Float32Array.from(positions([filters, ...out]), ([o, ...p]) => {
+    const first = Math.floor(o / (filters / group)) * each
+    const sum = taps.reduce((sum, [c, ...k]) => {
+      const at = placeOf(x.dims, [0, first + c, ...p.map((v, i) => v * strides[i] + k[i] * dilations[i] - pads[i])])
+      return at < 0 ? sum : sum + x.data[at] * w.data[placeOf(w.dims, [o, c, ...k])]
+    }, 0)
+    return sum + bias.data[o]
+  })
+  return { dims, data }
+}
+
+function spreadOut(x: Values, w: Values, bias: Values, { strides, dilations, pads, group }: Window, more: number[]): Values {
+  const [, channels, ...sizes] = x.dims
+  const [, each, ...kernel] = w.dims
+  const n = sizes.length
+  const out = sizes.map((d, i) => (d - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 + more[i] - pads[i] - pads[i + n])
+  const dims = [1, each * group, ...out]
+  const data = Float32Array.from({ length: count(dims) }, (_, i) => bias.data[Math.floor(i / count(out))])
+  for (const [c, ...p] of positions([channels, ...sizes]))
+    for (const [o, ...k] of positions([each, ...kernel])) {
+      const filter = Math.floor(c / (channels / group)) * each + o
+      const at = placeOf(dims, [0, filter, ...p.map((v, i) => v * strides[i] + k[i] * dilations[i] - pads[i])])
+      if (at >= 0) data[at] += x.data[placeOf(x.dims, [0, c, ...p])] * w.data[placeOf(w.dims, [c, o, ...k])]
+    }
+  return { dims, data }
+}
+
+const CASES = 60
+
+describe.each([1, 2])('convolutions over %i axes', (axes) => {
+  const each = (of: () => number) => Array.from({ length: axes }, of)
+
+  it('Conv, with any pads, strides, dilations and groups', async () => {
+    for (let seed = 0; seed < CASES; seed++) {
+      const random = new Random(1000 * axes + seed)
+      const [inputs, filters, group] = [1 + random.integer(3), 1 + random.integer(3), 1 + random.integer(3)]
+      const kernel = each(() => 1 + random.integer(3))
+      const strides = each(() => 1 + random.integer(3))
+      const dilations = each(() => 1 + random.integer(2))
+      const pads = [...each(() => random.integer(4)), ...each(() => random.integer(4))]
+      // At least one window fits.
+      const sizes = kernel.map((k, i) => Math.max(1, (k - 1) * dilations[i] + 1 - pads[i] - pads[i + axes]) + random.integer(4))
+      const x = drawn(random, [1, inputs * group, ...sizes])
+      const w = drawn(random, [filters * group, inputs, ...kernel])
+      const b = drawn(random, [filters * group])
+      const window = { strides, dilations, pads, group }
+      const file = written({ op: 'Conv', attributes: window, inputs: { x: x.dims }, stored: { 'a.weight': w, 'a.bias': b } })
+      const what = `seed ${seed}: [${x.dims}] by [${w.dims}], ${JSON.stringify(window)}`
+      expectClose(await run(file, x), convolved(x, w, b, window), what)
+    }
+  })
+
+  it('ConvTranspose, with any pads, strides, dilations, groups and output_padding', async () => {
+    for (let seed = 0; seed < CASES; seed++) {
+      const random = new Random(2000 * axes + seed)
+      const [inputs, filters, group] = [1 + random.integer(3), 1 + random.integer(3), 1 + random.integer(3)]
+      const kernel = each(() => 1 + random.integer(3))
+      const strides = each(() => 1 + random.integer(3))
+      const dilations = each(() => 1 + random.integer(2))
+      const sizes = each(() => 1 + random.integer(4))
+      const more = strides.map((s) => random.integer(s))
+      // At least one position is left.
+      const room = sizes.map((d, i) => (d - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + more[i])
+      const before = room.map((r) => random.integer(Math.min(r, 3) + 1))
+      const pads = [...before, ...room.map((r, i) => random.integer(Math.min(r - before[i], 3) + 1))]
+      const x = drawn(random, [1, inputs * group, ...sizes])
+      const w = drawn(random, [inputs * group, filters, ...kernel])
+      const b = drawn(random, [filters * group])
+      const window = { strides, dilations, pads, group }
+      const attributes = { ...window, output_padding: more }
+      const file = written({ op: 'ConvTranspose', attributes, inputs: { x: x.dims }, stored: { 'a.weight': w, 'a.bias': b } })
+      const what = `seed ${seed}: [${x.dims}] by [${w.dims}], ${JSON.stringify(attributes)}`
+      expectClose(await run(file, x), spreadOut(x, w, b, window, more), what)
+    }
+  })
+})
