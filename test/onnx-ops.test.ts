@@ -5,6 +5,7 @@ import { importOnnx, type OnnxOptions } from '../src/formats/onnx/import'
 import { MODEL, writeMessage } from '../src/formats/onnx/proto'
 import { count } from '../src/formats/onnx/tensor'
 import { reordered } from '../src/formats/onnx/value'
+import { isParam } from '../src/graph/node'
 import { Random } from '../src/graph/random'
 
 type Attributes = Record<string, number | number[] | string>
@@ -134,7 +135,7 @@ function spreadOut(x: Values, w: Values, bias: Values, { strides, dilations, pad
 
 const CASES = 60
 
-describe.each([1, 2])('convolutions over %i axes', (axes) => {
+describe.each([1, 2, 3])('convolutions over %i axes', (axes) => {
   const each = (of: () => number) => Array.from({ length: axes }, of)
 
   it('Conv, with any pads, strides, dilations and groups', async () => {
@@ -179,5 +180,39 @@ describe.each([1, 2])('convolutions over %i axes', (axes) => {
       const what = `seed ${seed}: [${x.dims}] by [${w.dims}], ${JSON.stringify(attributes)}`
       expectClose(await run(file, x), spreadOut(x, w, b, window, more), what)
     }
+  })
+})
+
+describe('convolutions over three axes', () => {
+  const random = new Random(7)
+  const [w, b] = [drawn(random, [4, 2, 3, 3, 3]), drawn(random, [4])]
+  const file = (x: readonly number[], attributes: Attributes = {}) =>
+    written({ op: 'Conv', attributes, inputs: { x }, stored: { 'a.weight': w, 'a.bias': b } })
+
+  it('are one layer, whose weights keep its name', () => {
+    const { model, outputs } = importOnnx(file([1, 2, 5, 6, 7]))
+    expect(model.nodes.filter(isParam).map((p) => [p.name, p.shape])).toEqual([
+      ['a/w', [4, 3, 3, 6]],
+      ['a/b', [4]],
+    ])
+    expect(model.nodes.filter((n) => n.op === 'permute')).toEqual([])
+    expect(outputs[0].dims).toEqual([1, 4, 3, 4, 5])
+  })
+
+  it('auto_pad is that of each axis', async () => {
+    const x = drawn(random, [1, 2, 4, 5, 6])
+    const strides = [2, 1, 3]
+    // (ceil(n / stride) - 1) stride + 3 - n on both sides together, the odd one before.
+    const window = { strides, dilations: [1, 1, 1], pads: [1, 1, 0, 0, 1, 0], group: 1 }
+    const got = await run(file(x.dims, { strides, auto_pad: 'SAME_LOWER' }), x)
+    expectClose(got, convolved(x, w, b, window), 'SAME_LOWER')
+  })
+
+  it('errors say what does not fit', () => {
+    const read = (x: readonly number[], options?: OnnxOptions) => () => importOnnx(file(x), { source: 'm.onnx', ...options })
+    expect(read([1, 2, 2, 3, 3])).toThrow(/^m\.onnx: Conv "n" .*leaves 0 x 1 as depth and height of its output/)
+    expect(read([1, 3, 5, 5, 5])).toThrow(/^m\.onnx: Conv "n" .*weights \[4,2,3,3,3\] for an input \[1,3,5,5,5\] and 1 groups/)
+    expect(read([2, 2, 5, 5, 5], { samples: 'whole' })).toThrow(/2 images in one sample .*samples: 'first'/)
+    expect(read([1, 2, 3, 3, 3, 3])).toThrow(/4 spatial axes .*1 to 3 are supported/)
   })
 })

@@ -1,5 +1,5 @@
 // ONNX's convolutions, pools, normalizations and reductions, each under its own name. Images come in and leave as views [N, C, H, W] on
-// nodes [H, W, C].
+// nodes [H, W, C], volumes as [N, C, D, H, W] on [D, H, W, C].
 
 import type { Node, Param } from '../../graph/node'
 import { nodeOf } from '../../ops'
@@ -24,12 +24,13 @@ import type { Rule } from './elementwise'
 import { layerName } from './product'
 import { count, type Tensor } from './tensor'
 import { alike, arrange, dimsOf, fromImage, imageOf, innermost, reviewed, shaped, type Traced, transposed, view } from './value'
+import { convolvedVolume, spreadVolume } from './volume'
 
 const floats = (t: Tensor): Float32Array => Float32Array.from(t.data as ArrayLike<number>)
 
 /** The convolution of a value by stored weights [O, I / group, ...]. */
 export function convolution(c: Call, x: Traced, w: Tensor, bias: Param[]): Traced {
-  const dims = spatialOf(c, x, 2)
+  const dims = spatialOf(c, x, 3)
   const [o, i, ...kernel] = w.dims
   const groups = c.int('group', 1)
   const channels = dimsOf(x)[1]
@@ -37,6 +38,7 @@ export function convolution(c: Call, x: Traced, w: Tensor, bias: Param[]): Trace
     return c.fail(`has weights [${w.dims}] for an input [${dimsOf(x)}] and ${groups} groups`)
   const windows = windowsOf(c, dims, kernel)
   const name = layerName(c, w)
+  if (dims.length === 3) return fromImage(x, convolvedVolume(c, imageOf(x), windows, w, { name, groups, params: bias }), 3)
   const [rows, columns] = planar(windows)
   const [kh, kw] = [rows.kernel, columns.kernel]
   const weights =
@@ -50,13 +52,14 @@ export function convolution(c: Call, x: Traced, w: Tensor, bias: Param[]): Trace
 function transposedConvolution(c: Call): Traced {
   const x = c.x(0)
   const w = c.constant(1, 'W')
-  const dims = spatialOf(c, x, 2)
+  const dims = spatialOf(c, x, 3)
   const [channels, each, ...kernel] = w.dims
   const groups = c.int('group', 1)
   if (kernel.length !== dims.length || !count(w.dims) || channels !== dimsOf(x)[1] || groups < 1 || channels % groups)
     return c.fail(`has weights [${w.dims}] for an input [${dimsOf(x)}] and ${groups} groups`)
   const layer = { name: layerName(c, w), groups, params: biasOf(c, 2, each * groups) }
   const spreads = spreadsOf(c, dims, kernel)
+  if (dims.length === 3) return fromImage(x, spreadVolume(c, imageOf(x), spreads, w, layer), 3)
   const [rows, columns] = planar(spreads)
   const flat = { ...w, dims: [channels, each, rows.kernel, columns.kernel] }
   return fromImage(x, spreadOut(c, imageOf(x), [rows, columns], flat, layer), dims.length)
