@@ -216,3 +216,51 @@ describe('convolutions over three axes', () => {
     expect(read([1, 2, 3, 3, 3, 3])).toThrow(/4 spatial axes .*1 to 3 are supported/)
   })
 })
+
+describe('opset 6: an operand along axes of another', () => {
+  const random = new Random(8)
+  const x = drawn(random, [2, 3, 4, 5])
+  const file = (op: string, b: Values, attributes: Attributes) =>
+    written({ op, attributes, inputs: { x: x.dims }, stored: { b }, opset: 6 })
+  const OPS: Record<string, (a: number, b: number) => number> = {
+    Add: (a, b) => a + b,
+    Sub: (a, b) => a - b,
+    Mul: (a, b) => a * b,
+    Div: (a, b) => a / b,
+  }
+
+  it.each(Object.entries(OPS))('%s', async (op, of) => {
+    for (const [axis, dims] of [
+      [1, [3, 4]],
+      [1, [3]],
+      [2, [4]],
+      [2, [4, 5]],
+      [3, [5]],
+      [1, [1]],
+    ] as const) {
+      const b = drawn(random, dims)
+      const want = positions(x.dims).map((p, i) => {
+        const at = placeOf(
+          dims,
+          dims.map((d, j) => (d === 1 ? 0 : p[axis + j])),
+        )
+        return of(x.data[i], b.data[at])
+      })
+      for (const samples of ['first', 'whole'] as const) {
+        const got = await run(file(op, b, { broadcast: 1, axis }), x, { samples })
+        expectClose(got, { dims: x.dims, data: Float32Array.from(want) }, `[${dims}] from axis ${axis} on, ${samples}`)
+      }
+    }
+  })
+
+  it('errors say what does not fit, and what would mix samples', () => {
+    const read = (bytes: Uint8Array) => () => importOnnx(bytes, { source: 'm.onnx' })
+    const long = drawn(random, [4, 5])
+    expect(read(file('Add', long, { axis: 3 }))).toThrow(
+      /^m\.onnx: Add "n" .*puts \[4,5\] along the axes of \[1,3,4,5\] from axis 3/,
+    )
+    expect(read(file('Add', long, { axis: 1 }))).toThrow(/\[1,3,4,5\] and \[4,5,1\] do not go together/)
+    const both = written({ op: 'Add', attributes: { axis: 1 }, inputs: { x: [3, 3], b: [3] }, opset: 6 })
+    expect(read(both)).toThrow(/puts along axis 1 of \[1,3\] the other operand's axis 0, which is the samples'.*samples: 'whole'/)
+  })
+})

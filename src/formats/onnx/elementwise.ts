@@ -21,10 +21,7 @@ const layer = (make: () => Layer): Rule => unary((_, x) => make()(x))
 const pairs =
   (op: () => (a: Node, b: Node) => Node): Rule =>
   (c) =>
-    c.pairwise(operand(c, 0), operand(c, 1), op())
-
-/** An input of an op on pairs. In opset 6 and before an attribute said where the second goes; 7 is the first that is read. */
-const operand = (c: Call, i: number): Traced => c.x(i, 'AB'[i])
+    c.pairwise(c.x(0, 'A'), c.x(1, 'B'), op())
 
 /** Any number of values, two and two. */
 const variadic =
@@ -112,7 +109,7 @@ export const ELEMENTWISE: Record<string, Rule> = {
   Sub: pairs(sub),
   Mul: pairs(mul),
   Div(c) {
-    const [a, b] = [operand(c, 0), operand(c, 1)]
+    const [a, b] = [c.x(0, 'A'), c.x(1, 'B')]
     const y = c.pairwise(a, b, div())
     // Integers are divided towards 0.
     return isInteger(a.type) ? alike(y, round({ mode: 'towardsZero' })(y.node), a.type) : y
