@@ -264,3 +264,29 @@ describe('opset 6: an operand along axes of another', () => {
     expect(read(both)).toThrow(/puts along axis 1 of \[1,3\] the other operand's axis 0, which is the samples'.*samples: 'whole'/)
   })
 })
+
+describe('BatchNormalization in training mode', () => {
+  const ones = { dims: [3], data: new Float32Array(3).fill(1) }
+  const stored = { 'bn.weight': ones, 'bn.bias': ones, 'bn.mean': ones, 'bn.var': ones }
+  const file = (attributes: Attributes, opset: number, outputs = ['y', 'mean', 'var']) =>
+    written({ op: 'BatchNormalization', attributes, inputs: { x: [4, 3, 5] }, stored, outputs, opset })
+  const read = (bytes: Uint8Array, samples: OnnxOptions['samples']) => importOnnx(bytes, { source: 'm.onnx', samples })
+
+  it('takes statistics of all samples, so it wants them in one', () => {
+    const bytes = file({ training_mode: 1 }, 15)
+    expect(() => read(bytes, 'first')).toThrow(
+      /^m\.onnx: BatchNormalization "n" .*takes mean and variance along axis 0, which is the samples'.*samples: 'whole'/,
+    )
+    const { model, outputs } = read(bytes, 'whole')
+    expect(outputs.map((o) => o.dims)).toEqual([[4, 3, 5], [3], [3]])
+    // Scale and bias are weights, what runs is none.
+    expect(model.params.filter((p) => p.attrs.trainable).length).toBe(2)
+    expect(read(file({ training_mode: 1 }, 15, ['y']), 'whole').mappings[0].to).not.toContain(',')
+  })
+
+  it('before opset 14 it is refused', () => {
+    expect(() => read(file({}, 9), 'whole')).toThrow(
+      /outputs beside Y, which is training as before opset 14; attribute training_mode/,
+    )
+  })
+})

@@ -1,7 +1,7 @@
 // ONNX's convolutions, pools, normalizations and reductions, each under its own name. Images come in and leave as views [N, C, H, W] on
 // nodes [H, W, C], volumes as [N, C, D, H, W] on [D, H, W, C].
 
-import type { Node, Param } from '../../graph/node'
+import { isParam, type Node, type Param } from '../../graph/node'
 import { nodeOf } from '../../ops'
 import { logSoftmax, softmax, sqrt } from '../../ops/activation'
 import { add, div, mul, sub } from '../../ops/add'
@@ -251,8 +251,10 @@ function layerNormalization(c: Call): (Traced | undefined)[] {
   return outputs
 }
 
-function batchNormalization(c: Call): Traced {
-  if (c.int('training_mode', 0) || c.proto.output.slice(1).some((o) => o)) return c.fail('in training mode is not supported')
+function batchNormalization(c: Call): Traced | Traced[] {
+  if (c.int('training_mode', 0)) return batchStatistics(c)
+  if (c.proto.output.slice(1).some((o) => o))
+    return c.fail('has outputs beside Y, which is training as before opset 14; attribute training_mode, from 14 on, is supported')
   const x = c.x(0)
   const channels = dimsOf(x)[1] ?? c.fail('wants a value [N, C, ...]')
   const [scale, bias, mean, variance] = ['scale', 'B', 'mean', 'var'].map((what, i) => c.constant(i + 1, what))
@@ -271,19 +273,46 @@ function batchNormalization(c: Call): Traced {
   return { ...x, node: y, memory: [...outer, ...inner] }
 }
 
+/** A value for each channel of x. */
+function perChannel(c: Call, i: number, what: string, x: Traced): Traced {
+  const value = c.x(i, what)
+  const channels = dimsOf(x)[1] ?? c.fail('wants a value [N, C, ...]')
+  if (count(dimsOf(value)) !== channels) c.fail(`has a ${what} of shape [${dimsOf(value)}] for ${channels} channels`)
+  return c.fromAxis(1, x, value) as Traced
+}
+
+/** x with mean 0 and variance 1 along some axes; then scaled, and a bias added, for each channel. */
+function normalized(c: Call, x: Traced, axes: readonly number[]) {
+  const mean = reduced(x, axes, 'avg')
+  const apart = c.pairwise(x, mean, sub())
+  const variance = reduced(squared(apart), axes, 'avg')
+  const deviation = alike(variance, sqrt()(c.plus(variance.node, c.float('epsilon', EPSILON))))
+  const scaled = c.pairwise(c.pairwise(apart, deviation, div()), perChannel(c, 1, 'scale', x), mul())
+  return { y: c.pairwise(scaled, perChannel(c, 2, 'B', x), add()), mean, variance }
+}
+
+/** Each channel by its mean and variance in all samples, which go into the running ones. */
+function batchStatistics(c: Call): Traced[] {
+  const x = c.x(0)
+  const axes = dimsOf(x).flatMap((_, i) => (i === 1 ? [] : [i]))
+  c.apart(x, axes, 'with training_mode 1 takes mean and variance along')
+  const { y, mean, variance } = normalized(c, x, axes)
+  const momentum = c.float('momentum', 0.9)
+  const running = (i: number, what: string, now: Traced) => {
+    const before = perChannel(c, i, what, x)
+    const stored = isParam(before.node) ? { ...before.node, attrs: { trainable: false } } : before.node
+    const [old, more] = [alike(before, c.times(stored, momentum)), alike(now, c.times(now.node, 1 - momentum))]
+    return reviewed(c.pairwise(old, more, add()), [dimsOf(x)[1]])
+  }
+  const wanted = c.proto.output.length > 1
+  return wanted ? [y, running(3, 'mean', mean), running(4, 'var', variance)] : [y]
+}
+
 /** Each channel of each image to mean 0 and variance 1. */
 function instanceNormalization(c: Call): Traced {
   const x = c.x(0)
   const axes = dimsOf(x).flatMap((_, i) => (i >= 2 ? [i] : []))
-  const apart = c.pairwise(x, reduced(x, axes, 'avg'), sub())
-  const variance = reduced(squared(apart), axes, 'avg')
-  const deviation = alike(variance, sqrt()(c.plus(variance.node, c.float('epsilon', EPSILON))))
-  const channel = (i: number, what: string) => {
-    const t = c.constant(i, what)
-    return c.scope.lift({ ...t, dims: [count(t.dims), ...axes.map(() => 1)] })
-  }
-  const scaled = c.pairwise(c.pairwise(apart, deviation, div()), channel(1, 'scale'), mul())
-  return c.pairwise(scaled, channel(2, 'B'), add())
+  return normalized(c, x, axes).y
 }
 
 const globally =
