@@ -290,3 +290,29 @@ describe('BatchNormalization in training mode', () => {
     )
   })
 })
+
+describe('Dropout in training mode', () => {
+  const x = { dims: [2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) }
+  const number = (v: number): Values => ({ dims: [], data: Float32Array.of(v) })
+  const file = (stored: Record<string, Values>) => written({ op: 'Dropout', inputs: { x: x.dims }, stored })
+
+  it('drops nothing where its ratio is 0, and is refused where it would', async () => {
+    expect(await run(file({ ratio: number(0), training: number(1) }), x)).toEqual(x.data)
+    expect(await run(file({ ratio: number(0.5), training: number(0) }), x)).toEqual(x.data)
+    const read = () => importOnnx(file({ ratio: number(0.25), training: number(1) }), { source: 'm.onnx' })
+    expect(read).toThrow(/^m\.onnx: Dropout "n" .*drops 0\.25 of its values at random, .*training_mode 0, or with ratio 0/)
+  })
+
+  it('is refused of stored values too', () => {
+    const stored = { x, ratio: number(0.25), training: number(1) }
+    const bytes = written({ op: 'Dropout', inputs: {}, stored })
+    expect(() => importOnnx(bytes, { source: 'm.onnx' })).toThrow(/drops 0\.25 of its values at random/)
+  })
+})
+
+it('what is read only of known values says so', () => {
+  const bytes = written({ op: 'Where', inputs: { condition: [2, 3], a: [2, 3], b: [2, 3] } })
+  expect(() => importOnnx(bytes, { source: 'm.onnx' })).toThrow(
+    /^m\.onnx: Where "n" .*of computed values is not supported\. Its inputs have to be stored in the file, or given in values/,
+  )
+})

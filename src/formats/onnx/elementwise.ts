@@ -133,8 +133,9 @@ export const ELEMENTWISE: Record<string, Rule> = {
 
   Identity: (c) => c.value(0, 'input'),
   Dropout(c) {
-    if (c.opset >= 12 && (c.optional(2, 'training_mode')?.data[0] ?? 0) !== 0)
-      return c.fail('drops in inference (training_mode); that is not supported')
+    const ratio = c.opset >= 12 && c.optional(2, 'training_mode')?.data[0] ? (c.optional(1, 'ratio')?.data[0] ?? 0.5) : 0
+    if (ratio !== 0)
+      return c.fail(`drops ${ratio} of its values at random, as training_mode is 1. Export with training_mode 0, or with ratio 0`)
     const x = c.value(0, 'data')
     const dims = dimsOf(x)
     // What is kept: all of it.

@@ -266,8 +266,9 @@ class Importer {
     const fold = known && Object.hasOwn(FOLDS, op) ? FOLDS[op] : undefined
     const rule = fold ?? (Object.hasOwn(RULES, op) ? RULES[op] : undefined)
     if (!rule) {
-      const what = known && Object.hasOwn(RULES, op) ? 'of values stored in the file is not supported' : 'is not supported'
-      return call.fail(`${what}; supported are ${onnxOps().join(', ')}`)
+      if (Object.hasOwn(FOLDS, op))
+        call.fail('of computed values is not supported. Its inputs have to be stored in the file, or given in values')
+      return call.fail(`is not supported; supported are ${onnxOps().join(', ')}`)
     }
     const result = this.merged(call) ?? rule(call)
     const outputs = Array.isArray(result) ? (result as (Value | undefined)[]) : [result as Value]
