@@ -8,7 +8,7 @@ import { broadcast } from '../../ops/broadcast'
 import { round } from '../../ops/round'
 import { type AttributeProto, type NodeProto, type TensorProto, text } from './proto'
 import { count, isInteger, rangeOf, type Tensor, tensorOf } from './tensor'
-import { alike, dimsOf, type Factor, shaped, type Traced, together, type Value, view } from './value'
+import { alike, dimsOf, type Factor, reviewed, shaped, type Traced, together, type Value, view } from './value'
 
 /** What rules share while one graph is imported. */
 export interface Scope {
@@ -228,6 +228,22 @@ export class Call {
       )
     const node = this.both(both.a, both.b, op)
     return { kind: 'traced', node, type: isInteger(a.type) ? b.type : a.type, axes, memory, samples }
+  }
+
+  /** A second operand whose axes go with those of the first from `axis` on: with axes of 1 behind its own, as ops on pairs want it. */
+  fromAxis(axis: number, first: Value, second: Value): Value {
+    const [wide, dims] = [dimsOf(first), dimsOf(second)]
+    if (first.kind === 'traced' && second.kind === 'traced' && first.samples !== undefined && second.samples !== undefined)
+      if (second.samples + axis !== first.samples)
+        this.apart(second, [second.samples], `puts along axis ${second.samples + axis} of [${wide}] the other operand's`)
+    if (count(dims) === 1) return second
+    const at = this.axis(axis, wide.length)
+    const behind = wide.length - at - dims.length
+    if (behind < 0) this.fail(`puts [${dims}] along the axes of [${wide}] from axis ${at} on, of which there are fewer`)
+    if (behind === 0) return second
+    const shape = [...dims, ...Array<number>(behind).fill(1)]
+    if (second.kind === 'tensor') return { ...second, dims: shape }
+    return reviewed(second.kind === 'quantized' ? this.integers(second) : second, shape)
   }
 
   /** The integers that a quantized value stands for, as floats. */

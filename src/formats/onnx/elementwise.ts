@@ -21,10 +21,7 @@ const layer = (make: () => Layer): Rule => unary((_, x) => make()(x))
 const pairs =
   (op: () => (a: Node, b: Node) => Node): Rule =>
   (c) =>
-    c.pairwise(operand(c, 0), operand(c, 1), op())
-
-/** An input of an op on pairs. In opset 6 and before an attribute said where the second goes; 7 is the first that is read. */
-const operand = (c: Call, i: number): Traced => c.x(i, 'AB'[i])
+    c.pairwise(c.x(0, 'A'), c.x(1, 'B'), op())
 
 /** Any number of values, two and two. */
 const variadic =
@@ -112,7 +109,7 @@ export const ELEMENTWISE: Record<string, Rule> = {
   Sub: pairs(sub),
   Mul: pairs(mul),
   Div(c) {
-    const [a, b] = [operand(c, 0), operand(c, 1)]
+    const [a, b] = [c.x(0, 'A'), c.x(1, 'B')]
     const y = c.pairwise(a, b, div())
     // Integers are divided towards 0.
     return isInteger(a.type) ? alike(y, round({ mode: 'towardsZero' })(y.node), a.type) : y
@@ -136,8 +133,9 @@ export const ELEMENTWISE: Record<string, Rule> = {
 
   Identity: (c) => c.value(0, 'input'),
   Dropout(c) {
-    if (c.opset >= 12 && (c.optional(2, 'training_mode')?.data[0] ?? 0) !== 0)
-      return c.fail('drops in inference (training_mode); that is not supported')
+    const ratio = c.opset >= 12 && c.optional(2, 'training_mode')?.data[0] ? (c.optional(1, 'ratio')?.data[0] ?? 0.5) : 0
+    if (ratio !== 0)
+      return c.fail(`drops ${ratio} of its values at random, as training_mode is 1. Export with training_mode 0, or with ratio 0`)
     const x = c.value(0, 'data')
     const dims = dimsOf(x)
     // What is kept: all of it.

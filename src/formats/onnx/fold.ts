@@ -141,7 +141,6 @@ export function dequantized(c: Call, t: Tensor, scale: Tensor, zero: Tensor | un
 
 export const FOLDS: Record<string, Fold> = {
   Identity: (c) => stored(c, 0),
-  Dropout: (c) => stored(c, 0),
   Cast(c) {
     const to = typeOf(c.int('to', 1)) ?? c.fail(`to type ${c.int('to', 1)} is not supported`)
     const t = stored(c, 0)

@@ -9,6 +9,7 @@ import { ELEMENTWISE, type Rule } from './elementwise'
 import { FOLDS } from './fold'
 import { integerModel } from './integer'
 import { LAYERS } from './layers'
+import { since7 } from './opset6'
 import { PRODUCTS, withBias } from './product'
 import { MODEL, type ModelProto, type NodeProto, readMessage, type ValueInfoProto } from './proto'
 import { kept, QUANTS } from './quant'
@@ -63,18 +64,16 @@ const RULES: Record<string, Rule> = { ...ELEMENTWISE, ...SHAPES, ...PRODUCTS, ..
 export const onnxOps = (): string[] => [...new Set([...Object.keys(RULES), 'Constant', 'ConstantOfShape', 'Range'])].sort()
 
 const NEWEST = 21
-/** Ops of opset 6 and older that have another form than in 7: no file of that age is rejected as a whole. */
-const OTHER_BEFORE_7 = /^(RNN|GRU|LSTM|Upsample|PRelu)$/
-const PAIRS = /^(Add|Sub|Mul|Div|Pow|Gemm)$/
 
 /** Limits of what a file may ask for. */
 const MOST_NODES = 2 ** 16
 const MOST_FOLDED = 2 ** 26
 
 /**
- * The model of an ONNX file (opset 7 to 21). Weights keep their layers' names, values those of the nodes that made them. A float model can
- * be trained; a quantized one (QuantizeLinear and DequantizeLinear, or QLinear ops) becomes int8 where all of it fits dunlin's int8 ops,
- * else float with its weights as they were rounded.
+ * The model of an ONNX file (opset 7 to 21; of older ones the ops that mean what they mean in 7, or that repeat an operand along given
+ * axes). Weights keep their layers' names, values those of the nodes that made them. A float model can be trained; a quantized one
+ * (QuantizeLinear and DequantizeLinear, or QLinear ops) becomes int8 where all of it fits dunlin's int8 ops, else float with its weights
+ * as they were rounded.
  */
 export function importOnnx(bytes: Uint8Array, options: OnnxOptions = {}): OnnxImport {
   const { source = 'ONNX file' } = options
@@ -256,19 +255,20 @@ class Importer {
       if (!name) return undefined
       return this.values.get(name) ?? fail(`node ${index} (${proto.opType}) reads "${name}", which nothing before it makes`)
     })
-    const call = new Call(this.scope, proto, index, inputs, this.scope.opset)
-    if (proto.domain && proto.domain !== 'ai.onnx') call.fail(`is of domain ${proto.domain}; ai.onnx is supported`)
-    const { op } = call
-    if (this.scope.opset < 7 && !this.isAsSince7(call))
-      call.fail(
-        `of opset ${this.scope.opset} is not supported; 7 to ${NEWEST} are. onnx.version_converter brings a file to one of them`,
-      )
+    const { opset } = this.scope
+    const own = new Call(this.scope, proto, index, inputs, opset)
+    if (proto.domain && proto.domain !== 'ai.onnx') own.fail(`is of domain ${proto.domain}; ai.onnx is supported`)
+    const { op } = own
+    const call =
+      (opset < 7 ? since7(own) : own) ??
+      own.fail(`of opset ${opset} is not supported; 7 to ${NEWEST} are. onnx.version_converter brings a file to one of them`)
     const known = inputs.every((v) => !v || v.kind === 'tensor')
     const fold = known && Object.hasOwn(FOLDS, op) ? FOLDS[op] : undefined
     const rule = fold ?? (Object.hasOwn(RULES, op) ? RULES[op] : undefined)
     if (!rule) {
-      const what = known && Object.hasOwn(RULES, op) ? 'of values stored in the file is not supported' : 'is not supported'
-      return call.fail(`${what}; supported are ${onnxOps().join(', ')}`)
+      if (Object.hasOwn(FOLDS, op))
+        call.fail('of computed values is not supported. Its inputs have to be stored in the file, or given in values')
+      return call.fail(`is not supported; supported are ${onnxOps().join(', ')}`)
     }
     const result = this.merged(call) ?? rule(call)
     const outputs = Array.isArray(result) ? (result as (Value | undefined)[]) : [result as Value]
@@ -281,15 +281,6 @@ class Importer {
     const [first] = to
     if (first && !first.name && !isParam(first)) first.name = call.name
     return { op, name: call.name, to }
-  }
-
-  /** Whether a node of an older opset means what it means now. */
-  private isAsSince7(call: Call): boolean {
-    if (OTHER_BEFORE_7.test(call.op) || (call.op === 'Reshape' && call.inputs.length < 2)) return false
-    // Then they repeated only where they were told to, and not always along the last axes.
-    if (PAIRS.test(call.op)) return !call.has('axis')
-    if (call.op === 'BatchNormalization' || call.op === 'Dropout') return call.int('is_test', 0) === 1
-    return !call.has('paddings')
   }
 
   /** An Add of a stored vector to a product without a bias that nothing else reads. */

@@ -1,212 +1,72 @@
 // ONNX's convolutions, pools, normalizations and reductions, each under its own name. Images come in and leave as views [N, C, H, W] on
-// nodes [H, W, C]; one spatial axis is an image of one row.
+// nodes [H, W, C], volumes as [N, C, D, H, W] on [D, H, W, C].
 
-import type { Node, Param } from '../../graph/node'
+import { isParam, type Node, type Param } from '../../graph/node'
 import { nodeOf } from '../../ops'
 import { logSoftmax, softmax, sqrt } from '../../ops/activation'
 import { add, div, mul, sub } from '../../ops/add'
 import { concat } from '../../ops/concat'
 import { pad, slice } from '../../ops/slice'
 import type { Call } from './call'
+import {
+  attrsOf,
+  biasOf,
+  convolved,
+  planar,
+  spatialOf,
+  spreadOut,
+  spreadsOf,
+  type Window,
+  weightsOf,
+  windowsOf,
+} from './convolution'
 import type { Rule } from './elementwise'
 import { layerName } from './product'
 import { count, type Tensor } from './tensor'
-import {
-  alike,
-  arrange,
-  dimsOf,
-  fromImage,
-  imageOf,
-  innermost,
-  reordered,
-  reviewed,
-  shaped,
-  type Traced,
-  transposed,
-  view,
-} from './value'
-
-type Two = [number, number]
-
-/** The window of a node over its one or two spatial axes: numbers for [height, width]. */
-interface Sizes {
-  spatial: number
-  kernel: Two
-  strides: Two
-  dilation: Two
-  /** [top, bottom, left, right] */
-  pads: [number, number, number, number]
-  /** Rows and columns that ceil_mode adds at the end. */
-  more: Two
-}
-
-/** A list for one spatial axis as one for two. */
-const two = (list: readonly number[], other: number): Two => (list.length === 1 ? [other, list[0]] : [list[0], list[1]])
-
-function expectImage(c: Call, x: Traced): number {
-  const dims = dimsOf(x)
-  const spatial = dims.length - 2
-  if (spatial !== 1 && spatial !== 2) return c.fail(`has ${spatial} spatial axes (its input is [${dims}]); 1 and 2 are supported`)
-  if (dims[0] !== 1)
-    return c.fail(
-      `has ${dims[0]} images in one sample ([${dims}]). Import with the first axis as the samples' (samples: 'first')`,
-    )
-  return spatial
-}
-
-function windowOf(c: Call, x: Traced, kernelShape: readonly number[]): Sizes {
-  const spatial = expectImage(c, x)
-  const dims = two(dimsOf(x).slice(2), 1)
-  const kernel = two(kernelShape, 1)
-  const strides = two(c.list('strides', spatial, 1, 1), 1)
-  const dilation = two(c.list('dilations', spatial, 1, 1), 1)
-  const auto = c.string('auto_pad', 'NOTSET')
-  const span = kernel.map((k, i) => (k - 1) * dilation[i] + 1)
-  const around = [0, 1].map((i): Two => {
-    if (auto === 'NOTSET') {
-      const list = c.list('pads', 2 * spatial, 0, 0)
-      return i === 0 && spatial === 1 ? [0, 0] : [list[i - 2 + spatial], list[i - 2 + 2 * spatial]]
-    }
-    if (auto === 'VALID') return [0, 0]
-    if (auto !== 'SAME_UPPER' && auto !== 'SAME_LOWER') return c.fail(`auto_pad ${auto} is not supported`)
-    const total = Math.max(0, (Math.ceil(dims[i] / strides[i]) - 1) * strides[i] + span[i] - dims[i])
-    const less = Math.floor(total / 2)
-    return auto === 'SAME_UPPER' ? [less, total - less] : [total - less, less]
-  })
-  const more = [0, 1].map((i) => {
-    if (!c.int('ceil_mode', 0)) return 0
-    const room = dims[i] + around[i][0] + around[i][1] - span[i]
-    let out = Math.ceil(room / strides[i]) + 1
-    // A window that would begin behind the values and the padding before is none.
-    if ((out - 1) * strides[i] >= dims[i] + around[i][0]) out--
-    return Math.max(0, (out - 1) * strides[i] - room)
-  }) as Two
-  const pads = [...around[0], ...around[1]] as Sizes['pads']
-  return { spatial, kernel, strides, dilation, pads, more }
-}
-
-/** What a window's numbers are as attributes; padding that leaves windows without a value goes before, as values. */
-function attrsOf(image: Node, { kernel, strides, dilation, pads, more }: Sizes, value: number) {
-  const all = [pads[0], pads[1] + more[0], pads[2], pads[3] + more[1]] as const
-  const span = kernel.map((k, i) => (k - 1) * dilation[i] + 1)
-  const large = all.some((p, i) => p >= span[i >> 1])
-  const padding = [
-    [all[0], all[1]],
-    [all[2], all[3]],
-    [0, 0],
-  ] as const
-  const x = large ? pad({ padding, value })(image) : image
-  const none = large || all.every((p) => p === 0)
-  return { x, attrs: { kernel, strides, ...(none ? { padding: 'valid' as const } : { padding: all }) } }
-}
+import { alike, arrange, dimsOf, fromImage, imageOf, innermost, reviewed, shaped, type Traced, transposed, view } from './value'
+import { convolvedVolume, spreadVolume } from './volume'
 
 const floats = (t: Tensor): Float32Array => Float32Array.from(t.data as ArrayLike<number>)
 
-/** A bias of so many numbers. */
-function biasOf(c: Call, i: number, length: number): Param[] {
-  const b = c.optional(i, 'B')
-  if (!b) return []
-  if (count(b.dims) !== length) c.fail(`has ${count(b.dims)} biases for ${length} channels`)
-  return [c.param('b', [length], floats(b), b)]
-}
-
 /** The convolution of a value by stored weights [O, I / group, ...]. */
 export function convolution(c: Call, x: Traced, w: Tensor, bias: Param[]): Traced {
-  const kernelShape = w.dims.slice(2)
-  const sizes = windowOf(c, x, kernelShape)
-  const [o, i] = w.dims
-  const group = c.int('group', 1)
+  const dims = spatialOf(c, x, 3)
+  const [o, i, ...kernel] = w.dims
+  const groups = c.int('group', 1)
   const channels = dimsOf(x)[1]
-  if (kernelShape.length !== sizes.spatial || group < 1 || i * group !== channels || o % group)
-    return c.fail(`has weights [${w.dims}] for an input [${dimsOf(x)}] and ${group} groups`)
-  const [kh, kw] = sizes.kernel
-  const { x: image, attrs } = attrsOf(imageOf(x), sizes, 0)
+  if (kernel.length !== dims.length || !count(w.dims) || groups < 1 || i * groups !== channels || o % groups)
+    return c.fail(`has weights [${w.dims}] for an input [${dimsOf(x)}] and ${groups} groups`)
+  const windows = windowsOf(c, dims, kernel)
   const name = layerName(c, w)
-  const all = { ...attrs, dilation: sizes.dilation }
-  if (group === channels && group > 1) {
-    const weights = c.param('w', [kh, kw, o], reordered(floats(w), [o, kh, kw], [1, 2, 0]), w)
-    const node = nodeOf('depthwiseConv2d', { name, attrs: all, inputs: [image, weights, ...bias] })
-    return fromImage(x, node, sizes.spatial)
-  }
-  const weights = c.param('w', [o, kh, kw, i], reordered(floats(w), [o, i, kh, kw], [0, 2, 3, 1]), w)
-  const attrsWithGroups = { ...all, ...(group > 1 && { groups: group }) }
-  const node = nodeOf('conv2d', { name, attrs: attrsWithGroups, inputs: [image, weights, ...bias] })
-  return fromImage(x, node, sizes.spatial)
+  if (dims.length === 3) return fromImage(x, convolvedVolume(c, imageOf(x), windows, w, { name, groups, params: bias }), 3)
+  const [rows, columns] = planar(windows)
+  const [kh, kw] = [rows.kernel, columns.kernel]
+  const weights =
+    groups === channels && groups > 1
+      ? weightsOf(c, { ...w, dims: [o, kh, kw] }, [1, 2, 0], [kh, kw, o])
+      : weightsOf(c, { ...w, dims: [o, i, kh, kw] }, [0, 2, 3, 1], [o, kh, kw, i])
+  return fromImage(x, convolved(imageOf(x), [rows, columns], { name, groups, params: [weights, ...bias] }), dims.length)
 }
 
-/** The transposed convolution, group by group; dilated weights are written out with zeros between. */
+/** The transposed convolution by stored weights [I, O / group, ...]. */
 function transposedConvolution(c: Call): Traced {
   const x = c.x(0)
   const w = c.constant(1, 'W')
-  const spatial = expectImage(c, x)
-  const [channels, each, ...kernelShape] = w.dims
-  const group = c.int('group', 1)
-  if (kernelShape.length !== spatial || channels !== dimsOf(x)[1] || group < 1 || channels % group)
-    return c.fail(`has weights [${w.dims}] for an input [${dimsOf(x)}] and ${group} groups`)
-  const dilation = two(c.list('dilations', spatial, 1, 1), 1)
-  const strides = two(c.list('strides', spatial, 1, 1), 1)
-  const small = two(kernelShape, 1)
-  const kernel = small.map((k, i) => (k - 1) * dilation[i] + 1) as Two
-  if (count(kernel) > 2 ** 16) c.fail(`has a kernel that spans [${kernel}]`)
-  const dims = two(dimsOf(x).slice(2), 1)
-  const auto = c.string('auto_pad', 'NOTSET')
-  const list = c.list('pads', 2 * spatial, 0, 0)
-  const wanted = c.ints('output_shape')
-  const last = two(c.list('output_padding', spatial, 0, 0), 0)
-  // Of the whole output, so many rows are cut away at both ends; below 0 zeros are added.
-  const cutting = [0, 1].map((i): Two => {
-    const full = (dims[i] - 1) * strides[i] + kernel[i]
-    const fixed = wanted?.length ? two(wanted.slice(-spatial), 1)[i] : undefined
-    const target = fixed ?? (auto.startsWith('SAME') ? dims[i] * strides[i] : undefined)
-    if (target !== undefined && !(i === 0 && spatial === 1)) {
-      const total = full + last[i] - target
-      const less = Math.floor(total / 2)
-      const [before, after] = auto === 'SAME_UPPER' ? [less, total - less] : [total - less, less]
-      return [before, after - last[i]]
-    }
-    if (auto !== 'NOTSET' && auto !== 'VALID' && target === undefined) return c.fail(`auto_pad ${auto} is not supported`)
-    if (auto === 'VALID' || (i === 0 && spatial === 1)) return [0, -last[i]]
-    return [list[i - 2 + spatial], list[i - 2 + 2 * spatial] - last[i]]
-  })
-  const bias = biasOf(c, 2, each * group)
-  const image = imageOf(x)
-  const inputs = channels / group
-  const data = reordered(floats(w), [channels, each, ...small], [0, 2, 3, 1])
-  const parts = Array.from({ length: group }, (_, g) => {
-    const weights = new Float32Array(inputs * kernel[0] * kernel[1] * each)
-    for (let i = 0; i < inputs; i++)
-      for (let h = 0; h < small[0]; h++)
-        for (let v = 0; v < small[1]; v++) {
-          const from = (((g * inputs + i) * small[0] + h) * small[1] + v) * each
-          weights.set(data.subarray(from, from + each), ((i * kernel[0] + h * dilation[0]) * kernel[1] + v * dilation[1]) * each)
-        }
-    const params = [c.param('w', [inputs, ...kernel, each], weights), ...(group === 1 ? bias : [])]
-    const size = [...dims, inputs]
-    const own = group === 1 ? image : slice({ begin: [0, 0, g * inputs], size })(image)
-    // Whole; what is cut away is cut behind it, where it is not what the layer itself can leave out.
-    const inside = group === 1 && cutting.every(([a, b], i) => a >= 0 && a < kernel[i] && b > -strides[i] && b < kernel[i])
-    const sides = inside ? cutting.flatMap(([a, b]) => [a, Math.max(0, b)]) : [0, 0, 0, 0]
-    const outputPadding = inside ? cutting.map(([, b]) => Math.max(0, -b)) : [0, 0]
-    const padding = sides.every((p) => p === 0) ? 'valid' : (sides as [number, number, number, number])
-    const attrs = { kernel, strides, padding, outputPadding: outputPadding as Two } as const
-    const name = group === 1 ? layerName(c, w) : ''
-    const node = nodeOf('convTranspose2d', { name, attrs, inputs: [own, ...params] })
-    return inside ? node : trimmed(node, cutting)
-  })
-  const whole = parts.length === 1 ? parts[0] : concat({ axis: -1 })(...parts)
-  // With a bias of its own each group would need a piece of it.
-  const y = group > 1 && bias.length ? c.both(whole, bias[0], add()) : whole
-  return fromImage(x, y, spatial)
+  const dims = spatialOf(c, x, 3)
+  const [channels, each, ...kernel] = w.dims
+  const groups = c.int('group', 1)
+  if (kernel.length !== dims.length || !count(w.dims) || channels !== dimsOf(x)[1] || groups < 1 || channels % groups)
+    return c.fail(`has weights [${w.dims}] for an input [${dimsOf(x)}] and ${groups} groups`)
+  const layer = { name: layerName(c, w), groups, params: biasOf(c, 2, each * groups) }
+  const spreads = spreadsOf(c, dims, kernel)
+  if (dims.length === 3) return fromImage(x, spreadVolume(c, imageOf(x), spreads, w, layer), 3)
+  const [rows, columns] = planar(spreads)
+  const flat = { ...w, dims: [channels, each, rows.kernel, columns.kernel] }
+  return fromImage(x, spreadOut(c, imageOf(x), [rows, columns], flat, layer), dims.length)
 }
 
-/** An image without some rows and columns at its ends; of fewer than none there are zeros. */
-function trimmed(image: Node, ends: readonly Two[]): Node {
-  const begin = ends.map(([a]) => Math.max(0, a))
-  const size = ends.map(([a, b], i) => image.shape[i] - Math.max(0, a) - Math.max(0, b))
-  const cut = slice({ begin: [...begin, 0], size: [...size, image.shape[2]] })(image)
-  const padding = [...ends.map(([a, b]) => [Math.max(0, -a), Math.max(0, -b)] as const), [0, 0] as const]
-  return padding.every(([a, b]) => a === 0 && b === 0) ? cut : pad({ padding })(cut)
-}
+/** What no maximum is: the lowest float. */
+const LOWEST = -3.4028234663852886e38
 
 /** A pool over any number of spatial axes; those of more than two, and of dilated windows, axis by axis. */
 function pooled(c: Call, kind: 'max' | 'avg'): Traced {
@@ -217,19 +77,19 @@ function pooled(c: Call, kind: 'max' | 'avg'): Traced {
     return c.fail(`wants kernel_shape for ${spatial} axes, got [${kernelShape}]`)
   const counted = kind === 'avg' && c.int('count_include_pad', 0) !== 0
   if (spatial > 2) return axiswise(c, x, kind, kernelShape)
-  const sizes = windowOf(c, x, kernelShape)
-  if (sizes.dilation.some((d) => d > 1)) {
-    if (kind === 'avg' || sizes.more.some((m) => m > 0))
-      return c.fail('a dilated pool is supported of MaxPool, without ceil_mode')
-    return dilatedMax(c, x, sizes)
+  const windows = planar(windowsOf(c, spatialOf(c, x, 2), kernelShape))
+  const longer = windows.some((w) => w.more > 0)
+  if (windows.some((w) => w.dilation > 1)) {
+    if (kind === 'avg' || longer) return c.fail('a dilated pool is supported of MaxPool, without ceil_mode')
+    return dilatedMax(c, x, windows)
   }
-  if (counted && sizes.more.some((m) => m > 0)) return c.fail('ceil_mode together with count_include_pad is not supported')
-  const { x: image, attrs } = attrsOf(imageOf(x), sizes, kind === 'max' ? -3.4028234663852886e38 : 0)
+  if (counted && longer) return c.fail('ceil_mode together with count_include_pad is not supported')
+  const { x: image, attrs } = attrsOf(imageOf(x), windows, kind === 'max' ? LOWEST : 0)
   const node =
     kind === 'max'
       ? nodeOf('maxPool2d', { name: '', attrs, inputs: [image] })
       : nodeOf('avgPool2d', { name: '', attrs: { ...attrs, ...(counted && { countPadding: true }) }, inputs: [image] })
-  return fromImage(x, node, sizes.spatial)
+  return fromImage(x, node, spatial)
 }
 
 /** Without padding, the pool over several axes is a pool over each. */
@@ -269,18 +129,12 @@ function axiswise(c: Call, x: Traced, kind: 'max' | 'avg', kernel: readonly numb
 }
 
 /** The largest of values that lie apart: pieces of the image beside each other on a new axis, row by row and column by column. */
-function dilatedMax(c: Call, x: Traced, { spatial, kernel, strides, dilation, pads }: Sizes): Traced {
+function dilatedMax(c: Call, x: Traced, windows: readonly [Window, Window]): Traced {
   let image = imageOf(x)
-  if (pads.some((p) => p > 0)) {
-    const padding = [
-      [pads[0], pads[1]],
-      [pads[2], pads[3]],
-      [0, 0],
-    ] as const
-    image = pad({ padding, value: -3.4028234663852886e38 })(image)
-  }
+  const padding = [windows[0].pads, windows[1].pads, [0, 0]] as const
+  if (padding.flat().some((p) => p > 0)) image = pad({ padding, value: LOWEST })(image)
   for (const axis of [0, 1] as const) {
-    const [k, s, d] = [kernel[axis], strides[axis], dilation[axis]]
+    const { kernel: k, stride: s, dilation: d } = windows[axis]
     if (k > 1024) c.fail(`has a kernel of ${k}`)
     const out = Math.floor((image.shape[axis] - (k - 1) * d - 1) / s) + 1
     if (out < 1) c.fail(`has a window that is larger than its input [${dimsOf(x)}]`)
@@ -294,7 +148,7 @@ function dilatedMax(c: Call, x: Traced, { spatial, kernel, strides, dilation, pa
     const attrs = { kernel: [k, 1], strides: [k, 1], padding: 'valid' } as const
     image = shaped(nodeOf('maxPool2d', { name: '', attrs, inputs: [all] }), size)
   }
-  return fromImage(x, image, spatial)
+  return fromImage(x, image, dimsOf(x).length - 2)
 }
 
 /** The mean or the largest over some axes; these stay, with length 1. */
@@ -315,7 +169,7 @@ export function reduced(x: Traced, axes: readonly number[], kind: 'max' | 'avg')
   const node = arrange(x, order)
   // As an image: of two axes its own, else columns of `n`.
   const image = outer.length === 0 && own.size === 2
-  const kernel: Two = image ? [run[0].size, run[1].size] : [n, 1]
+  const kernel: [number, number] = image ? [run[0].size, run[1].size] : [n, 1]
   const from = shaped(node, image ? [...kernel, product(inner)] : [product(outer) * n, 1, product(inner)])
   const attrs = { kernel, strides: kernel, padding: 'valid' } as const
   const op = kind === 'max' ? 'maxPool2d' : 'avgPool2d'
@@ -397,8 +251,10 @@ function layerNormalization(c: Call): (Traced | undefined)[] {
   return outputs
 }
 
-function batchNormalization(c: Call): Traced {
-  if (c.int('training_mode', 0) || c.proto.output.slice(1).some((o) => o)) return c.fail('in training mode is not supported')
+function batchNormalization(c: Call): Traced | Traced[] {
+  if (c.int('training_mode', 0)) return batchStatistics(c)
+  if (c.proto.output.slice(1).some((o) => o))
+    return c.fail('has outputs beside Y, which is training as before opset 14; attribute training_mode, from 14 on, is supported')
   const x = c.x(0)
   const channels = dimsOf(x)[1] ?? c.fail('wants a value [N, C, ...]')
   const [scale, bias, mean, variance] = ['scale', 'B', 'mean', 'var'].map((what, i) => c.constant(i + 1, what))
@@ -417,19 +273,46 @@ function batchNormalization(c: Call): Traced {
   return { ...x, node: y, memory: [...outer, ...inner] }
 }
 
+/** A value for each channel of x. */
+function perChannel(c: Call, i: number, what: string, x: Traced): Traced {
+  const value = c.x(i, what)
+  const channels = dimsOf(x)[1] ?? c.fail('wants a value [N, C, ...]')
+  if (count(dimsOf(value)) !== channels) c.fail(`has a ${what} of shape [${dimsOf(value)}] for ${channels} channels`)
+  return c.fromAxis(1, x, value) as Traced
+}
+
+/** x with mean 0 and variance 1 along some axes; then scaled, and a bias added, for each channel. */
+function normalized(c: Call, x: Traced, axes: readonly number[]) {
+  const mean = reduced(x, axes, 'avg')
+  const apart = c.pairwise(x, mean, sub())
+  const variance = reduced(squared(apart), axes, 'avg')
+  const deviation = alike(variance, sqrt()(c.plus(variance.node, c.float('epsilon', EPSILON))))
+  const scaled = c.pairwise(c.pairwise(apart, deviation, div()), perChannel(c, 1, 'scale', x), mul())
+  return { y: c.pairwise(scaled, perChannel(c, 2, 'B', x), add()), mean, variance }
+}
+
+/** Each channel by its mean and variance in all samples, which go into the running ones. */
+function batchStatistics(c: Call): Traced[] {
+  const x = c.x(0)
+  const axes = dimsOf(x).flatMap((_, i) => (i === 1 ? [] : [i]))
+  c.apart(x, axes, 'with training_mode 1 takes mean and variance along')
+  const { y, mean, variance } = normalized(c, x, axes)
+  const momentum = c.float('momentum', 0.9)
+  const running = (i: number, what: string, now: Traced) => {
+    const before = perChannel(c, i, what, x)
+    const stored = isParam(before.node) ? { ...before.node, attrs: { trainable: false } } : before.node
+    const [old, more] = [alike(before, c.times(stored, momentum)), alike(now, c.times(now.node, 1 - momentum))]
+    return reviewed(c.pairwise(old, more, add()), [dimsOf(x)[1]])
+  }
+  const wanted = c.proto.output.length > 1
+  return wanted ? [y, running(3, 'mean', mean), running(4, 'var', variance)] : [y]
+}
+
 /** Each channel of each image to mean 0 and variance 1. */
 function instanceNormalization(c: Call): Traced {
   const x = c.x(0)
   const axes = dimsOf(x).flatMap((_, i) => (i >= 2 ? [i] : []))
-  const apart = c.pairwise(x, reduced(x, axes, 'avg'), sub())
-  const variance = reduced(squared(apart), axes, 'avg')
-  const deviation = alike(variance, sqrt()(c.plus(variance.node, c.float('epsilon', EPSILON))))
-  const channel = (i: number, what: string) => {
-    const t = c.constant(i, what)
-    return c.scope.lift({ ...t, dims: [count(t.dims), ...axes.map(() => 1)] })
-  }
-  const scaled = c.pairwise(c.pairwise(apart, deviation, div()), channel(1, 'scale'), mul())
-  return c.pairwise(scaled, channel(2, 'B'), add())
+  return normalized(c, x, axes).y
 }
 
 const globally =

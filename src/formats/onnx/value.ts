@@ -284,16 +284,16 @@ export function innermost(
   return { node: shaped(node, [product(outer), product(inner)]), outer, inner }
 }
 
-/** The image [height, width, channels] of a value [1, C, H, W]; one of [1, C, L] has a single row. */
+/** The image [height, width, channels] of a value [1, C, H, W], or [depth, height, width, channels] of [1, C, D, H, W]; one of [1, C, L] has a single row. */
 export function imageOf(x: Traced): Node {
   const [, channels, ...spatial] = dimsOf(x)
   const node = arrange(x, [...x.axes.slice(2).flat(), ...x.axes[1]])
-  return shaped(node, [...Array<number>(2 - spatial.length).fill(1), ...spatial, channels])
+  return shaped(node, [...(spatial.length === 1 ? [1] : []), ...spatial, channels])
 }
 
-/** The view on an image as a value with so many spatial axes. */
+/** The view on such a node as a value with so many spatial axes. */
 export function fromImage(x: Traced, node: Node, spatial: number): Traced {
-  const [h, w, channels] = node.shape
-  const order = spatial === 1 ? [2, 1] : [2, 3, 1]
-  return view(node, [1, channels, ...(spatial === 1 ? [w] : [h, w])], { order, type: x.type, samples: x.samples })
+  const lengths = node.shape.slice(-1 - spatial, -1)
+  const order = [...lengths.map((_, i) => i + 2), 1]
+  return view(node, [1, node.shape[node.shape.length - 1], ...lengths], { order, type: x.type, samples: x.samples })
 }
