@@ -253,6 +253,17 @@ describe('opset 6: an operand along axes of another', () => {
     }
   })
 
+  it('of opset 7, too, samples are not repeated along another axis', () => {
+    const sum = (a: number[], b: number[], options?: OnnxOptions) => () =>
+      importOnnx(written({ op: 'Add', inputs: { a, b } }), { source: 'm.onnx', ...options })
+    const refused = /puts along axis 1 of \[1,3\] the other operand's axis 0, which is the samples'.*samples: 'whole'/
+    expect(sum([3, 3], [3])).toThrow(refused)
+    expect(sum([3], [3, 3])).toThrow(refused)
+    expect(sum([3, 3], [3], { samples: 'whole' })).not.toThrow()
+    expect(sum([1, 3], [1])).not.toThrow()
+    expect(sum([3, 3], [3, 1])).not.toThrow()
+  })
+
   it('errors say what does not fit, and what would mix samples', () => {
     const read = (bytes: Uint8Array) => () => importOnnx(bytes, { source: 'm.onnx' })
     const long = drawn(random, [4, 5])

@@ -37,6 +37,12 @@ export interface Mark {
   zeroPoint: number
 }
 
+/** Which axis is the samples', counted from the last, where no axis of length 1 beside it could be it as well. */
+function samplesFromEnd({ samples, axes }: Traced): number | undefined {
+  if (samples === undefined || [samples - 1, samples + 1].some((i) => axes[i]?.length === 0)) return undefined
+  return axes.length - samples
+}
+
 export class Call {
   readonly op: string
   readonly name: string
@@ -219,6 +225,13 @@ export class Call {
 
   /** Both operands by an op on pairs. */
   pairwise(a: Traced, b: Traced, op: (a: Node, b: Node) => Node): Traced {
+    const [i, j] = [samplesFromEnd(a), samplesFromEnd(b)]
+    if (i !== undefined && j !== undefined && i !== j) {
+      const [wide, other, end] = i > j ? [a, b, j] : [b, a, i]
+      const at = wide.axes.length - end
+      if (other.samples !== undefined)
+        this.apart(other, [other.samples], `puts along axis ${at} of [${dimsOf(wide)}] the other operand's`)
+    }
     const both = together(a, b)
     if (!both) return this.fail(`[${dimsOf(a)}] and [${dimsOf(b)}] do not go together`)
     const { axes, memory, samples } = both
