@@ -1,6 +1,7 @@
-// Fashion-MNIST with time: three convolutions with batch norm, fewer than 100,000 parameters, on pictures that are mirrored and moved.
+// Fashion-MNIST with time: three convolutions with batch norm, fewer than 100,000 parameters, on pictures that are mirrored, moved and covered
+// in part.
 
-import { adam, batchNorm, conv2d, dense, flatten, flip, input, Model, maxPool2d, padCrop, sequential } from 'dunlin'
+import { adamW, batchNorm, conv2d, cutout, dense, flatten, flip, input, Model, maxPool2d, padCrop, sequential } from 'dunlin'
 
 /** Batch norm has an offset of its own, so that the convolution before it needs no bias. */
 const convolution = (filters) => [
@@ -22,8 +23,8 @@ export default {
     )
     return new Model(network(input(train.shape, { normalize })), { seed, labels: train.labels })
   },
-  augment: [flip(), padCrop(2)],
-  optimizer: adam({ lr: 0.005 }),
+  augment: [flip(), padCrop(2), cutout(8)],
+  optimizer: adamW({ lr: 0.005, weightDecay: 0.02 }),
   batch: 64,
   epochs: 36,
   validation: 'test',
