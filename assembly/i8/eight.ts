@@ -22,8 +22,9 @@ export function nudgeOf(shift: i32): v128 {
 @inline
 export function requantize8(low: v128, high: v128, factor: v128, nudge: v128, multiplier: i32, shift: i32, zero: i32): v128 {
   const base = f32x4.splat(BASE)
-  const u0 = scaled(low, factor, nudge, base, false)
-  const u1 = scaled(high, factor, nudge, base, false)
+  const sign = f32x4.splat(-0.0)
+  const u0 = scaled(low, factor, nudge, base, sign, false)
+  const u1 = scaled(high, factor, nudge, base, sign, false)
   const fraction = i32x4.splat(FRACTION)
   if (i32x4.all_true(i32x4.min_u(v128.and(u0, fraction), v128.and(u1, fraction)))) {
     const wide = integers(u0, u1, i32x4.splat(zero - INTEGER))

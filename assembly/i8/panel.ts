@@ -243,42 +243,44 @@ export function tile6x8(
   let v51 = v01
   let p = panel + HEAD
   for (let s = 0; s < segments; s++) {
-    const at: usize = load<u32>(offsets + (<usize>s << 2))
-    let p0 = a0 + at
-    let p1 = a1 + at
-    let p2 = a2 + at
-    let p3 = a3 + at
-    let p4 = a4 + at
-    let p5 = a5 + at
     for (let q = steps; q > 0; q--) {
       const w0 = v128.load(p)
       const w1 = v128.load(p, 16)
-      const x0 = v128.load32_splat(p0)
+      const x0 = v128.load32_splat(a0)
       v00 = products(x0, w0, v00, true)
       v01 = products(x0, w1, v01, true)
-      const x1 = v128.load32_splat(p1)
+      const x1 = v128.load32_splat(a1)
       v10 = products(x1, w0, v10, true)
       v11 = products(x1, w1, v11, true)
-      const x2 = v128.load32_splat(p2)
+      const x2 = v128.load32_splat(a2)
       v20 = products(x2, w0, v20, true)
       v21 = products(x2, w1, v21, true)
-      const x3 = v128.load32_splat(p3)
+      const x3 = v128.load32_splat(a3)
       v30 = products(x3, w0, v30, true)
       v31 = products(x3, w1, v31, true)
-      const x4 = v128.load32_splat(p4)
+      const x4 = v128.load32_splat(a4)
       v40 = products(x4, w0, v40, true)
       v41 = products(x4, w1, v41, true)
-      const x5 = v128.load32_splat(p5)
+      const x5 = v128.load32_splat(a5)
       v50 = products(x5, w0, v50, true)
       v51 = products(x5, w1, v51, true)
       p += 32
-      p0 += 4
-      p1 += 4
-      p2 += 4
-      p3 += 4
-      p4 += 4
-      p5 += 4
+      a0 += 4
+      a1 += 4
+      a2 += 4
+      a3 += 4
+      a4 += 4
+      a5 += 4
     }
+    // To the next segment; behind the last no one reads.
+    const at = offsets + (<usize>s << 2)
+    const skip = load<u32>(at, 4) - load<u32>(at) - (steps << 2)
+    a0 += skip
+    a1 += skip
+    a2 += skip
+    a3 += skip
+    a4 += skip
+    a5 += skip
   }
   const y2 = y + (yStep << 1)
   const y4 = y2 + (yStep << 1)
@@ -418,11 +420,13 @@ export const INTEGER = 0x44400000 >> 14
 @inline
 export const FRACTION = 16380
 
-/** Leaves what finish4x8 needs behind the sums: a vector that is loaded costs less than one that is built in the loop. */
+/** Leaves what finish4x8 needs behind its sums: a vector that is loaded costs less than one that is built in the loop. */
 // @ts-ignore: decorator
 @inline
 export function begin(sums: usize, yZero: i32, lo: i32, hi: i32): void {
   if (!ASC_FEATURE_SIMD) return
+  v128.store(sums, f32x4.splat(-0.0), 64)
+  v128.store(sums, f32x4.splat(BASE), 80)
   v128.store(sums, i32x4.splat(FRACTION), 128)
   v128.store(sums, i32x4.splat(yZero - INTEGER), 144)
   v128.store(sums, i8x16.splat(<i8>lo), 160)
@@ -441,14 +445,14 @@ export function beginPanel(panel: usize, sums: usize, xZero: i32): usize {
   return to
 }
 
-/** The scaled sum, as bits with 14 of fraction; `positive`: negative sums need only stay below zero. */
+/** The scaled sum, as bits with 14 of fraction; `positive`: negative sums need only stay below zero. `sign`: -0.0, the sign bit alone. */
 // @ts-ignore: decorator
 @inline
-export function scaled(sum: v128, factor: v128, nudge: v128, base: v128, positive: bool): v128 {
+export function scaled(sum: v128, factor: v128, nudge: v128, base: v128, sign: v128, positive: bool): v128 {
   const v = f32x4.convert_i32x4_s(sum)
   if (positive) return madd(v, factor, base)
-  // -0.0 has the sign bit alone. A fused product has a rounding less.
-  return f32x4.add(madd(v, factor, v128.or(v128.and(sum, f32x4.splat(-0.0)), nudge)), base)
+  // A fused product has a rounding less.
+  return f32x4.add(madd(v, factor, v128.or(v128.and(sum, sign), nudge)), base)
 }
 
 /** The integer parts of two vectors, moved to the zero point, as i16. */
@@ -506,12 +510,13 @@ function finish2x8(
   const f1 = v128.load(panel, 48)
   const n0 = v128.load(panel, 64)
   const n1 = v128.load(panel, 80)
-  const b0 = positive ? v128.load(panel, 96) : f32x4.splat(BASE)
+  const b0 = positive ? v128.load(panel, 96) : v128.load(sums, 80)
   const b1 = positive ? v128.load(panel, 112) : b0
-  const u00 = scaled(v00, f0, n0, b0, positive)
-  const u01 = scaled(v01, f1, n1, b1, positive)
-  const u10 = scaled(v10, f0, n0, b0, positive)
-  const u11 = scaled(v11, f1, n1, b1, positive)
+  const sign = v128.load(sums, 64)
+  const u00 = scaled(v00, f0, n0, b0, sign, positive)
+  const u01 = scaled(v01, f1, n1, b1, sign, positive)
+  const u10 = scaled(v10, f0, n0, b0, sign, positive)
+  const u11 = scaled(v11, f1, n1, b1, sign, positive)
   const clear = i32x4.min_u(
     i32x4.min_u(v128.and(u00, fraction), v128.and(u01, fraction)), i32x4.min_u(v128.and(u10, fraction), v128.and(u11, fraction)),
   )
