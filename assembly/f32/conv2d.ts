@@ -7,7 +7,7 @@
 
 import { outer } from './outer'
 import { spread } from './spread'
-import { tile1x8, tile4x8 } from './tile'
+import { sixes, tile1x8, tile4x8, tile6x8 } from './tile'
 
 /**
  * y = clamp(conv(x, b) + bias) over one image whose padding is already in place; with `add`, y += the same. Pixels of y are outBytes
@@ -31,7 +31,39 @@ function convolve(
   let line = x
   let out = y
   let column = 0
-  for (let p = 0; p < pixels; p += 4) {
+  let p = 0
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    for (const six = sixes(pixels); p < six; p += 6) {
+      const a0 = line + column * pixelBytes
+      const c0 = out + column * outBytes
+      if (++column == ow) { column = 0; line += lineBytes; out += outLine }
+      const a1 = line + column * pixelBytes
+      const c1 = out + column * outBytes
+      if (++column == ow) { column = 0; line += lineBytes; out += outLine }
+      const a2 = line + column * pixelBytes
+      const c2 = out + column * outBytes
+      if (++column == ow) { column = 0; line += lineBytes; out += outLine }
+      const a3 = line + column * pixelBytes
+      const c3 = out + column * outBytes
+      if (++column == ow) { column = 0; line += lineBytes; out += outLine }
+      const a4 = line + column * pixelBytes
+      const c4 = out + column * outBytes
+      if (++column == ow) { column = 0; line += lineBytes; out += outLine }
+      const a5 = line + column * pixelBytes
+      const c5 = out + column * outBytes
+      if (++column == ow) { column = 0; line += lineBytes; out += outLine }
+      let w = b
+      for (let j = 0; j < oc; j += 8) {
+        const at = <usize>(j << 2)
+        tile6x8(
+          a0, a1, a2, a3, a4, a5, 4, kh, rowStep, cols, colStep, chunk, w,
+          c0 + at, c1 + at, c2 + at, c3 + at, c4 + at, c5 + at, min(8, oc - j), lo, hi, add, false,
+        )
+        w += panel
+      }
+    }
+  }
+  for (; p < pixels; p += 4) {
     // Windows of 4 consecutive output pixels, which may sit on two or more rows; past the end the last one again.
     const a0 = line + column * pixelBytes
     const c0 = out + column * outBytes

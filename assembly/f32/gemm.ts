@@ -1,7 +1,7 @@
 // Matrix product and the packing of its second operand. Dense layers, their gradients and 1x1 convolutions are calls of it:
 // the strides of A (elements from row to row and along k) make a transposed A cost nothing, `pack_f32` transposes B.
 
-import { tile1x32, tile1x8, tile4x8 } from './tile'
+import { sixes, tile1x32, tile1x8, tile4x8, tile6x8 } from './tile'
 
 /** Bytes of A that are multiplied with all of B before the next. */
 // @ts-ignore: decorator
@@ -136,11 +136,26 @@ export function gemm(
   a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, rowBytes: usize, step: usize, cBytes: usize, lo: f32, hi: f32, add: bool, plain: bool,
   beside: bool,
 ): void {
+  const six = beside ? 0 : sixes(m)
   for (let j = 0; j < n; j += 8) {
     const width = min(8, n - j)
     let i = 0
     let p = a
     let y = c + (j << 2)
+    if (ASC_FEATURE_RELAXED_SIMD && !beside) {
+      for (; i < six; i += 6) {
+        const p2 = p + 2 * rowBytes
+        const p4 = p2 + 2 * rowBytes
+        const y2 = y + 2 * cBytes
+        const y4 = y2 + 2 * cBytes
+        tile6x8(
+          p, p + rowBytes, p2, p2 + rowBytes, p4, p4 + rowBytes, step, 1, 0, 1, 0, k, b,
+          y, y + cBytes, y2, y2 + cBytes, y4, y4 + cBytes, width, lo, hi, add, plain,
+        )
+        p = p4 + 2 * rowBytes
+        y = y4 + 2 * cBytes
+      }
+    }
     // One or no row left over after the tiles: the narrow tile; two or three: a tile with aliased rows. Without vectors a tile of four
     // rows is four narrow ones: one loop of them is less code.
     if (ASC_FEATURE_SIMD) {

@@ -1,6 +1,6 @@
 // The f32 micro-kernel that GEMM and convolution share: 4 rows of A against one packed panel of 8 columns of B.
-// The accumulators of 4x8 are 8 vectors, which with 2 vectors of B and 1 of A stay inside 16 registers; the next larger
-// tiles spill in some versions of V8 (bench/bench.mjs shows the share of peak).
+// The accumulators of 4x8 are 8 vectors, which with 2 vectors of B, 1 of A and 1 product stay inside 16 registers. With fused products
+// there is no such vector between, and 6x8 fits, whose ends weigh less beside a short k.
 //
 // A row of A is read in segments, so that one loop serves both uses: `rows` x `cols` segments of `chunk` elements, `step` bytes
 // from one element to the next, `colStep` and `rowStep` bytes from one segment to the next. GEMM has 1 x 1 segment of k elements;
@@ -177,6 +177,90 @@ export function tile4x8(
     if (c2 != c1) tile1x8(a2, step, rows, rowStep, cols, colStep, chunk, b, c2, width, lo, hi, add, plain)
     if (c3 != c2) tile1x8(a3, step, rows, rowStep, cols, colStep, chunk, b, c3, width, lo, hi, add, plain)
   }
+}
+
+/** How many of m rows tiles of six take, so that what is left goes well into tiles of four: 0, 3, 4, 7, 8 or 11 rows. */
+// @ts-ignore: decorator
+@inline
+export function sixes(m: i32): i32 {
+  if (!ASC_FEATURE_RELAXED_SIMD) return 0
+  const rest = m % 6
+  return max(0, m - rest - (rest == 1 || rest == 2 || rest == 5 ? 6 : 0))
+}
+
+/** tile4x8 for six rows, of fused products. */
+// @ts-ignore: decorator
+@inline
+export function tile6x8(
+  a0: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5: usize, step: usize,
+  rows: i32, rowStep: usize, cols: i32, colStep: usize, chunk: i32,
+  b: usize,
+  c0: usize, c1: usize, c2: usize, c3: usize, c4: usize, c5: usize,
+  width: i32, lo: f32, hi: f32, add: bool, plain: bool,
+): void {
+  let v00 = v128.load(b)
+  let v01 = v128.load(b, 16)
+  let v10 = v00
+  let v11 = v01
+  let v20 = v00
+  let v21 = v01
+  let v30 = v00
+  let v31 = v01
+  let v40 = v00
+  let v41 = v01
+  let v50 = v00
+  let v51 = v01
+  let p = b + 32
+  let r = 0
+  do {
+    let s = 0
+    do {
+      const at = <usize>r * rowStep + <usize>s * colStep
+      let p0 = a0 + at
+      let p1 = a1 + at
+      let p2 = a2 + at
+      let p3 = a3 + at
+      let p4 = a4 + at
+      let p5 = a5 + at
+      for (let q = rows > 0 && cols > 0 ? chunk : 0; q > 0; q--) {
+        const b0 = v128.load(p)
+        const b1 = v128.load(p, 16)
+        const x0 = v128.load32_splat(p0)
+        v00 = madd(x0, b0, v00)
+        v01 = madd(x0, b1, v01)
+        const x1 = v128.load32_splat(p1)
+        v10 = madd(x1, b0, v10)
+        v11 = madd(x1, b1, v11)
+        const x2 = v128.load32_splat(p2)
+        v20 = madd(x2, b0, v20)
+        v21 = madd(x2, b1, v21)
+        const x3 = v128.load32_splat(p3)
+        v30 = madd(x3, b0, v30)
+        v31 = madd(x3, b1, v31)
+        const x4 = v128.load32_splat(p4)
+        v40 = madd(x4, b0, v40)
+        v41 = madd(x4, b1, v41)
+        const x5 = v128.load32_splat(p5)
+        v50 = madd(x5, b0, v50)
+        v51 = madd(x5, b1, v51)
+        p += 32
+        p0 += step
+        p1 += step
+        p2 += step
+        p3 += step
+        p4 += step
+        p5 += step
+      }
+    } while (cols > 1 && ++s < cols)
+  } while (rows > 1 && ++r < rows)
+  const l = f32x4.splat(lo)
+  const h = f32x4.splat(hi)
+  store8(c0, v00, v01, width, l, h, add, plain)
+  store8(c1, v10, v11, width, l, h, add, plain)
+  store8(c2, v20, v21, width, l, h, add, plain)
+  store8(c3, v30, v31, width, l, h, add, plain)
+  store8(c4, v40, v41, width, l, h, add, plain)
+  store8(c5, v50, v51, width, l, h, add, plain)
 }
 
 /** The same for one row. */
