@@ -186,7 +186,8 @@ function winograd(
     const sizes = [batch, ih, iw, ic, oh, ow, oc, pt, pl] as const
     e.call('conv2d_f32_winograd', e.at(x, xAt), packed, bias, e.at(y, yAt), scratch, tile, block, group, ...sizes, ...clamp)
   }
-  splitRows(e, g, macsOf(g) / 2, part, tile)
+  // Fewer tiles than the rows of a GEMM tile would take as long.
+  splitRows(e, g, macsOf(g) / 2, part, tile * Math.ceil(4 / Math.ceil(g.ow / tile)))
 }
 
 function winogradDx(e: Emit, name: string, tile: 2 | 4, g: Images, dy: Buffer, w: Weights, dx: Buffer, add: 0 | 1): void {
