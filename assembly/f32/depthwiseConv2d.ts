@@ -64,10 +64,11 @@ export function depthwiseConv2d_f32(
         }
       }
       for (let ox = 0; ox < ow; ox++) {
+        let o = ox >= first - i32(left) && ox < end + i32(right) && first < end ? vectors : 0
+        if (o == oc) continue
         const x0 = ox * sw - pl
         const s0 = firstTap(x0, dw)
         const s1 = endTap(x0, dw, iw, kw)
-        let o = ox >= first - i32(left) && ox < end + i32(right) && first < end ? vectors : 0
         if (ASC_FEATURE_SIMD) {
           if (m == 1) {
             // Sixteen channels at a time, so that finding the taps costs little.
