@@ -1,4 +1,4 @@
-// What the packed int8 kernels share: weights in panels of 8 output channels, tiles of 4 output positions by 8 channels, and a
+// What the packed int8 kernels share: weights in panels of 8 output channels, tiles of 4 or 6 output positions by 8 channels, and a
 // requantization of 4 lanes at a time that is exact without 64-bit lanes.
 //
 // A panel is bias i32[8], factor f32[8], nudge f32[8], base f32[8], multiplier i32[8], shift i32[8], sum of the weights i32[8], then
@@ -27,8 +27,8 @@ import { requantize } from './requantize'
 @inline
 export const HEAD = 224
 /**
- * Bytes at the start of the scratch of a packed kernel: the sums of a tile, i32 [4][8], four vectors of `begin`, and what the sums of a
- * panel start from, i32 [8].
+ * Bytes at the start of the scratch of a packed kernel: the sums of four positions, i32 [4][8] (with vectors of two, and two vectors of
+ * `begin`), four vectors of `begin`, and what the sums of a panel start from, i32 [8].
  */
 // @ts-ignore: decorator
 @inline
