@@ -211,47 +211,60 @@ export function tile6x8(
   let v50 = v00
   let v51 = v01
   let p = b + 32
+  // What lies between the end of a segment and the next one; where rows and cols are 1 when compiling, nothing of it is left.
+  const within = <usize>chunk * step
+  const beside = colStep - within
+  const below = rowStep - (cols > 1 ? <usize>cols * colStep : within)
   let r = 0
   do {
     let s = 0
     do {
-      const at = <usize>r * rowStep + <usize>s * colStep
-      let p0 = a0 + at
-      let p1 = a1 + at
-      let p2 = a2 + at
-      let p3 = a3 + at
-      let p4 = a4 + at
-      let p5 = a5 + at
       for (let q = rows > 0 && cols > 0 ? chunk : 0; q > 0; q--) {
         const b0 = v128.load(p)
         const b1 = v128.load(p, 16)
-        const x0 = v128.load32_splat(p0)
+        const x0 = v128.load32_splat(a0)
         v00 = madd(x0, b0, v00)
         v01 = madd(x0, b1, v01)
-        const x1 = v128.load32_splat(p1)
+        const x1 = v128.load32_splat(a1)
         v10 = madd(x1, b0, v10)
         v11 = madd(x1, b1, v11)
-        const x2 = v128.load32_splat(p2)
+        const x2 = v128.load32_splat(a2)
         v20 = madd(x2, b0, v20)
         v21 = madd(x2, b1, v21)
-        const x3 = v128.load32_splat(p3)
+        const x3 = v128.load32_splat(a3)
         v30 = madd(x3, b0, v30)
         v31 = madd(x3, b1, v31)
-        const x4 = v128.load32_splat(p4)
+        const x4 = v128.load32_splat(a4)
         v40 = madd(x4, b0, v40)
         v41 = madd(x4, b1, v41)
-        const x5 = v128.load32_splat(p5)
+        const x5 = v128.load32_splat(a5)
         v50 = madd(x5, b0, v50)
         v51 = madd(x5, b1, v51)
         p += 32
-        p0 += step
-        p1 += step
-        p2 += step
-        p3 += step
-        p4 += step
-        p5 += step
+        a0 += step
+        a1 += step
+        a2 += step
+        a3 += step
+        a4 += step
+        a5 += step
+      }
+      if (cols > 1) {
+        a0 += beside
+        a1 += beside
+        a2 += beside
+        a3 += beside
+        a4 += beside
+        a5 += beside
       }
     } while (cols > 1 && ++s < cols)
+    if (rows > 1) {
+      a0 += below
+      a1 += below
+      a2 += below
+      a3 += below
+      a4 += below
+      a5 += below
+    }
   } while (rows > 1 && ++r < rows)
   const l = f32x4.splat(lo)
   const h = f32x4.splat(hi)
