@@ -27,9 +27,10 @@ export function packedConv2d_i8(
   } else convolve(x, b, y, scratch, batch, ih, iw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl, xZero, yZero, lo, hi, false)
 }
 
+/** The same by steps of four products or two, behind `begin`. */
 // @ts-ignore: decorator
 @inline
-function convolve(
+export function convolve(
   x: usize, b: usize, y: usize, scratch: usize,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, kh: i32, kw: i32, sh: i32, sw: i32, dh: i32, dw: i32,
   pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, four: bool,

@@ -9,8 +9,8 @@
 // Where the host makes four products in a step, which takes bytes, the direct kernel is faster (bench/bench.mjs, conv_i8), and
 // computes the result instead.
 
-import { packedConv2d_i8 } from './packedConv2d'
-import { begin, finish, finish4x8, fourProducts, HEAD, pack_i8, packNumbers, sums1x8, sums4x8, TILE, widen } from './panel'
+import { convolve as direct } from './packedConv2d'
+import { begin, finish, finish4x8, fourProducts, HEAD, pack, packNumbers, sums1x8, sums4x8, TILE, widen } from './panel'
 
 /** Positions of a transformed 4x4 patch. */
 // @ts-ignore: decorator
@@ -25,7 +25,7 @@ const POSITIONS = 16
  * y                        ceil(n / 8) panels of 224 + 512 * ceil(ic / 2) bytes: numbers, then for each position the pairs of weights
  */
 export function pack_i8_winograd(w: usize, bias: usize, multiplier: usize, shift: usize, y: usize, n: i32, ic: i32): void {
-  if (fourProducts()) return pack_i8(w, bias, multiplier, shift, y, n, 3, 3 * ic, 9 * ic, 3 * ic, 1)
+  if (ASC_FEATURE_RELAXED_SIMD && fourProducts()) return pack(w, bias, multiplier, shift, y, n, 3, 3 * ic, 9 * ic, 3 * ic, 1)
   const position = ((ic + 1) >> 1) << 5
   const panel = HEAD + POSITIONS * position
   memory.fill(y, 0, panel * ((n + 7) >> 3))
@@ -168,12 +168,10 @@ export function packedConv2d_i8_winograd(
   x: usize, u: usize, y: usize, scratch: usize, block: i32,
   batch: i32, ih: i32, iw: i32, ic: i32, oh: i32, ow: i32, oc: i32, pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
-  if (fourProducts()) {
-    return packedConv2d_i8(
-      x, u, y, scratch, batch, ih, iw, ic, oh, ow, oc, 3, 3, 1, 1, 1, 1, pt, pl, xZero, yZero, lo, hi,
-    )
-  }
   begin(scratch, yZero, lo, hi)
+  if (ASC_FEATURE_RELAXED_SIMD && fourProducts()) {
+    return direct(x, u, y, scratch, batch, ih, iw, ic, oh, ow, oc, 3, 3, 1, 1, 1, 1, pt, pl, xZero, yZero, lo, hi, true)
+  }
   const across = (ow + 1) >> 1
   const tiles = ((oh + 1) >> 1) * across
   const ph = (((oh + 1) >> 1) << 1) + 2

@@ -75,6 +75,16 @@ export function pack_i8(
   w: usize, bias: usize, multiplier: usize, shift: usize, y: usize,
   n: i32, segments: i32, chunk: i32, wChannel: i32, wSegment: i32, wStep: i32,
 ): void {
+  pack(w, bias, multiplier, shift, y, n, segments, chunk, wChannel, wSegment, wStep)
+}
+
+/** The same, for kernels that contain it: a kernel calls no other. */
+// @ts-ignore: decorator
+@inline
+export function pack(
+  w: usize, bias: usize, multiplier: usize, shift: usize, y: usize,
+  n: i32, segments: i32, chunk: i32, wChannel: i32, wSegment: i32, wStep: i32,
+): void {
   // A step has 1 << log weights of a channel, of 4 >> log bytes.
   const log = fourProducts() ? 2 : 1
   const last = (1 << log) - 1
