@@ -6,8 +6,8 @@
 // A transformed value is at most 4 * 255, a transformed weight 9 * 127: both are i16, so dot_i16x8 makes their products. Sums may
 // wrap on the way; the result does not, as long as 4 * 9 * ic * 255 * 127 fits in i32. (F(4x4, 3x3) would need 24^2 and more bits.)
 //
-// Where the host makes four products in a step, which takes bytes, the direct kernel is faster (bench/bench.mjs, conv_i8), and
-// computes the result instead.
+// Where the host makes four products in a step, which takes bytes, the direct kernel is faster, and computes the result instead
+// (bench/bench.mjs, conv_i8: direct in the relaxed build beside winograd2 in the simd build).
 
 import { convolve as direct } from './packedConv2d'
 import { begin, finish, finish4x8, fourProducts, HEAD, pack, packNumbers, sums1x8, sums4x8, TILE, widen } from './panel'
