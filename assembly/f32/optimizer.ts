@@ -1,6 +1,6 @@
 // Optimizers: one step over one parameter, in place. `hyper` holds what the host changes between steps (the learning rate and
 // what depends on the step count), so that the call itself stays constant. Formulas as in torch.optim. A step is written once for an
-// element or four (lanes.ts).
+// element or four (lanes.ts), its constants before the loop: V8 makes a splat anew wherever it is written.
 //
 // All add to the gradient the weight decay (L2) weightDecay * w and the L1 term l1 * sign(w) first. `rate` is the parameter's own
 // factor on the learning rate. Before that, gradients may be made smaller: clamp_f32 does it by value, the last kernels by their norm.
@@ -9,16 +9,16 @@ import { add, div, mul, read, splat, sqrt, sub, write } from './lanes'
 
 // @ts-ignore: decorator
 @inline
-function regularized<T>(w: T, g: T, weightDecay: f32, l1: f32): T {
-  return add<T>(add<T>(g, mul<T>(splat<T>(weightDecay), w)), pull<T>(w, l1))
+function regularized<T>(w: T, g: T, weightDecay: T, l1: T): T {
+  return add<T>(add<T>(g, mul<T>(weightDecay, w)), pull<T>(w, l1))
 }
 
 /** l1 * sign(w): the sign bit of w on l1, nothing where w is 0. */
 // @ts-ignore: decorator
 @inline
-function pull<T>(w: T, l1: f32): T {
+function pull<T>(w: T, l1: T): T {
   if (isVector<T>()) {
-    const signed = v128.or(v128.and(w, i32x4.splat(0x80000000)), f32x4.splat(l1))
+    const signed = v128.or(v128.and(w, i32x4.splat(0x80000000)), l1)
     return v128.and(signed, f32x4.ne(w, f32x4.splat(0)))
   } else return w > 0 ? l1 : w < 0 ? -l1 : <f32>0
 }
@@ -30,19 +30,11 @@ function larger<T>(a: T, b: T): T {
   else return max<f32>(a, b)
 }
 
+/** Of n elements those that no vector takes. */
 // @ts-ignore: decorator
 @inline
-function sgdStep<T>(
-  w: usize, g: usize, v: usize, lr: f32, share: f32, momentum: f32, nesterov: i32, weightDecay: f32, l1: f32,
-): void {
-  const x = read<T>(w)
-  let step = regularized<T>(x, read<T>(g), weightDecay, l1)
-  if (momentum != 0) {
-    const velocity = add<T>(mul<T>(splat<T>(momentum), read<T>(v)), mul<T>(splat<T>(share), step))
-    write<T>(v, velocity)
-    step = nesterov ? add<T>(step, mul<T>(splat<T>(momentum), velocity)) : velocity
-  }
-  write<T>(w, sub<T>(x, mul<T>(splat<T>(lr), step)))
+function tail(n: i32): i32 {
+  return ASC_FEATURE_SIMD ? n & 3 : n
 }
 
 /**
@@ -53,36 +45,33 @@ function sgdStep<T>(
 export function sgd_f32(
   w: usize, g: usize, v: usize, hyper: usize, n: i32, rate: f32, momentum: f32, nesterov: i32, weightDecay: f32, l1: f32,
 ): void {
-  const lr = load<f32>(hyper) * rate
-  const share = load<f32>(hyper, 4)
-  const end = w + (n << 2)
-  if (ASC_FEATURE_SIMD) {
-    for (; w + 16 <= end; w += 16, g += 16, v += 16) {
-      sgdStep<v128>(w, g, v, lr, share, momentum, nesterov, weightDecay, l1)
-    }
-  }
-  for (; w < end; w += 4, g += 4, v += 4) sgdStep<f32>(w, g, v, lr, share, momentum, nesterov, weightDecay, l1)
+  const rest = tail(n)
+  const at = (n - rest) << 2
+  if (ASC_FEATURE_SIMD) sgd<v128>(w, g, v, hyper, n, rate, momentum, nesterov, weightDecay, l1)
+  sgd<f32>(w + at, g + at, v + at, hyper, rest, rate, momentum, nesterov, weightDecay, l1)
 }
 
 // @ts-ignore: decorator
 @inline
-function adamStep<T>(
-  w: usize, g: usize, m: usize, v: usize, top: usize, keep: f32, a: f32, b: f32, root: f32, epsilon: f32, beta1: f32, beta2: f32,
-  weightDecay: f32, l1: f32,
+function sgd<T>(
+  w: usize, g: usize, v: usize, hyper: usize, n: i32, rate: f32, momentum: f32, nesterov: i32, weightDecay: f32, l1: f32,
 ): void {
-  const x = read<T>(w)
-  const gi = regularized<T>(x, read<T>(g), weightDecay, l1)
-  const mi = add<T>(mul<T>(splat<T>(beta1), read<T>(m)), mul<T>(splat<T>(1 - beta1), gi))
-  let vi = add<T>(mul<T>(splat<T>(beta2), read<T>(v)), mul<T>(mul<T>(splat<T>(1 - beta2), gi), gi))
-  write<T>(m, mi)
-  write<T>(v, vi)
-  if (top) {
-    vi = larger<T>(read<T>(top), vi)
-    write<T>(top, vi)
+  const lr = splat<T>(load<f32>(hyper) * rate)
+  const share = splat<T>(load<f32>(hyper, 4))
+  const keep = splat<T>(momentum)
+  const decay = splat<T>(weightDecay)
+  const sparse = splat<T>(l1)
+  const lanes = sizeof<T>()
+  for (const end = w + (n << 2); w + lanes <= end; w += lanes, g += lanes, v += lanes) {
+    const x = read<T>(w)
+    let step = regularized<T>(x, read<T>(g), decay, sparse)
+    if (momentum != 0) {
+      const velocity = add<T>(mul<T>(keep, read<T>(v)), mul<T>(share, step))
+      write<T>(v, velocity)
+      step = nesterov ? add<T>(step, mul<T>(keep, velocity)) : velocity
+    }
+    write<T>(w, sub<T>(x, mul<T>(lr, step)))
   }
-  const direction = add<T>(mul<T>(splat<T>(a), mi), mul<T>(splat<T>(b), gi))
-  const scale = add<T>(mul<T>(sqrt<T>(vi), splat<T>(root)), splat<T>(epsilon))
-  write<T>(w, sub<T>(mul<T>(x, splat<T>(keep)), div<T>(direction, scale)))
 }
 
 /**
@@ -97,44 +86,46 @@ export function adam_f32(
   w: usize, g: usize, m: usize, v: usize, top: usize, hyper: usize, n: i32,
   rate: f32, beta1: f32, beta2: f32, weightDecay: f32, l1: f32, decay: f32,
 ): void {
-  const keep = <f32>1 - load<f32>(hyper) * rate * decay
-  const a = load<f32>(hyper, 4) * rate
-  const b = load<f32>(hyper, 8) * rate
-  const root = load<f32>(hyper, 12)
-  const epsilon = load<f32>(hyper, 16)
-  const step = top ? 4 : 0
-  const end = w + (n << 2)
-  if (ASC_FEATURE_SIMD) {
-    for (; w + 16 <= end; w += 16, g += 16, m += 16, v += 16, top += step << 2) {
-      adamStep<v128>(w, g, m, v, top, keep, a, b, root, epsilon, beta1, beta2, weightDecay, l1)
-    }
-  }
-  for (; w < end; w += 4, g += 4, m += 4, v += 4, top += step) {
-    adamStep<f32>(w, g, m, v, top, keep, a, b, root, epsilon, beta1, beta2, weightDecay, l1)
-  }
+  const rest = tail(n)
+  const at = (n - rest) << 2
+  if (ASC_FEATURE_SIMD) adam<v128>(w, g, m, v, top, hyper, n, rate, beta1, beta2, weightDecay, l1, decay)
+  adam<f32>(w + at, g + at, m + at, v + at, top ? top + at : 0, hyper, rest, rate, beta1, beta2, weightDecay, l1, decay)
 }
 
 // @ts-ignore: decorator
 @inline
-function rmspropStep<T>(
-  w: usize, g: usize, v: usize, m: usize, u: usize, lr: f32, decay: f32, epsilon: f32, momentum: f32, weightDecay: f32, l1: f32,
+function adam<T>(
+  w: usize, g: usize, m: usize, v: usize, top: usize, hyper: usize, n: i32,
+  rate: f32, beta1: f32, beta2: f32, weightDecay: f32, l1: f32, decay: f32,
 ): void {
-  const x = read<T>(w)
-  const gi = regularized<T>(x, read<T>(g), weightDecay, l1)
-  let vi = add<T>(mul<T>(splat<T>(decay), read<T>(v)), mul<T>(mul<T>(splat<T>(1 - decay), gi), gi))
-  write<T>(v, vi)
-  if (m) {
-    const mi = add<T>(mul<T>(splat<T>(decay), read<T>(m)), mul<T>(splat<T>(1 - decay), gi))
+  const keep = splat<T>(<f32>1 - load<f32>(hyper) * rate * decay)
+  const a = splat<T>(load<f32>(hyper, 4) * rate)
+  const b = splat<T>(load<f32>(hyper, 8) * rate)
+  const root = splat<T>(load<f32>(hyper, 12))
+  const epsilon = splat<T>(load<f32>(hyper, 16))
+  const keepM = splat<T>(beta1)
+  const takeM = splat<T>(1 - beta1)
+  const keepV = splat<T>(beta2)
+  const takeV = splat<T>(1 - beta2)
+  const plain = weightDecay == 0 && l1 == 0
+  const lanes = sizeof<T>()
+  const topStep = top ? lanes : 0
+  for (const end = w + (n << 2); w + lanes <= end; w += lanes, g += lanes, m += lanes, v += lanes, top += topStep) {
+    const x = read<T>(w)
+    let gi = read<T>(g)
+    if (!plain) gi = regularized<T>(x, gi, splat<T>(weightDecay), splat<T>(l1))
+    const mi = add<T>(mul<T>(keepM, read<T>(m)), mul<T>(takeM, gi))
+    let vi = add<T>(mul<T>(keepV, read<T>(v)), mul<T>(mul<T>(takeV, gi), gi))
     write<T>(m, mi)
-    // A variance; rounding can take one of nearly 0 below.
-    vi = larger<T>(sub<T>(vi, mul<T>(mi, mi)), splat<T>(0))
+    write<T>(v, vi)
+    if (top) {
+      vi = larger<T>(read<T>(top), vi)
+      write<T>(top, vi)
+    }
+    const direction = add<T>(mul<T>(a, mi), mul<T>(b, gi))
+    const scale = add<T>(mul<T>(sqrt<T>(vi), root), epsilon)
+    write<T>(w, sub<T>(mul<T>(x, keep), div<T>(direction, scale)))
   }
-  let step = div<T>(gi, add<T>(sqrt<T>(vi), splat<T>(epsilon)))
-  if (u) {
-    step = add<T>(mul<T>(splat<T>(momentum), read<T>(u)), step)
-    write<T>(u, step)
-  }
-  write<T>(w, sub<T>(x, mul<T>(splat<T>(lr), step)))
 }
 
 /**
@@ -147,28 +138,44 @@ export function rmsprop_f32(
   w: usize, g: usize, v: usize, m: usize, u: usize, hyper: usize, n: i32,
   rate: f32, decay: f32, epsilon: f32, momentum: f32, weightDecay: f32, l1: f32,
 ): void {
-  const lr = load<f32>(hyper) * rate
-  const mStep = m ? 4 : 0
-  const uStep = u ? 4 : 0
-  const end = w + (n << 2)
-  if (ASC_FEATURE_SIMD) {
-    for (; w + 16 <= end; w += 16, g += 16, v += 16, m += mStep << 2, u += uStep << 2) {
-      rmspropStep<v128>(w, g, v, m, u, lr, decay, epsilon, momentum, weightDecay, l1)
-    }
-  }
-  for (; w < end; w += 4, g += 4, v += 4, m += mStep, u += uStep) {
-    rmspropStep<f32>(w, g, v, m, u, lr, decay, epsilon, momentum, weightDecay, l1)
-  }
+  const rest = tail(n)
+  const at = (n - rest) << 2
+  if (ASC_FEATURE_SIMD) rmsprop<v128>(w, g, v, m, u, hyper, n, rate, decay, epsilon, momentum, weightDecay, l1)
+  rmsprop<f32>(w + at, g + at, v + at, m ? m + at : 0, u ? u + at : 0, hyper, rest, rate, decay, epsilon, momentum, weightDecay, l1)
 }
 
 // @ts-ignore: decorator
 @inline
-function adagradStep<T>(w: usize, g: usize, v: usize, lr: f32, epsilon: f32, weightDecay: f32, l1: f32): void {
-  const x = read<T>(w)
-  const gi = regularized<T>(x, read<T>(g), weightDecay, l1)
-  const vi = add<T>(read<T>(v), mul<T>(gi, gi))
-  write<T>(v, vi)
-  write<T>(w, sub<T>(x, mul<T>(splat<T>(lr), div<T>(gi, add<T>(sqrt<T>(vi), splat<T>(epsilon))))))
+function rmsprop<T>(
+  w: usize, g: usize, v: usize, m: usize, u: usize, hyper: usize, n: i32,
+  rate: f32, decay: f32, epsilon: f32, momentum: f32, weightDecay: f32, l1: f32,
+): void {
+  const lr = splat<T>(load<f32>(hyper) * rate)
+  const keep = splat<T>(decay)
+  const take = splat<T>(1 - decay)
+  const least = splat<T>(epsilon)
+  const last = splat<T>(momentum)
+  const lanes = sizeof<T>()
+  const mStep = m ? lanes : 0
+  const uStep = u ? lanes : 0
+  for (const end = w + (n << 2); w + lanes <= end; w += lanes, g += lanes, v += lanes, m += mStep, u += uStep) {
+    const x = read<T>(w)
+    const gi = regularized<T>(x, read<T>(g), splat<T>(weightDecay), splat<T>(l1))
+    let vi = add<T>(mul<T>(keep, read<T>(v)), mul<T>(mul<T>(take, gi), gi))
+    write<T>(v, vi)
+    if (m) {
+      const mi = add<T>(mul<T>(keep, read<T>(m)), mul<T>(take, gi))
+      write<T>(m, mi)
+      // A variance; rounding can take one of nearly 0 below.
+      vi = larger<T>(sub<T>(vi, mul<T>(mi, mi)), splat<T>(0))
+    }
+    let step = div<T>(gi, add<T>(sqrt<T>(vi), least))
+    if (u) {
+      step = add<T>(mul<T>(last, read<T>(u)), step)
+      write<T>(u, step)
+    }
+    write<T>(w, sub<T>(x, mul<T>(lr, step)))
+  }
 }
 
 /**
@@ -179,12 +186,27 @@ function adagradStep<T>(w: usize, g: usize, v: usize, lr: f32, epsilon: f32, wei
 export function adagrad_f32(
   w: usize, g: usize, v: usize, hyper: usize, n: i32, rate: f32, epsilon: f32, weightDecay: f32, l1: f32,
 ): void {
-  const lr = load<f32>(hyper) * rate
-  const end = w + (n << 2)
-  if (ASC_FEATURE_SIMD) {
-    for (; w + 16 <= end; w += 16, g += 16, v += 16) adagradStep<v128>(w, g, v, lr, epsilon, weightDecay, l1)
+  const rest = tail(n)
+  const at = (n - rest) << 2
+  if (ASC_FEATURE_SIMD) adagrad<v128>(w, g, v, hyper, n, rate, epsilon, weightDecay, l1)
+  adagrad<f32>(w + at, g + at, v + at, hyper, rest, rate, epsilon, weightDecay, l1)
+}
+
+// @ts-ignore: decorator
+@inline
+function adagrad<T>(w: usize, g: usize, v: usize, hyper: usize, n: i32, rate: f32, epsilon: f32, weightDecay: f32, l1: f32): void {
+  const lr = splat<T>(load<f32>(hyper) * rate)
+  const least = splat<T>(epsilon)
+  const decay = splat<T>(weightDecay)
+  const sparse = splat<T>(l1)
+  const lanes = sizeof<T>()
+  for (const end = w + (n << 2); w + lanes <= end; w += lanes, g += lanes, v += lanes) {
+    const x = read<T>(w)
+    const gi = regularized<T>(x, read<T>(g), decay, sparse)
+    const vi = add<T>(read<T>(v), mul<T>(gi, gi))
+    write<T>(v, vi)
+    write<T>(w, sub<T>(x, mul<T>(lr, div<T>(gi, add<T>(sqrt<T>(vi), least)))))
   }
-  for (; w < end; w += 4, g += 4, v += 4) adagradStep<f32>(w, g, v, lr, epsilon, weightDecay, l1)
 }
 
 /** sum[0], one f64, += the sum of the squares of x: in four partial sums, in every build alike. */
