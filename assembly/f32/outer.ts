@@ -1,7 +1,7 @@
 // Sums of outer products: tiles of 4 rows by 8 (or 4) columns of y stay in registers while all positions go by. The gradient of a
 // convolution with respect to its weights is one, over pixels; in Winograd's domain, over tiles.
 
-import { madd } from './tile'
+import { madd, sixes } from './tile'
 
 /**
  * y[o][0..n) += sum over positions of dy[position][o] * x[position][0..n), o < m. Positions are `rows` of `cols`, xStep and dyStep bytes
@@ -16,21 +16,30 @@ import { madd } from './tile'
 export function outer(
   x: usize, dy: usize, y: usize, m: i32, n: i32, k: i32, rows: i32, cols: i32, lineBytes: usize, xStep: usize, dyStep: usize,
 ): void {
-  for (let o = 0; o < m; o += 4) {
-    const left = min(4, m - o)
-    for (let q = 0; q < n; ) {
-      const to = y + ((o * k + q) << 2)
-      const from = x + (q << 2)
-      const g = dy + (o << 2)
-      const rest = n - q
-      if (ASC_FEATURE_SIMD) {
-        if (rest > 4) outer4x8(from, g, to, k, left, min(8, rest), rows, cols, lineBytes, xStep, dyStep)
-        else outer4x4(from, g, to, k, left, rest, rows, cols, lineBytes, xStep, dyStep)
-        q += rest > 4 ? 8 : 4
+  const six = sixes(m)
+  for (let q = 0; q < n; ) {
+    const from = x + (q << 2)
+    const to = y + (q << 2)
+    const rest = n - q
+    let o = 0
+    if (ASC_FEATURE_SIMD) {
+      if (rest > 4) {
+        if (ASC_FEATURE_RELAXED_SIMD) {
+          for (; o < six; o += 6) outer6x8(from, dy + (o << 2), to + (o * k << 2), k, min(8, rest), rows, cols, lineBytes, xStep, dyStep)
+        }
+        for (; o < m; o += 4) {
+          outer4x8(from, dy + (o << 2), to + (o * k << 2), k, min(4, m - o), min(8, rest), rows, cols, lineBytes, xStep, dyStep)
+        }
+        q += 8
       } else {
-        outer4x1(from, g, to, k, left, rows, cols, lineBytes, xStep, dyStep)
-        q++
+        for (; o < m; o += 8) {
+          outer8x4(from, dy + (o << 2), to + (o * k << 2), k, min(8, m - o), rest, rows, cols, lineBytes, xStep, dyStep)
+        }
+        q += 4
       }
+    } else {
+      for (; o < m; o += 4) outer4x1(from, dy + (o << 2), to + (o * k << 2), k, min(4, m - o), rows, cols, lineBytes, xStep, dyStep)
+      q++
     }
   }
 }
@@ -103,9 +112,76 @@ function outer4x8(
   }
 }
 
+/** The same for six rows, of fused products. */
 // @ts-ignore: decorator
 @inline
-function outer4x4(
+function outer6x8(
+  x: usize, dy: usize, y: usize, k: i32, width: i32, oh: i32, ow: i32, lineBytes: usize, xStep: usize, dyStep: usize,
+): void {
+  let v00 = f32x4.splat(0)
+  let v01 = v00
+  let v10 = v00
+  let v11 = v00
+  let v20 = v00
+  let v21 = v00
+  let v30 = v00
+  let v31 = v00
+  let v40 = v00
+  let v41 = v00
+  let v50 = v00
+  let v51 = v00
+  let g = dy
+  for (let r = 0; r < oh; r++) {
+    let p = x
+    for (let q = ow; q > 0; q--) {
+      const x0 = v128.load(p)
+      const x1 = v128.load(p, 16)
+      const g0 = v128.load32_splat(g)
+      v00 = madd(g0, x0, v00)
+      v01 = madd(g0, x1, v01)
+      const g1 = v128.load32_splat(g, 4)
+      v10 = madd(g1, x0, v10)
+      v11 = madd(g1, x1, v11)
+      const g2 = v128.load32_splat(g, 8)
+      v20 = madd(g2, x0, v20)
+      v21 = madd(g2, x1, v21)
+      const g3 = v128.load32_splat(g, 12)
+      v30 = madd(g3, x0, v30)
+      v31 = madd(g3, x1, v31)
+      const g4 = v128.load32_splat(g, 16)
+      v40 = madd(g4, x0, v40)
+      v41 = madd(g4, x1, v41)
+      const g5 = v128.load32_splat(g, 20)
+      v50 = madd(g5, x0, v50)
+      v51 = madd(g5, x1, v51)
+      p += xStep
+      g += dyStep
+    }
+    x += lineBytes
+  }
+  addLanes(y, v00, 4)
+  addLanes(y + 16, v01, width - 4)
+  y += k << 2
+  addLanes(y, v10, 4)
+  addLanes(y + 16, v11, width - 4)
+  y += k << 2
+  addLanes(y, v20, 4)
+  addLanes(y + 16, v21, width - 4)
+  y += k << 2
+  addLanes(y, v30, 4)
+  addLanes(y + 16, v31, width - 4)
+  y += k << 2
+  addLanes(y, v40, 4)
+  addLanes(y + 16, v41, width - 4)
+  y += k << 2
+  addLanes(y, v50, 4)
+  addLanes(y + 16, v51, width - 4)
+}
+
+/** Up to eight rows by four columns. */
+// @ts-ignore: decorator
+@inline
+function outer8x4(
   x: usize, dy: usize, y: usize, k: i32, left: i32, width: i32,
   oh: i32, ow: i32, lineBytes: usize, xStep: usize, dyStep: usize,
 ): void {
@@ -113,7 +189,13 @@ function outer4x4(
   let v1 = v0
   let v2 = v0
   let v3 = v0
+  let v4 = v0
+  let v5 = v0
+  let v6 = v0
+  let v7 = v0
   let g = dy
+  // The last four rows; where there are none, the first four again.
+  let h = left > 4 ? dy + 16 : dy
   for (let r = 0; r < oh; r++) {
     let p = x
     for (let q = ow; q > 0; q--) {
@@ -122,15 +204,24 @@ function outer4x4(
       v1 = madd(v128.load32_splat(g, 4), x0, v1)
       v2 = madd(v128.load32_splat(g, 8), x0, v2)
       v3 = madd(v128.load32_splat(g, 12), x0, v3)
+      v4 = madd(v128.load32_splat(h), x0, v4)
+      v5 = madd(v128.load32_splat(h, 4), x0, v5)
+      v6 = madd(v128.load32_splat(h, 8), x0, v6)
+      v7 = madd(v128.load32_splat(h, 12), x0, v7)
       p += xStep
       g += dyStep
+      h += dyStep
     }
     x += lineBytes
   }
   addLanes(y, v0, width)
-  if (left > 1) addLanes(y + (k << 2), v1, width)
-  if (left > 2) addLanes(y + (k << 3), v2, width)
+  if (left > 1) addLanes(y + (k * 4), v1, width)
+  if (left > 2) addLanes(y + (k * 8), v2, width)
   if (left > 3) addLanes(y + (k * 12), v3, width)
+  if (left > 4) addLanes(y + (k * 16), v4, width)
+  if (left > 5) addLanes(y + (k * 20), v5, width)
+  if (left > 6) addLanes(y + (k * 24), v6, width)
+  if (left > 7) addLanes(y + (k * 28), v7, width)
 }
 
 // @ts-ignore: decorator
