@@ -7,7 +7,7 @@
 
 import { outer } from './outer'
 import { spread } from './spread'
-import { sixes, tile1x8, tile4x8, tile6x8 } from './tile'
+import { clamp4, sixes, storeLanes, tile1x8, tile4x8, tile6x8 } from './tile'
 
 /**
  * y = clamp(conv(x, b) + bias) over one image whose padding is already in place; with `add`, y += the same. Pixels of y are outBytes
@@ -57,7 +57,7 @@ function convolve(
         const at = <usize>(j << 2)
         tile6x8(
           a0, a1, a2, a3, a4, a5, 4, kh, rowStep, cols, colStep, chunk, w,
-          c0 + at, c1 + at, c2 + at, c3 + at, c4 + at, c5 + at, min(8, oc - j), lo, hi, add, false,
+          c0 + at, c1 + at, c2 + at, c3 + at, c4 + at, c5 + at, min(8, oc - j), lo, hi, add, false, false,
         )
         w += panel
       }
@@ -187,12 +187,33 @@ export function conv2d_f32_dx_pack(
   }
 }
 
+/** y = clamp(bias), or with `add` y += it, on oh x ow pixels, outBytes apart in rows outLine apart: a phase without taps. */
+// @ts-ignore: decorator
+@inline
+function untouched(bias: usize, y: usize, outBytes: i32, outLine: i32, oh: i32, ow: i32, oc: i32, lo: f32, hi: f32, add: bool): void {
+  const l = f32x4.splat(lo)
+  const h = f32x4.splat(hi)
+  for (let r = 0; r < oh; r++) {
+    let out = y
+    for (let p = 0; p < ow; p++) {
+      for (let j = 0; j < oc; j += 4) {
+        const to = out + (j << 2)
+        const v = clamp4(v128.load(bias + (j << 2)), l, h)
+        storeLanes(to, add ? f32x4.add(v128.load(to), v) : v, oc - j)
+      }
+      out += outBytes
+    }
+    y += outLine
+  }
+}
+
 /**
  * dx = clamp(the gradient of conv2d with respect to x + bias, lo, hi), or when `add` is 1 dx += the same. (With bias and clamp it is the
  * forward of a transposed convolution.)
  *
  * b        packed by conv2d_f32_dx_pack
- * scratch  rows * columns * oc elements: rows = floor((kh - 1) * dh / sh) + max(oh, floor((ih - 1 + pt) / sh) + 1), columns likewise
+ * scratch  rows * columns * oc elements: rows = floor((kh - 1) * dh / sh) + max(oh, floor((ih - 1 + pt) / sh) + 1), columns likewise;
+ *          unused when they are oh and ow
  */
 export function conv2d_f32_dx(
   dy: usize, b: usize, dx: usize, scratch: usize,
@@ -209,8 +230,10 @@ export function conv2d_f32_dx(
   const yStep = rStep * dh / sh
   const xStep = sStep * dw / sw
   const pixel = ic << 2
+  const inside = top == 0 && left == 0 && ph == oh && pw == ow
   for (let i = 0; i < batch; i++) {
-    spread(dy, scratch, oh, ow, oc << 2, ph, pw, 1, 1, top, left)
+    if (!inside) spread(dy, scratch, oh, ow, oc << 2, ph, pw, 1, 1, top, left)
+    const image = inside ? dy : scratch
     let w = b
     for (let phase = 0; phase < sh * sw; phase++) {
       const py = phase / sw
@@ -223,12 +246,18 @@ export function conv2d_f32_dx(
       const iy = py - pt + sh * my
       const ix = px - pl + sw * mx
       if (iy < ih && ix < iw) {
-        const oy = my - firstOf(py, kh, sh, dh) * dh / sh - (rows - 1) * yStep + top
-        const ox = mx - firstOf(px, kw, sw, dw) * dw / sw - (cols - 1) * xStep + left
-        convolve(
-          scratch + (oy * pw + ox) * (oc << 2), w, dx + (iy * iw + ix) * pixel, sw * pixel, sh * iw * pixel,
-          pw, oc, (ih - 1 - iy) / sh + 1, (iw - 1 - ix) / sw + 1, ic, rows, cols, 1, 1, yStep, xStep, lo, hi, add != 0,
-        )
+        const to = dx + (iy * iw + ix) * pixel
+        const down = (ih - 1 - iy) / sh + 1
+        const across = (iw - 1 - ix) / sw + 1
+        if (ASC_FEATURE_SIMD && rows * cols == 0) untouched(w, to, sw * pixel, sh * iw * pixel, down, across, ic, lo, hi, add != 0)
+        else {
+          const oy = my - firstOf(py, kh, sh, dh) * dh / sh - (rows - 1) * yStep + top
+          const ox = mx - firstOf(px, kw, sw, dw) * dw / sw - (cols - 1) * xStep + left
+          convolve(
+            image + (oy * pw + ox) * (oc << 2), w, to, sw * pixel, sh * iw * pixel,
+            pw, oc, down, across, ic, rows, cols, 1, 1, yStep, xStep, lo, hi, add != 0,
+          )
+        }
       }
       w += ((ic + 7) >> 3) * ((rows * cols * oc + 1) << 5)
     }

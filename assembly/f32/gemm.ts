@@ -136,13 +136,13 @@ export function gemm(
   a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, rowBytes: usize, step: usize, cBytes: usize, lo: f32, hi: f32, add: bool, plain: bool,
   beside: bool,
 ): void {
-  const six = beside ? 0 : sixes(m)
+  const six = sixes(m)
   for (let j = 0; j < n; j += 8) {
     const width = min(8, n - j)
     let i = 0
     let p = a
     let y = c + (j << 2)
-    if (ASC_FEATURE_RELAXED_SIMD && !beside) {
+    if (ASC_FEATURE_RELAXED_SIMD) {
       for (; i < six; i += 6) {
         const p2 = p + 2 * rowBytes
         const p4 = p2 + 2 * rowBytes
@@ -150,7 +150,7 @@ export function gemm(
         const y4 = y2 + 2 * cBytes
         tile6x8(
           p, p + rowBytes, p2, p2 + rowBytes, p4, p4 + rowBytes, step, 1, 0, 1, 0, k, b,
-          y, y + cBytes, y2, y2 + cBytes, y4, y4 + cBytes, width, lo, hi, add, plain,
+          y, y + cBytes, y2, y2 + cBytes, y4, y4 + cBytes, width, lo, hi, add, plain, beside,
         )
         p = p4 + 2 * rowBytes
         y = y4 + 2 * cBytes

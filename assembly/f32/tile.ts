@@ -196,7 +196,7 @@ export function tile6x8(
   rows: i32, rowStep: usize, cols: i32, colStep: usize, chunk: i32,
   b: usize,
   c0: usize, c1: usize, c2: usize, c3: usize, c4: usize, c5: usize,
-  width: i32, lo: f32, hi: f32, add: bool, plain: bool,
+  width: i32, lo: f32, hi: f32, add: bool, plain: bool, beside: bool,
 ): void {
   let v00 = v128.load(b)
   let v01 = v128.load(b, 16)
@@ -213,7 +213,7 @@ export function tile6x8(
   let p = b + 32
   // What lies between the end of a segment and the next one; where rows and cols are 1 when compiling, nothing of it is left.
   const within = <usize>chunk * step
-  const beside = colStep - within
+  const between = colStep - within
   const below = rowStep - (cols > 1 ? <usize>cols * colStep : within)
   let r = 0
   do {
@@ -225,19 +225,19 @@ export function tile6x8(
         const x0 = v128.load32_splat(a0)
         v00 = madd(x0, b0, v00)
         v01 = madd(x0, b1, v01)
-        const x1 = v128.load32_splat(a1)
+        const x1 = beside ? v128.load32_splat(a0, 4) : v128.load32_splat(a1)
         v10 = madd(x1, b0, v10)
         v11 = madd(x1, b1, v11)
-        const x2 = v128.load32_splat(a2)
+        const x2 = beside ? v128.load32_splat(a0, 8) : v128.load32_splat(a2)
         v20 = madd(x2, b0, v20)
         v21 = madd(x2, b1, v21)
-        const x3 = v128.load32_splat(a3)
+        const x3 = beside ? v128.load32_splat(a0, 12) : v128.load32_splat(a3)
         v30 = madd(x3, b0, v30)
         v31 = madd(x3, b1, v31)
-        const x4 = v128.load32_splat(a4)
+        const x4 = beside ? v128.load32_splat(a0, 16) : v128.load32_splat(a4)
         v40 = madd(x4, b0, v40)
         v41 = madd(x4, b1, v41)
-        const x5 = v128.load32_splat(a5)
+        const x5 = beside ? v128.load32_splat(a0, 20) : v128.load32_splat(a5)
         v50 = madd(x5, b0, v50)
         v51 = madd(x5, b1, v51)
         p += 32
@@ -249,12 +249,12 @@ export function tile6x8(
         a5 += step
       }
       if (cols > 1) {
-        a0 += beside
-        a1 += beside
-        a2 += beside
-        a3 += beside
-        a4 += beside
-        a5 += beside
+        a0 += between
+        a1 += between
+        a2 += between
+        a3 += between
+        a4 += between
+        a5 += between
       }
     } while (cols > 1 && ++s < cols)
     if (rows > 1) {

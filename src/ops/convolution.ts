@@ -99,7 +99,8 @@ function runBackwards(
   add: 0 | 1,
 ): void {
   splitImages(e, g, macsOf(g), (share, dxAt, dyAt) => {
-    const scratch = e.scratch(spreadLength(share))
+    const length = spreadLength(share)
+    const scratch = length ? e.scratch(length) : 0
     e.call('conv2d_f32_dx', e.at(dy, dyAt), packed, e.at(dx, dxAt), scratch, ...convSizes(share), ...clamp, add)
   })
 }
@@ -107,11 +108,12 @@ function runBackwards(
 /** Elements of conv2d_f32_dx's packed weights. */
 const transposedLength = ({ ic, oc, kh, kw, sh, sw }: Images): number => Math.ceil(ic / 8) * 8 * (kh * kw * oc + sh * sw)
 
-/** Elements of conv2d_f32_dx's scratch: dy of one image with a border of zeros. */
+/** Elements of conv2d_f32_dx's scratch: dy of one image with a border of zeros; none when it needs none. */
 function spreadLength({ ih, iw, oh, ow, oc, kh, kw, sh, sw, dh, dw, pt, pl }: Images): number {
   const side = (taps: number, dilation: number, stride: number, out: number, size: number, before: number) =>
     Math.floor(((taps - 1) * dilation) / stride) + Math.max(out, Math.floor((size - 1 + before) / stride) + 1)
-  return side(kh, dh, sh, oh, ih, pt) * side(kw, dw, sw, ow, iw, pl) * oc
+  const [rows, columns] = [side(kh, dh, sh, oh, ih, pt), side(kw, dw, sw, ow, iw, pl)]
+  return rows === oh && columns === ow ? 0 : rows * columns * oc
 }
 
 /** Scratch for one image with its padding made real; none when the window never leaves the image. */
