@@ -267,8 +267,8 @@ export function conv2d_f32_dx(
 }
 
 /**
- * dw += the gradient of conv2d with respect to w, summed over the batch. Tiles of 4 output channels by 8 (or 4) contiguous
- * weights stay in registers while the whole image goes by.
+ * dw += the gradient of conv2d with respect to w, summed over the batch. Tiles of 4 or 6 output channels by 8 contiguous weights stay in
+ * registers while some rows of the image go by.
  *
  * scratch  as for conv2d_f32
  * ldy      elements from one pixel of dy to the next: oc, or more where dy and dw are a range of the output channels
@@ -286,14 +286,20 @@ export function conv2d_f32_dw(
   const chunk = dilw == 1 ? kw * ic : ic
   const k = kh * kw * ic
   const lineBytes = <usize>((sh * width * ic) << 2)
+  // Rows of some 64 pixels, which stay in the first-level cache for all tiles.
+  const block = max(1, 64 / ow)
   for (let i = 0; i < batch; i++) {
     if (!inside) spread(x, scratch, ih, iw, ic << 2, ph, pw, 1, 1, pt, pl)
     const image = inside ? x : scratch
-    for (let r = 0; r < kh; r++) {
-      for (let s = 0; s < cols; s++) {
-        const window = image + ((r * dilh * width + s * dilw) * ic << 2)
-        const at = (r * kw + s) * ic
-        outer(window, dy, dw + (at << 2), oc, chunk, k, oh, ow, lineBytes, <usize>(sw * ic << 2), <usize>(ldy << 2))
+    for (let top = 0; top < oh; top += block) {
+      const rows = min(block, oh - top)
+      const g = dy + ((top * ow * ldy) << 2)
+      for (let r = 0; r < kh; r++) {
+        for (let s = 0; s < cols; s++) {
+          const window = image + <usize>top * lineBytes + ((r * dilh * width + s * dilw) * ic << 2)
+          const at = (r * kw + s) * ic
+          outer(window, g, dw + (at << 2), oc, chunk, k, rows, ow, lineBytes, <usize>(sw * ic << 2), <usize>(ldy << 2))
+        }
       }
     }
     x += (ih * iw * ic) << 2

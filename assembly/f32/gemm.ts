@@ -94,7 +94,7 @@ function turn(x: usize, step: usize, y: usize): void {
 /**
  * c = clamp(a * b + bias, lo, hi), or when `add` is 1 c += the same.
  *
- * a  [m][k], element (i, q) at a[i * am + q * ak]
+ * a  [m][k], element (i, q) at a[i * am + q * ak]; am or ak is 1, and where am is, up to 3 elements more are read
  * b  packed by pack_f32, bias inside
  * c  [m][n], rows ldc elements apart
  */
@@ -107,7 +107,7 @@ export function gemm_f32(
   for (let i = 0; i < m; i += block) {
     const rows = min(block, m - i)
     if (am == 1) gemm(a, b, c, rows, n, k, 4, ak << 2, ldc << 2, lo, hi, add != 0, false, true)
-    else gemm(a, b, c, rows, n, k, am << 2, ak << 2, ldc << 2, lo, hi, add != 0, false, false)
+    else gemm(a, b, c, rows, n, k, am << 2, 4, ldc << 2, lo, hi, add != 0, false, false)
     a += (block * am) << 2
     c += (block * ldc) << 2
   }
@@ -129,7 +129,7 @@ function vector(a: usize, b: usize, c: usize, n: i32, k: i32, step: usize, lo: f
   }
 }
 
-/** The same with strides in bytes, for kernels that contain a matrix product. */
+/** The same with strides in bytes, for kernels that contain a matrix product; without `beside`, elements along k lie side by side. */
 // @ts-ignore: decorator
 @inline
 export function gemm(
@@ -165,9 +165,7 @@ export function gemm(
         const y2 = left > 2 ? y + 2 * cBytes : y + cBytes
         const p3 = left > 3 ? p + 3 * rowBytes : p2
         const y3 = left > 3 ? y + 3 * cBytes : y2
-        if (beside && left > 3) {
-          tile4x8(p, p, p, p, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, plain, true)
-        } else tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, plain, false)
+        tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, plain, beside)
         p += 4 * rowBytes
         y += 4 * cBytes
       }

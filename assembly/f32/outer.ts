@@ -1,5 +1,6 @@
-// Sums of outer products: tiles of 4 rows by 8 (or 4) columns of y stay in registers while all positions go by. The gradient of a
-// convolution with respect to its weights is one, over pixels; in Winograd's domain, over tiles.
+// Sums of outer products: tiles of 4 or 6 rows by 8 columns of y (8 by 4 where few are left) stay in registers while all positions go by.
+// The gradient of a convolution with respect to its weights is one, over pixels; in Winograd's domain, over tiles. Four positions at a
+// time, with a way out after each, for the reasons given in tile.ts.
 
 import { madd, sixes } from './tile'
 
@@ -73,24 +74,77 @@ function outer4x8(
   let g = dy
   for (let r = 0; r < oh; r++) {
     let p = x
-    for (let q = ow; q > 0; q--) {
-      const x0 = v128.load(p)
-      const x1 = v128.load(p, 16)
-      const g0 = v128.load32_splat(g)
-      v00 = madd(g0, x0, v00)
-      v01 = madd(g0, x1, v01)
-      const g1 = v128.load32_splat(g, 4)
-      v10 = madd(g1, x0, v10)
-      v11 = madd(g1, x1, v11)
-      const g2 = v128.load32_splat(g, 8)
-      v20 = madd(g2, x0, v20)
-      v21 = madd(g2, x1, v21)
-      const g3 = v128.load32_splat(g, 12)
-      v30 = madd(g3, x0, v30)
-      v31 = madd(g3, x1, v31)
+    let q = ow
+    do {
+      const x00 = v128.load(p)
+      const x01 = v128.load(p, 16)
+      const g00 = v128.load32_splat(g)
+      v00 = madd(g00, x00, v00)
+      v01 = madd(g00, x01, v01)
+      const g01 = v128.load32_splat(g, 4)
+      v10 = madd(g01, x00, v10)
+      v11 = madd(g01, x01, v11)
+      const g02 = v128.load32_splat(g, 8)
+      v20 = madd(g02, x00, v20)
+      v21 = madd(g02, x01, v21)
+      const g03 = v128.load32_splat(g, 12)
+      v30 = madd(g03, x00, v30)
+      v31 = madd(g03, x01, v31)
       p += xStep
       g += dyStep
-    }
+      if (q == 1) break
+      const x10 = v128.load(p)
+      const x11 = v128.load(p, 16)
+      const g10 = v128.load32_splat(g)
+      v00 = madd(g10, x10, v00)
+      v01 = madd(g10, x11, v01)
+      const g11 = v128.load32_splat(g, 4)
+      v10 = madd(g11, x10, v10)
+      v11 = madd(g11, x11, v11)
+      const g12 = v128.load32_splat(g, 8)
+      v20 = madd(g12, x10, v20)
+      v21 = madd(g12, x11, v21)
+      const g13 = v128.load32_splat(g, 12)
+      v30 = madd(g13, x10, v30)
+      v31 = madd(g13, x11, v31)
+      p += xStep
+      g += dyStep
+      if (q == 2) break
+      const x20 = v128.load(p)
+      const x21 = v128.load(p, 16)
+      const g20 = v128.load32_splat(g)
+      v00 = madd(g20, x20, v00)
+      v01 = madd(g20, x21, v01)
+      const g21 = v128.load32_splat(g, 4)
+      v10 = madd(g21, x20, v10)
+      v11 = madd(g21, x21, v11)
+      const g22 = v128.load32_splat(g, 8)
+      v20 = madd(g22, x20, v20)
+      v21 = madd(g22, x21, v21)
+      const g23 = v128.load32_splat(g, 12)
+      v30 = madd(g23, x20, v30)
+      v31 = madd(g23, x21, v31)
+      p += xStep
+      g += dyStep
+      if (q == 3) break
+      const x30 = v128.load(p)
+      const x31 = v128.load(p, 16)
+      const g30 = v128.load32_splat(g)
+      v00 = madd(g30, x30, v00)
+      v01 = madd(g30, x31, v01)
+      const g31 = v128.load32_splat(g, 4)
+      v10 = madd(g31, x30, v10)
+      v11 = madd(g31, x31, v11)
+      const g32 = v128.load32_splat(g, 8)
+      v20 = madd(g32, x30, v20)
+      v21 = madd(g32, x31, v21)
+      const g33 = v128.load32_splat(g, 12)
+      v30 = madd(g33, x30, v30)
+      v31 = madd(g33, x31, v31)
+      p += xStep
+      g += dyStep
+      q -= 4
+    } while (q > 0)
     x += lineBytes
   }
   addLanes(y, v00, 4)
@@ -133,30 +187,101 @@ function outer6x8(
   let g = dy
   for (let r = 0; r < oh; r++) {
     let p = x
-    for (let q = ow; q > 0; q--) {
-      const x0 = v128.load(p)
-      const x1 = v128.load(p, 16)
-      const g0 = v128.load32_splat(g)
-      v00 = madd(g0, x0, v00)
-      v01 = madd(g0, x1, v01)
-      const g1 = v128.load32_splat(g, 4)
-      v10 = madd(g1, x0, v10)
-      v11 = madd(g1, x1, v11)
-      const g2 = v128.load32_splat(g, 8)
-      v20 = madd(g2, x0, v20)
-      v21 = madd(g2, x1, v21)
-      const g3 = v128.load32_splat(g, 12)
-      v30 = madd(g3, x0, v30)
-      v31 = madd(g3, x1, v31)
-      const g4 = v128.load32_splat(g, 16)
-      v40 = madd(g4, x0, v40)
-      v41 = madd(g4, x1, v41)
-      const g5 = v128.load32_splat(g, 20)
-      v50 = madd(g5, x0, v50)
-      v51 = madd(g5, x1, v51)
+    let q = ow
+    do {
+      const x00 = v128.load(p)
+      const x01 = v128.load(p, 16)
+      const g00 = v128.load32_splat(g)
+      v00 = madd(g00, x00, v00)
+      v01 = madd(g00, x01, v01)
+      const g01 = v128.load32_splat(g, 4)
+      v10 = madd(g01, x00, v10)
+      v11 = madd(g01, x01, v11)
+      const g02 = v128.load32_splat(g, 8)
+      v20 = madd(g02, x00, v20)
+      v21 = madd(g02, x01, v21)
+      const g03 = v128.load32_splat(g, 12)
+      v30 = madd(g03, x00, v30)
+      v31 = madd(g03, x01, v31)
+      const g04 = v128.load32_splat(g, 16)
+      v40 = madd(g04, x00, v40)
+      v41 = madd(g04, x01, v41)
+      const g05 = v128.load32_splat(g, 20)
+      v50 = madd(g05, x00, v50)
+      v51 = madd(g05, x01, v51)
       p += xStep
       g += dyStep
-    }
+      if (q == 1) break
+      const x10 = v128.load(p)
+      const x11 = v128.load(p, 16)
+      const g10 = v128.load32_splat(g)
+      v00 = madd(g10, x10, v00)
+      v01 = madd(g10, x11, v01)
+      const g11 = v128.load32_splat(g, 4)
+      v10 = madd(g11, x10, v10)
+      v11 = madd(g11, x11, v11)
+      const g12 = v128.load32_splat(g, 8)
+      v20 = madd(g12, x10, v20)
+      v21 = madd(g12, x11, v21)
+      const g13 = v128.load32_splat(g, 12)
+      v30 = madd(g13, x10, v30)
+      v31 = madd(g13, x11, v31)
+      const g14 = v128.load32_splat(g, 16)
+      v40 = madd(g14, x10, v40)
+      v41 = madd(g14, x11, v41)
+      const g15 = v128.load32_splat(g, 20)
+      v50 = madd(g15, x10, v50)
+      v51 = madd(g15, x11, v51)
+      p += xStep
+      g += dyStep
+      if (q == 2) break
+      const x20 = v128.load(p)
+      const x21 = v128.load(p, 16)
+      const g20 = v128.load32_splat(g)
+      v00 = madd(g20, x20, v00)
+      v01 = madd(g20, x21, v01)
+      const g21 = v128.load32_splat(g, 4)
+      v10 = madd(g21, x20, v10)
+      v11 = madd(g21, x21, v11)
+      const g22 = v128.load32_splat(g, 8)
+      v20 = madd(g22, x20, v20)
+      v21 = madd(g22, x21, v21)
+      const g23 = v128.load32_splat(g, 12)
+      v30 = madd(g23, x20, v30)
+      v31 = madd(g23, x21, v31)
+      const g24 = v128.load32_splat(g, 16)
+      v40 = madd(g24, x20, v40)
+      v41 = madd(g24, x21, v41)
+      const g25 = v128.load32_splat(g, 20)
+      v50 = madd(g25, x20, v50)
+      v51 = madd(g25, x21, v51)
+      p += xStep
+      g += dyStep
+      if (q == 3) break
+      const x30 = v128.load(p)
+      const x31 = v128.load(p, 16)
+      const g30 = v128.load32_splat(g)
+      v00 = madd(g30, x30, v00)
+      v01 = madd(g30, x31, v01)
+      const g31 = v128.load32_splat(g, 4)
+      v10 = madd(g31, x30, v10)
+      v11 = madd(g31, x31, v11)
+      const g32 = v128.load32_splat(g, 8)
+      v20 = madd(g32, x30, v20)
+      v21 = madd(g32, x31, v21)
+      const g33 = v128.load32_splat(g, 12)
+      v30 = madd(g33, x30, v30)
+      v31 = madd(g33, x31, v31)
+      const g34 = v128.load32_splat(g, 16)
+      v40 = madd(g34, x30, v40)
+      v41 = madd(g34, x31, v41)
+      const g35 = v128.load32_splat(g, 20)
+      v50 = madd(g35, x30, v50)
+      v51 = madd(g35, x31, v51)
+      p += xStep
+      g += dyStep
+      q -= 4
+    } while (q > 0)
     x += lineBytes
   }
   addLanes(y, v00, 4)

@@ -2,11 +2,15 @@
 // The accumulators of 4x8 are 8 vectors, which with 2 vectors of B, 1 of A and 1 product stay inside 16 registers. With fused products
 // there is no such vector between, and 6x8 fits, whose ends weigh less beside a short k.
 //
-// A row of A is read in segments, so that one loop serves both uses: `rows` x `cols` segments of `chunk` elements, `step` bytes
-// from one element to the next, `colStep` and `rowStep` bytes from one segment to the next. GEMM has 1 x 1 segment of k elements;
-// a convolution has kh x 1 segments of kw * ic (NHWC keeps a kernel row contiguous), or kh x kw of ic when dilated.
+// A row of A is read in segments, so that one loop serves both uses: `rows` x `cols` segments of `chunk` elements, at least one of each,
+// `colStep` and `rowStep` bytes from one segment to the next. GEMM has 1 x 1 segment of k elements; a convolution has kh x 1 segments of
+// kw * ic (NHWC keeps a kernel row contiguous), or kh x kw of ic when dilated.
 //
 // A panel is 8 biases, then k rows of 8 weights; columns past n are zero.
+//
+// The loops take four steps of k at a time: fewer instructions, which counts where another thread shares the core (up to a fifth,
+// `npm run bench`). The way out after each step keeps the steps apart. Without it the compiler moves all products of a sum to its last
+// one, and what the others then hold does not fit into registers.
 
 /** a * b + c: two roundings, or one where the relaxed build has a fused instruction. */
 // @ts-ignore: decorator
@@ -68,7 +72,8 @@ function store8(c: usize, v0: v128, v1: v128, width: i32, lo: v128, hi: v128, ad
 /**
  * c[i][0..width) = clamp(bias + sum over k of a[i][k] * b[k][0..width)), i = 0..3; with `add`, added to c.
  * `plain`, a constant where the tile is used, leaves out the clamp.
- * `beside`, a constant too: the four rows lie side by side, as those of a transposed matrix, so that one address serves all.
+ * `beside`, a constant too: the rows lie side by side, as those of a transposed matrix, so that one address serves all, and elements along
+ * k are `step` bytes apart.
  * Rows may be aliased: with a3 = a2 and c3 = c2 the same row is computed twice, which is how a tail in m ends.
  */
 // @ts-ignore: decorator
@@ -100,68 +105,81 @@ export function tile4x8(
         let p1 = a1 + at
         let p2 = a2 + at
         let p3 = a3 + at
-        // A phase of a strided convolution's gradient may see no tap.
-        let q = rows > 0 && cols > 0 ? chunk : 0
-        // Two steps at once are fewer instructions, which counts where another thread shares the core. The simd build does one: it
-        // has to suit older engines, which spill here.
-        if (ASC_FEATURE_RELAXED_SIMD && !beside && step == 4) {
-          for (; q > 1; q -= 2) {
-            const b0 = v128.load(p)
-            const b1 = v128.load(p, 16)
-            const x0 = v128.load32_splat(p0)
-            v00 = madd(x0, b0, v00)
-            v01 = madd(x0, b1, v01)
-            const x1 = v128.load32_splat(p1)
-            v10 = madd(x1, b0, v10)
-            v11 = madd(x1, b1, v11)
-            const x2 = v128.load32_splat(p2)
-            v20 = madd(x2, b0, v20)
-            v21 = madd(x2, b1, v21)
-            const x3 = v128.load32_splat(p3)
-            v30 = madd(x3, b0, v30)
-            v31 = madd(x3, b1, v31)
-            const d0 = v128.load(p, 32)
-            const d1 = v128.load(p, 48)
-            const y0 = v128.load32_splat(p0, 4)
-            v00 = madd(y0, d0, v00)
-            v01 = madd(y0, d1, v01)
-            const y1 = v128.load32_splat(p1, 4)
-            v10 = madd(y1, d0, v10)
-            v11 = madd(y1, d1, v11)
-            const y2 = v128.load32_splat(p2, 4)
-            v20 = madd(y2, d0, v20)
-            v21 = madd(y2, d1, v21)
-            const y3 = v128.load32_splat(p3, 4)
-            v30 = madd(y3, d0, v30)
-            v31 = madd(y3, d1, v31)
-            p += 64
-            p0 += 8
-            p1 += 8
-            p2 += 8
-            p3 += 8
+        let q = chunk
+        do {
+          const b00 = v128.load(p)
+          const b01 = v128.load(p, 16)
+          const x00 = v128.load32_splat(p0)
+          v00 = madd(x00, b00, v00)
+          v01 = madd(x00, b01, v01)
+          const x01 = beside ? v128.load32_splat(p0, 4) : v128.load32_splat(p1)
+          v10 = madd(x01, b00, v10)
+          v11 = madd(x01, b01, v11)
+          const x02 = beside ? v128.load32_splat(p0, 8) : v128.load32_splat(p2)
+          v20 = madd(x02, b00, v20)
+          v21 = madd(x02, b01, v21)
+          const x03 = beside ? v128.load32_splat(p0, 12) : v128.load32_splat(p3)
+          v30 = madd(x03, b00, v30)
+          v31 = madd(x03, b01, v31)
+          if (beside) p0 += step
+          if (q == 1) break
+          const b10 = v128.load(p, 32)
+          const b11 = v128.load(p, 48)
+          const x10 = beside ? v128.load32_splat(p0) : v128.load32_splat(p0, 4)
+          v00 = madd(x10, b10, v00)
+          v01 = madd(x10, b11, v01)
+          const x11 = beside ? v128.load32_splat(p0, 4) : v128.load32_splat(p1, 4)
+          v10 = madd(x11, b10, v10)
+          v11 = madd(x11, b11, v11)
+          const x12 = beside ? v128.load32_splat(p0, 8) : v128.load32_splat(p2, 4)
+          v20 = madd(x12, b10, v20)
+          v21 = madd(x12, b11, v21)
+          const x13 = beside ? v128.load32_splat(p0, 12) : v128.load32_splat(p3, 4)
+          v30 = madd(x13, b10, v30)
+          v31 = madd(x13, b11, v31)
+          if (beside) p0 += step
+          if (q == 2) break
+          const b20 = v128.load(p, 64)
+          const b21 = v128.load(p, 80)
+          const x20 = beside ? v128.load32_splat(p0) : v128.load32_splat(p0, 8)
+          v00 = madd(x20, b20, v00)
+          v01 = madd(x20, b21, v01)
+          const x21 = beside ? v128.load32_splat(p0, 4) : v128.load32_splat(p1, 8)
+          v10 = madd(x21, b20, v10)
+          v11 = madd(x21, b21, v11)
+          const x22 = beside ? v128.load32_splat(p0, 8) : v128.load32_splat(p2, 8)
+          v20 = madd(x22, b20, v20)
+          v21 = madd(x22, b21, v21)
+          const x23 = beside ? v128.load32_splat(p0, 12) : v128.load32_splat(p3, 8)
+          v30 = madd(x23, b20, v30)
+          v31 = madd(x23, b21, v31)
+          if (beside) p0 += step
+          if (q == 3) break
+          const b30 = v128.load(p, 96)
+          const b31 = v128.load(p, 112)
+          const x30 = beside ? v128.load32_splat(p0) : v128.load32_splat(p0, 12)
+          v00 = madd(x30, b30, v00)
+          v01 = madd(x30, b31, v01)
+          const x31 = beside ? v128.load32_splat(p0, 4) : v128.load32_splat(p1, 12)
+          v10 = madd(x31, b30, v10)
+          v11 = madd(x31, b31, v11)
+          const x32 = beside ? v128.load32_splat(p0, 8) : v128.load32_splat(p2, 12)
+          v20 = madd(x32, b30, v20)
+          v21 = madd(x32, b31, v21)
+          const x33 = beside ? v128.load32_splat(p0, 12) : v128.load32_splat(p3, 12)
+          v30 = madd(x33, b30, v30)
+          v31 = madd(x33, b31, v31)
+          if (beside) p0 += step
+          p += 128
+          if (!beside) {
+            p0 += 16
+            p1 += 16
+            p2 += 16
+            p3 += 16
           }
-        }
-        for (; q > 0; q--) {
-          const b0 = v128.load(p)
-          const b1 = v128.load(p, 16)
-          const x0 = v128.load32_splat(p0)
-          v00 = madd(x0, b0, v00)
-          v01 = madd(x0, b1, v01)
-          const x1 = beside ? v128.load32_splat(p0, 4) : v128.load32_splat(p1)
-          v10 = madd(x1, b0, v10)
-          v11 = madd(x1, b1, v11)
-          const x2 = beside ? v128.load32_splat(p0, 8) : v128.load32_splat(p2)
-          v20 = madd(x2, b0, v20)
-          v21 = madd(x2, b1, v21)
-          const x3 = beside ? v128.load32_splat(p0, 12) : v128.load32_splat(p3)
-          v30 = madd(x3, b0, v30)
-          v31 = madd(x3, b1, v31)
-          p += 32
-          p0 += step
-          p1 += step
-          p2 += step
-          p3 += step
-        }
+          q -= 4
+        } while (q > 0)
+        p += <usize>(chunk & 3) << 5
       } while (cols > 1 && ++s < cols)
     } while (rows > 1 && ++r < rows)
     const l = f32x4.splat(lo)
@@ -212,42 +230,114 @@ export function tile6x8(
   let v51 = v01
   let p = b + 32
   // What lies between the end of a segment and the next one; where rows and cols are 1 when compiling, nothing of it is left.
-  const within = <usize>chunk * step
+  const within = <usize>(chunk & -4) << 2
   const between = colStep - within
   const below = rowStep - (cols > 1 ? <usize>cols * colStep : within)
   let r = 0
   do {
     let s = 0
     do {
-      for (let q = rows > 0 && cols > 0 ? chunk : 0; q > 0; q--) {
-        const b0 = v128.load(p)
-        const b1 = v128.load(p, 16)
-        const x0 = v128.load32_splat(a0)
-        v00 = madd(x0, b0, v00)
-        v01 = madd(x0, b1, v01)
-        const x1 = beside ? v128.load32_splat(a0, 4) : v128.load32_splat(a1)
-        v10 = madd(x1, b0, v10)
-        v11 = madd(x1, b1, v11)
-        const x2 = beside ? v128.load32_splat(a0, 8) : v128.load32_splat(a2)
-        v20 = madd(x2, b0, v20)
-        v21 = madd(x2, b1, v21)
-        const x3 = beside ? v128.load32_splat(a0, 12) : v128.load32_splat(a3)
-        v30 = madd(x3, b0, v30)
-        v31 = madd(x3, b1, v31)
-        const x4 = beside ? v128.load32_splat(a0, 16) : v128.load32_splat(a4)
-        v40 = madd(x4, b0, v40)
-        v41 = madd(x4, b1, v41)
-        const x5 = beside ? v128.load32_splat(a0, 20) : v128.load32_splat(a5)
-        v50 = madd(x5, b0, v50)
-        v51 = madd(x5, b1, v51)
-        p += 32
-        a0 += step
-        a1 += step
-        a2 += step
-        a3 += step
-        a4 += step
-        a5 += step
-      }
+      let q = chunk
+      do {
+        const b00 = v128.load(p)
+        const b01 = v128.load(p, 16)
+        const x00 = v128.load32_splat(a0)
+        v00 = madd(x00, b00, v00)
+        v01 = madd(x00, b01, v01)
+        const x01 = beside ? v128.load32_splat(a0, 4) : v128.load32_splat(a1)
+        v10 = madd(x01, b00, v10)
+        v11 = madd(x01, b01, v11)
+        const x02 = beside ? v128.load32_splat(a0, 8) : v128.load32_splat(a2)
+        v20 = madd(x02, b00, v20)
+        v21 = madd(x02, b01, v21)
+        const x03 = beside ? v128.load32_splat(a0, 12) : v128.load32_splat(a3)
+        v30 = madd(x03, b00, v30)
+        v31 = madd(x03, b01, v31)
+        const x04 = beside ? v128.load32_splat(a0, 16) : v128.load32_splat(a4)
+        v40 = madd(x04, b00, v40)
+        v41 = madd(x04, b01, v41)
+        const x05 = beside ? v128.load32_splat(a0, 20) : v128.load32_splat(a5)
+        v50 = madd(x05, b00, v50)
+        v51 = madd(x05, b01, v51)
+        if (beside) a0 += step
+        if (q == 1) break
+        const b10 = v128.load(p, 32)
+        const b11 = v128.load(p, 48)
+        const x10 = beside ? v128.load32_splat(a0) : v128.load32_splat(a0, 4)
+        v00 = madd(x10, b10, v00)
+        v01 = madd(x10, b11, v01)
+        const x11 = beside ? v128.load32_splat(a0, 4) : v128.load32_splat(a1, 4)
+        v10 = madd(x11, b10, v10)
+        v11 = madd(x11, b11, v11)
+        const x12 = beside ? v128.load32_splat(a0, 8) : v128.load32_splat(a2, 4)
+        v20 = madd(x12, b10, v20)
+        v21 = madd(x12, b11, v21)
+        const x13 = beside ? v128.load32_splat(a0, 12) : v128.load32_splat(a3, 4)
+        v30 = madd(x13, b10, v30)
+        v31 = madd(x13, b11, v31)
+        const x14 = beside ? v128.load32_splat(a0, 16) : v128.load32_splat(a4, 4)
+        v40 = madd(x14, b10, v40)
+        v41 = madd(x14, b11, v41)
+        const x15 = beside ? v128.load32_splat(a0, 20) : v128.load32_splat(a5, 4)
+        v50 = madd(x15, b10, v50)
+        v51 = madd(x15, b11, v51)
+        if (beside) a0 += step
+        if (q == 2) break
+        const b20 = v128.load(p, 64)
+        const b21 = v128.load(p, 80)
+        const x20 = beside ? v128.load32_splat(a0) : v128.load32_splat(a0, 8)
+        v00 = madd(x20, b20, v00)
+        v01 = madd(x20, b21, v01)
+        const x21 = beside ? v128.load32_splat(a0, 4) : v128.load32_splat(a1, 8)
+        v10 = madd(x21, b20, v10)
+        v11 = madd(x21, b21, v11)
+        const x22 = beside ? v128.load32_splat(a0, 8) : v128.load32_splat(a2, 8)
+        v20 = madd(x22, b20, v20)
+        v21 = madd(x22, b21, v21)
+        const x23 = beside ? v128.load32_splat(a0, 12) : v128.load32_splat(a3, 8)
+        v30 = madd(x23, b20, v30)
+        v31 = madd(x23, b21, v31)
+        const x24 = beside ? v128.load32_splat(a0, 16) : v128.load32_splat(a4, 8)
+        v40 = madd(x24, b20, v40)
+        v41 = madd(x24, b21, v41)
+        const x25 = beside ? v128.load32_splat(a0, 20) : v128.load32_splat(a5, 8)
+        v50 = madd(x25, b20, v50)
+        v51 = madd(x25, b21, v51)
+        if (beside) a0 += step
+        if (q == 3) break
+        const b30 = v128.load(p, 96)
+        const b31 = v128.load(p, 112)
+        const x30 = beside ? v128.load32_splat(a0) : v128.load32_splat(a0, 12)
+        v00 = madd(x30, b30, v00)
+        v01 = madd(x30, b31, v01)
+        const x31 = beside ? v128.load32_splat(a0, 4) : v128.load32_splat(a1, 12)
+        v10 = madd(x31, b30, v10)
+        v11 = madd(x31, b31, v11)
+        const x32 = beside ? v128.load32_splat(a0, 8) : v128.load32_splat(a2, 12)
+        v20 = madd(x32, b30, v20)
+        v21 = madd(x32, b31, v21)
+        const x33 = beside ? v128.load32_splat(a0, 12) : v128.load32_splat(a3, 12)
+        v30 = madd(x33, b30, v30)
+        v31 = madd(x33, b31, v31)
+        const x34 = beside ? v128.load32_splat(a0, 16) : v128.load32_splat(a4, 12)
+        v40 = madd(x34, b30, v40)
+        v41 = madd(x34, b31, v41)
+        const x35 = beside ? v128.load32_splat(a0, 20) : v128.load32_splat(a5, 12)
+        v50 = madd(x35, b30, v50)
+        v51 = madd(x35, b31, v51)
+        if (beside) a0 += step
+        p += 128
+        if (!beside) {
+          a0 += 16
+          a1 += 16
+          a2 += 16
+          a3 += 16
+          a4 += 16
+          a5 += 16
+        }
+        q -= 4
+      } while (q > 0)
+      p += <usize>(chunk & 3) << 5
       if (cols > 1) {
         a0 += between
         a1 += between
