@@ -410,8 +410,9 @@ export function tile6x8(
   }
   const y2 = y + (yStep << 1)
   const y4 = y2 + (yStep << 1)
-  finish4x8(v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y2, yStep, 2, 2, width, yZero, lo, hi)
-  finish4x8(v40, v41, v50, v51, v40, v41, v50, v51, panel, sums, y4, y4, yStep, 2, 0, width, yZero, lo, hi)
+  finishPair(v00, v01, v10, v11, panel, sums, y, yStep, 2, width, yZero, lo, hi)
+  finishPair(v20, v21, v30, v31, panel, sums, y2, yStep, 2, width, yZero, lo, hi)
+  finishPair(v40, v41, v50, v51, panel, sums, y4, yStep, 2, width, yZero, lo, hi)
 }
 
 /** sums[i][0..8) = the sum over pairs of a_i * w. */
@@ -599,14 +600,20 @@ export function finish4x8(
   v00: v128, v01: v128, v10: v128, v11: v128, v20: v128, v21: v128, v30: v128, v31: v128,
   panel: usize, sums: usize, y: usize, y2: usize, yStep: i32, upper: i32, lower: i32, width: i32, yZero: i32, lo: i32, hi: i32,
 ): void {
-  // After a relu negative sums end at the zero point. Asked for every tile: a branch that always goes the same way.
-  if (lo >= yZero) {
-    finish2x8(v00, v01, v10, v11, panel, sums, y, yStep, upper, width, yZero, lo, hi, true)
-    finish2x8(v20, v21, v30, v31, panel, sums, y2, yStep, lower, width, yZero, lo, hi, true)
-  } else {
-    finish2x8(v00, v01, v10, v11, panel, sums, y, yStep, upper, width, yZero, lo, hi, false)
-    finish2x8(v20, v21, v30, v31, panel, sums, y2, yStep, lower, width, yZero, lo, hi, false)
-  }
+  finishPair(v00, v01, v10, v11, panel, sums, y, yStep, upper, width, yZero, lo, hi)
+  finishPair(v20, v21, v30, v31, panel, sums, y2, yStep, lower, width, yZero, lo, hi)
+}
+
+/** The same for two positions, of which `count` exist. */
+// @ts-ignore: decorator
+@inline
+function finishPair(
+  v00: v128, v01: v128, v10: v128, v11: v128,
+  panel: usize, sums: usize, y: usize, yStep: i32, count: i32, width: i32, yZero: i32, lo: i32, hi: i32,
+): void {
+  // After a relu negative sums end at the zero point. Asked for every pair: a branch that always goes the same way.
+  if (lo >= yZero) finish2x8(v00, v01, v10, v11, panel, sums, y, yStep, count, width, yZero, lo, hi, true)
+  else finish2x8(v00, v01, v10, v11, panel, sums, y, yStep, count, width, yZero, lo, hi, false)
 }
 
 /** The same for one position. */
@@ -618,7 +625,7 @@ export function finish1x8(
   finish2x8(v0, v1, v0, v1, panel, sums, y, 0, 1, width, yZero, lo, hi, false)
 }
 
-/** The same for `count` positions, 0..2; `positive`: of negative sums it is only asked that they stay below zero. */
+/** The same; `positive`: of negative sums it is only asked that they stay below zero. */
 // @ts-ignore: decorator
 @inline
 function finish2x8(
