@@ -5,7 +5,7 @@ import type { Ends, Node } from '../graph/node'
 import type { ModulePlan } from '../plan/build'
 import { planTrain, type TrainOptions } from '../plan/learn'
 import { OVERREAD, type Plan, type Region, unrolled, type Weights } from '../plan/plan'
-import { type Build, kernelBytes } from '../session/kernels'
+import { bestBuild, type Build, kernelBytes } from '../session/kernels'
 import { Session } from '../session/session'
 import { selfTest } from './functions'
 import { load, type StandaloneModule } from './load'
@@ -98,8 +98,9 @@ export async function buildModule(model: Deployable, options: ModuleBuildOptions
 /** The module of a plan. */
 async function write(model: Deployable, plan: Plan, target: ModuleTarget, weights: Weights): Promise<BuiltModule> {
   const { build, instead } = KERNELS[target]
-  // Weights are packed, if at all, by the plan's own `init`.
-  const session = await Session.create(plan, { build, threads: 1 })
+  // Weights are packed, if at all, by the plan's own `init`. Integers are the same in every build: the fastest serves.
+  const exact = [...plan.init, ...unrolled(plan.calls)].every(({ kernel }) => !kernel.includes('f32'))
+  const session = await Session.create(plan, { build: exact ? bestBuild() : build, threads: 1 })
   const [contents, flash] = [session.contents(16), session.flash]
   const kernels = { build: kernelBytes(build), ...(instead && { instead: kernelBytes(instead) }) }
   const overread = target === 'simd' ? OVERREAD : 0

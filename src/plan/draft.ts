@@ -46,6 +46,7 @@ export abstract class Draft {
   protected readonly nodeOf: Node[] = []
   protected readonly claims: Claim[] = []
   protected readonly spans: Span[] = []
+  private measured?: ReturnType<Draft['measureOnce']>
 
   constructor(
     protected readonly outputs: readonly Node[],
@@ -90,8 +91,13 @@ export abstract class Draft {
     return { bytes: arrange(lives, 0, overs).end, scratch }
   }
 
-  /** Buffers of the arena, how long they live, and which may lie over which. */
+  /** Buffers of the arena, how long they live, and which may lie over which; asked when all calls are written. */
   private measure() {
+    this.measured ??= this.measureOnce()
+    return this.measured
+  }
+
+  private measureOnce() {
     const lifetimes = this.lifetimes()
     // What `init` works on is no part of a run, when that begins from what is in flash.
     const lasts = (b: Planned) => this.weights === 'ram' || lifetimes.get(b)!.last >= -1

@@ -1,6 +1,6 @@
 // Which parts of a network are computed by bands of rows (bands.ts), so that it needs the least memory: found by trying. What a try would
-// need is estimated from the graph alone, with the planner's own bound; tries are gone on from where they take the most (a beam search), and
-// the best few are planned.
+// need at least is estimated from the graph alone, with the planner's own bound; tries are gone on from where they take the most (a beam
+// search), and the best few are planned.
 
 import { BYTES, isInput, isParam, type Node, size } from '../graph/node'
 import { type Lifetime, type Over, peakOf, usage } from './arena'
@@ -82,11 +82,16 @@ export function choosePatches<P extends { bytes: number }>(
     }
     found.push(...states)
   }
-  const tried = [first, ...[...new Set(found)].sort(better).slice(0, PLANNED)].map((state) => {
+  const promising = [first, ...[...new Set(found)].sort(better).slice(0, PLANNED)].sort(better)
+  let best: (State & { planned: P }) | undefined
+  for (const state of promising) {
+    // None takes less than was estimated.
+    if (best && better(best, state) <= 0) break
     const planned = plan(state.parts.map((p) => p.banded))
-    return { ...state, bytes: planned.bytes, planned }
-  })
-  return tried.sort(better)[0].planned
+    const real = { ...state, bytes: planned.bytes, planned }
+    if (!best || better(real, best) < 0) best = real
+  }
+  return best!.planned
 }
 
 /** Parts of a network by bands: the bytes that it takes at the very least, what it repeats of the network, and calls. */
