@@ -14,13 +14,7 @@ export default {
   data: { idx: { path: '/usr/share/datasets/fashion-mnist' } },
   normalize: 'all',
   network(train, normalize, seed) {
-    const network = sequential(
-      ...convolution(32),
-      ...convolution(64),
-      ...convolution(96),
-      flatten(),
-      dense({ units: 10 }),
-    )
+    const network = sequential(...convolution(32), ...convolution(64), ...convolution(96), flatten(), dense({ units: 10 }))
     return new Model(network(input(train.shape, { normalize })), { seed, labels: train.labels })
   },
   augment: [flip(), padCrop(2), cutout(8)],
