@@ -1,6 +1,7 @@
 // What the machine can do: the inner loop of a matrix product with nothing around it, fed from 2 KiB of first-level cache. The bench
-// divides by it. (Sums that only feed themselves are slower: they wait for the product as well as for the addition.) Eight sums are enough
-// where product and addition are apart; a fused one takes some four cycles, and twelve keep two of it under way in each.
+// divides by it. (Sums that only feed themselves are slower: they wait for the product as well as for the addition.) Twelve
+// sums are more than a fused product needs to be under way all the time, with some to spare for what else delays it; where product and
+// addition are apart eight are enough, and fit into registers.
 
 import { madd } from './f32/tile'
 
@@ -17,56 +18,37 @@ export function peak_f32(x: usize, y: usize, n: i32): void {
     let v5 = c1
     let v6 = c0
     let v7 = c1
-    if (ASC_FEATURE_RELAXED_SIMD) {
-      let v8 = c0
-      let v9 = c1
-      let va = c0
-      let vb = c1
-      for (let i = 0; i < n; i++) {
-        let p = x
-        for (let q = 0; q < 20; q++) {
-          const x0 = v128.load(p)
-          v0 = madd(x0, c0, v0)
-          v1 = madd(x0, c1, v1)
-          const x1 = v128.load(p, 16)
-          v2 = madd(x1, c0, v2)
-          v3 = madd(x1, c1, v3)
-          const x2 = v128.load(p, 32)
-          v4 = madd(x2, c0, v4)
-          v5 = madd(x2, c1, v5)
-          const x3 = v128.load(p, 48)
-          v6 = madd(x3, c0, v6)
-          v7 = madd(x3, c1, v7)
+    let v8 = c0
+    let v9 = c1
+    let va = c0
+    let vb = c1
+    for (let i = 0; i < n; i++) {
+      let p = x
+      for (let q = ASC_FEATURE_RELAXED_SIMD ? 20 : 30; q > 0; q--) {
+        const x0 = v128.load(p)
+        v0 = madd(x0, c0, v0)
+        v1 = madd(x0, c1, v1)
+        const x1 = v128.load(p, 16)
+        v2 = madd(x1, c0, v2)
+        v3 = madd(x1, c1, v3)
+        const x2 = v128.load(p, 32)
+        v4 = madd(x2, c0, v4)
+        v5 = madd(x2, c1, v5)
+        const x3 = v128.load(p, 48)
+        v6 = madd(x3, c0, v6)
+        v7 = madd(x3, c1, v7)
+        if (ASC_FEATURE_RELAXED_SIMD) {
           const x4 = v128.load(p, 64)
           v8 = madd(x4, c0, v8)
           v9 = madd(x4, c1, v9)
           const x5 = v128.load(p, 80)
           va = madd(x5, c0, va)
           vb = madd(x5, c1, vb)
-          p += 96
         }
-      }
-      v0 = f32x4.add(f32x4.add(v0, v8), f32x4.add(v9, f32x4.add(va, vb)))
-    } else {
-      for (let i = 0; i < n; i++) {
-        let p = x
-        for (let q = 0; q < 30; q++) {
-          const x0 = v128.load(p)
-          v0 = madd(x0, c0, v0)
-          v1 = madd(x0, c1, v1)
-          const x1 = v128.load(p, 16)
-          v2 = madd(x1, c0, v2)
-          v3 = madd(x1, c1, v3)
-          const x2 = v128.load(p, 32)
-          v4 = madd(x2, c0, v4)
-          v5 = madd(x2, c1, v5)
-          const x3 = v128.load(p, 48)
-          v6 = madd(x3, c0, v6)
-          v7 = madd(x3, c1, v7)
-          p += 64
-        }
+        p += ASC_FEATURE_RELAXED_SIMD ? 96 : 64
       }
     }
+    if (ASC_FEATURE_RELAXED_SIMD) v0 = f32x4.add(f32x4.add(v0, v8), f32x4.add(v9, f32x4.add(va, vb)))
     v0 = f32x4.add(f32x4.add(f32x4.add(v0, v1), f32x4.add(v2, v3)), f32x4.add(f32x4.add(v4, v5), f32x4.add(v6, v7)))
     v128.store(y, v0)
   } else {

@@ -1,4 +1,4 @@
-// 2-D convolution as an implicit GEMM: the 4x8 tile reads 4 output pixels' windows straight from the image, no im2col.
+// 2-D convolution as an implicit GEMM: a tile reads the windows of 4 or 6 output pixels straight from the image, no im2col.
 // Padding is made real first, one image at a time, in scratch (a copy with a border of zeros), so that the inner loops have no tests.
 // The gradient with respect to x is a convolution of dy (spread by the stride) with the flipped, transposed weights; the gradient
 // with respect to w is a sum of outer products over pixels.
@@ -57,7 +57,7 @@ function convolve(
         const at = <usize>(j << 2)
         tile6x8(
           a0, a1, a2, a3, a4, a5, 4, kh, rowStep, cols, colStep, chunk, w,
-          c0 + at, c1 + at, c2 + at, c3 + at, c4 + at, c5 + at, min(8, oc - j), lo, hi, add, false, false,
+          c0 + at, c1 + at, c2 + at, c3 + at, c4 + at, c5 + at, min(8, oc - j), lo, hi, add, false,
         )
         w += panel
       }
@@ -93,8 +93,8 @@ function convolve(
     for (let j = 0; j < oc; j += 8) {
       const at = <usize>(j << 2)
       const width = min(8, oc - j)
-      if (c1 == c0) tile1x8(a0, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, width, lo, hi, add, false)
-      else tile4x8(a0, a1, a2, a3, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, c1 + at, c2 + at, c3 + at, width, lo, hi, add, false, false)
+      if (c1 == c0) tile1x8(a0, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, width, lo, hi, add)
+      else tile4x8(a0, a1, a2, a3, 4, kh, rowStep, cols, colStep, chunk, w, c0 + at, c1 + at, c2 + at, c3 + at, width, lo, hi, add, false)
       w += panel
     }
   }
@@ -116,7 +116,7 @@ export function conv2d_f32(
   const pw = (ow - 1) * sw + (kw - 1) * dw + 1
   const inside = pt == 0 && pl == 0 && ph <= ih && pw <= iw
   for (let i = 0; i < batch; i++) {
-    if (!inside) spread(x, scratch, ih, iw, ic << 2, ph, pw, 1, 1, pt, pl)
+    if (!inside) spread(x, scratch, ih, iw, ic << 2, ph, pw, pt, pl)
     convolve(inside ? x : scratch, b, y, oc << 2, ow * oc << 2, inside ? iw : pw, ic, oh, ow, oc, kh, kw, sh, sw, dh, dw, lo, hi, false)
     x += (ih * iw * ic) << 2
     y += (oh * ow * oc) << 2
@@ -187,20 +187,16 @@ export function conv2d_f32_dx_pack(
   }
 }
 
-/** y = clamp(bias), or with `add` y += it, on oh x ow pixels, outBytes apart in rows outLine apart: a phase without taps. */
+/** y = clamp(bias) on oh x ow pixels, outBytes apart in rows outLine apart: a phase without taps. */
 // @ts-ignore: decorator
 @inline
-function untouched(bias: usize, y: usize, outBytes: i32, outLine: i32, oh: i32, ow: i32, oc: i32, lo: f32, hi: f32, add: bool): void {
+function biasAlone(bias: usize, y: usize, outBytes: i32, outLine: i32, oh: i32, ow: i32, oc: i32, lo: f32, hi: f32): void {
   const l = f32x4.splat(lo)
   const h = f32x4.splat(hi)
   for (let r = 0; r < oh; r++) {
     let out = y
     for (let p = 0; p < ow; p++) {
-      for (let j = 0; j < oc; j += 4) {
-        const to = out + (j << 2)
-        const v = clamp4(v128.load(bias + (j << 2)), l, h)
-        storeLanes(to, add ? f32x4.add(v128.load(to), v) : v, oc - j)
-      }
+      for (let j = 0; j < oc; j += 4) storeLanes(out + (j << 2), clamp4(v128.load(bias + (j << 2)), l, h), oc - j)
       out += outBytes
     }
     y += outLine
@@ -208,8 +204,8 @@ function untouched(bias: usize, y: usize, outBytes: i32, outLine: i32, oh: i32, 
 }
 
 /**
- * dx = clamp(the gradient of conv2d with respect to x + bias, lo, hi), or when `add` is 1 dx += the same. (With bias and clamp it is the
- * forward of a transposed convolution.)
+ * dx = clamp(the gradient of conv2d with respect to x + bias, lo, hi), or when `add` is 1, which wants
+ * neither bias nor clamp, dx += the gradient. (With bias and clamp it is the forward of a transposed convolution.)
  *
  * b        packed by conv2d_f32_dx_pack
  * scratch  rows * columns * oc elements: rows = floor((kh - 1) * dh / sh) + max(oh, floor((ih - 1 + pt) / sh) + 1), columns likewise;
@@ -230,9 +226,9 @@ export function conv2d_f32_dx(
   const yStep = rStep * dh / sh
   const xStep = sStep * dw / sw
   const pixel = ic << 2
-  const inside = top == 0 && left == 0 && ph == oh && pw == ow
+  const inside = ph == oh && pw == ow
   for (let i = 0; i < batch; i++) {
-    if (!inside) spread(dy, scratch, oh, ow, oc << 2, ph, pw, 1, 1, top, left)
+    if (!inside) spread(dy, scratch, oh, ow, oc << 2, ph, pw, top, left)
     const image = inside ? dy : scratch
     let w = b
     for (let phase = 0; phase < sh * sw; phase++) {
@@ -249,8 +245,9 @@ export function conv2d_f32_dx(
         const to = dx + (iy * iw + ix) * pixel
         const down = (ih - 1 - iy) / sh + 1
         const across = (iw - 1 - ix) / sw + 1
-        if (ASC_FEATURE_SIMD && rows * cols == 0) untouched(w, to, sw * pixel, sh * iw * pixel, down, across, ic, lo, hi, add != 0)
-        else {
+        if (ASC_FEATURE_SIMD && rows * cols == 0) {
+          if (!add) biasAlone(w, to, sw * pixel, sh * iw * pixel, down, across, ic, lo, hi)
+        } else {
           const oy = my - firstOf(py, kh, sh, dh) * dh / sh - (rows - 1) * yStep + top
           const ox = mx - firstOf(px, kw, sw, dw) * dw / sw - (cols - 1) * xStep + left
           convolve(
@@ -286,10 +283,10 @@ export function conv2d_f32_dw(
   const chunk = dilw == 1 ? kw * ic : ic
   const k = kh * kw * ic
   const lineBytes = <usize>((sh * width * ic) << 2)
-  // Rows of some 64 pixels, which stay in the first-level cache for all tiles.
+  // Tiles go over a row, or a few short ones, one after the other: x and dy of those come from a near cache.
   const block = max(1, 64 / ow)
   for (let i = 0; i < batch; i++) {
-    if (!inside) spread(x, scratch, ih, iw, ic << 2, ph, pw, 1, 1, pt, pl)
+    if (!inside) spread(x, scratch, ih, iw, ic << 2, ph, pw, pt, pl)
     const image = inside ? x : scratch
     for (let top = 0; top < oh; top += block) {
       const rows = min(block, oh - top)

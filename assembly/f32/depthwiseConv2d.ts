@@ -26,12 +26,13 @@ export function depthwiseConv2d_f32(
   const tapBytes = (flip ? -kw * oc : kw * oc) << 2
   // Sums run down the columns of the window, in every way through this kernel.
   // The nine weights of four channels stay in registers along a row. Rows above and below the image are a row of zeros; the
-  // columns whose window leaves the image by more than one column, and the last channels, take the general way.
+  // columns whose window leaves the image, but for one at either side that leaves it by one column, and the last channels, take the general
+  // way.
   const nine = ASC_FEATURE_SIMD && m == 1 && kh == 3 && kw == 3 && dh == 1 && dw == 1
   const vectors = nine ? oc & -4 : 0
   const first = firstTap(-pl, sw)
   const end = endTap(2 - pl, sw, iw, ow)
-  const left = first == 1 && pl == 1
+  const left = pl == 1
   const right = end == ow - 1 && end * sw - pl == iw - 2
   const limits = scratch + ((((iw + 1) * ic + 3) & -4) << 2)
   if (ASC_FEATURE_SIMD) {
@@ -162,25 +163,13 @@ function row3x3(
   const w8 = v128.load(q + 8 * tap)
   if (left) {
     const at = pixel - step
-    let v = madd(v128.load(p0 + at), w1, v128.load(bias))
-    v = madd(v128.load(p1 + at), w4, v)
-    v = madd(v128.load(p2 + at), w7, v)
-    v = madd(v128.load(p0 + (at + pixel)), w2, v)
-    v = madd(v128.load(p1 + (at + pixel)), w5, v)
-    v = madd(v128.load(p2 + (at + pixel)), w8, v)
+    const v = column(column(v128.load(bias), p0, p1, p2, at, w1, w4, w7), p0, p1, p2, at + pixel, w2, w5, w8)
     finish(y - pixel, v, limits, add)
   }
   if (step == pixel && count > 2) {
     // Stride 1: a column is loaded once and serves three outputs, which take turns in a, b and c.
-    let a = madd(v128.load(p0), w0, v128.load(bias))
-    a = madd(v128.load(p1), w3, a)
-    a = madd(v128.load(p2), w6, a)
-    a = madd(v128.load(p0 + pixel), w1, a)
-    a = madd(v128.load(p1 + pixel), w4, a)
-    a = madd(v128.load(p2 + pixel), w7, a)
-    let b = madd(v128.load(p0 + pixel), w0, v128.load(bias))
-    b = madd(v128.load(p1 + pixel), w3, b)
-    b = madd(v128.load(p2 + pixel), w6, b)
+    let a = column(column(v128.load(bias), p0, p1, p2, 0, w0, w3, w6), p0, p1, p2, pixel, w1, w4, w7)
+    let b = column(v128.load(bias), p0, p1, p2, pixel, w0, w3, w6)
     let c = b
     p0 += 2 * pixel
     p1 += 2 * pixel
@@ -243,30 +232,24 @@ function row3x3(
     p2 -= 2 * pixel
   }
   for (; count > 0; count--) {
-    let v = madd(v128.load(p0), w0, v128.load(bias))
-    v = madd(v128.load(p1), w3, v)
-    v = madd(v128.load(p2), w6, v)
-    v = madd(v128.load(p0 + pixel), w1, v)
-    v = madd(v128.load(p1 + pixel), w4, v)
-    v = madd(v128.load(p2 + pixel), w7, v)
-    v = madd(v128.load(p0 + 2 * pixel), w2, v)
-    v = madd(v128.load(p1 + 2 * pixel), w5, v)
-    v = madd(v128.load(p2 + 2 * pixel), w8, v)
-    finish(y, v, limits, add)
+    const v = column(column(v128.load(bias), p0, p1, p2, 0, w0, w3, w6), p0, p1, p2, pixel, w1, w4, w7)
+    finish(y, column(v, p0, p1, p2, 2 * pixel, w2, w5, w8), limits, add)
     p0 += step
     p1 += step
     p2 += step
     y += pixel
   }
   if (right) {
-    let v = madd(v128.load(p0), w0, v128.load(bias))
-    v = madd(v128.load(p1), w3, v)
-    v = madd(v128.load(p2), w6, v)
-    v = madd(v128.load(p0 + pixel), w1, v)
-    v = madd(v128.load(p1 + pixel), w4, v)
-    v = madd(v128.load(p2 + pixel), w7, v)
+    const v = column(column(v128.load(bias), p0, p1, p2, 0, w0, w3, w6), p0, p1, p2, pixel, w1, w4, w7)
     finish(y, v, limits, add)
   }
+}
+
+/** sum + the products of a column of the window, `at` bytes on in three rows. */
+// @ts-ignore: decorator
+@inline
+function column(sum: v128, p0: usize, p1: usize, p2: usize, at: usize, w0: v128, w1: v128, w2: v128): v128 {
+  return madd(v128.load(p2 + at), w2, madd(v128.load(p1 + at), w1, madd(v128.load(p0 + at), w0, sum)))
 }
 
 // @ts-ignore: decorator

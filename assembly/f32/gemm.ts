@@ -94,20 +94,20 @@ function turn(x: usize, step: usize, y: usize): void {
 /**
  * c = clamp(a * b + bias, lo, hi), or when `add` is 1 c += the same.
  *
- * a  [m][k], element (i, q) at a[i * am + q * ak]; am or ak is 1, and where am is, up to 3 elements more are read
+ * a  [m][k], element (i, q) at a[i * am + q * ak]; am or ak is 1, and where am is, up to 2 elements more are read
  * b  packed by pack_f32, bias inside
  * c  [m][n], rows ldc elements apart
  */
 export function gemm_f32(
   a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, am: i32, ak: i32, ldc: i32, lo: f32, hi: f32, add: i32,
 ): void {
-  if (ASC_FEATURE_SIMD && m == 1) return vector(a, b, c, n, k, ak << 2, lo, hi, add != 0)
+  if (ASC_FEATURE_SIMD && m == 1) return oneRow(a, b, c, n, k, ak << 2, lo, hi, add != 0)
   // Rows of a that are worked off before the next ones: all panels of b pass by while they are in the second-level cache.
-  const block = max(64, (BLOCK / (k << 2)) & -4)
+  const block = max(60, BLOCK / (k << 2) / 12 * 12)
   for (let i = 0; i < m; i += block) {
     const rows = min(block, m - i)
-    if (am == 1) gemm(a, b, c, rows, n, k, 4, ak << 2, ldc << 2, lo, hi, add != 0, false, true)
-    else gemm(a, b, c, rows, n, k, am << 2, 4, ldc << 2, lo, hi, add != 0, false, false)
+    if (am == 1) gemm(a, b, c, rows, n, k, ak << 2, ldc << 2, lo, hi, add != 0, true)
+    else gemm(a, b, c, rows, n, k, am << 2, ldc << 2, lo, hi, add != 0, false)
     a += (block * am) << 2
     c += (block * ldc) << 2
   }
@@ -116,7 +116,7 @@ export function gemm_f32(
 /** The same for one row, four panels at a time. */
 // @ts-ignore: decorator
 @inline
-function vector(a: usize, b: usize, c: usize, n: i32, k: i32, step: usize, lo: f32, hi: f32, add: bool): void {
+function oneRow(a: usize, b: usize, c: usize, n: i32, k: i32, step: usize, lo: f32, hi: f32, add: bool): void {
   const panel = <usize>(k + 1) << 5
   let j = 0
   for (; j <= n - 32; j += 32) {
@@ -124,18 +124,22 @@ function vector(a: usize, b: usize, c: usize, n: i32, k: i32, step: usize, lo: f
     b += panel << 2
   }
   for (; j < n; j += 8) {
-    tile1x8(a, step, 1, 0, 1, 0, k, b, c + (j << 2), min(8, n - j), lo, hi, add, false)
+    tile1x8(a, step, 1, 0, 1, 0, k, b, c + (j << 2), min(8, n - j), lo, hi, add)
     b += panel
   }
 }
 
-/** The same with strides in bytes, for kernels that contain a matrix product; without `beside`, elements along k lie side by side. */
+/**
+ * The same for kernels that contain a matrix product, with distances in bytes: `stride` from one row of A to the next, whose elements lie side
+ * by side; or with `beside` from one element along k to the next, where the rows lie side by side.
+ */
 // @ts-ignore: decorator
 @inline
 export function gemm(
-  a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, rowBytes: usize, step: usize, cBytes: usize, lo: f32, hi: f32, add: bool, plain: bool,
-  beside: bool,
+  a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, stride: usize, cBytes: usize, lo: f32, hi: f32, add: bool, beside: bool,
 ): void {
+  const rowBytes: usize = beside ? 4 : stride
+  const step: usize = beside ? stride : 4
   const six = sixes(m)
   for (let j = 0; j < n; j += 8) {
     const width = min(8, n - j)
@@ -150,7 +154,7 @@ export function gemm(
         const y4 = y2 + 2 * cBytes
         tile6x8(
           p, p + rowBytes, p2, p2 + rowBytes, p4, p4 + rowBytes, step, 1, 0, 1, 0, k, b,
-          y, y + cBytes, y2, y2 + cBytes, y4, y4 + cBytes, width, lo, hi, add, plain, beside,
+          y, y + cBytes, y2, y2 + cBytes, y4, y4 + cBytes, width, lo, hi, add, beside,
         )
         p = p4 + 2 * rowBytes
         y = y4 + 2 * cBytes
@@ -165,13 +169,13 @@ export function gemm(
         const y2 = left > 2 ? y + 2 * cBytes : y + cBytes
         const p3 = left > 3 ? p + 3 * rowBytes : p2
         const y3 = left > 3 ? y + 3 * cBytes : y2
-        tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, plain, beside)
+        tile4x8(p, p + rowBytes, p2, p3, step, 1, 0, 1, 0, k, b, y, y + cBytes, y2, y3, width, lo, hi, add, beside)
         p += 4 * rowBytes
         y += 4 * cBytes
       }
     }
     for (; i < m; i++) {
-      tile1x8(p, step, 1, 0, 1, 0, k, b, y, width, lo, hi, add, plain)
+      tile1x8(p, step, 1, 0, 1, 0, k, b, y, width, lo, hi, add)
       p += rowBytes
       y += cBytes
     }

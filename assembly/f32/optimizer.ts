@@ -5,12 +5,13 @@
 // All add to the gradient the weight decay (L2) weightDecay * w and the L1 term l1 * sign(w) first. `rate` is the parameter's own
 // factor on the learning rate. Before that, gradients may be made smaller: clamp_f32 does it by value, the last kernels by their norm.
 
-import { add, div, mul, read, splat, sqrt, sub, write } from './lanes'
+import { add, div, most, mul, read, splat, sqrt, sub, write } from './lanes'
 
+/** The gradient g of weight w with what pulls w towards 0. `plain`: nothing does, which is asked before a loop. */
 // @ts-ignore: decorator
 @inline
-function regularized<T>(w: T, g: T, weightDecay: T, l1: T): T {
-  return add<T>(add<T>(g, mul<T>(weightDecay, w)), pull<T>(w, l1))
+function regularized<T>(w: T, g: T, plain: bool, weightDecay: f32, l1: f32): T {
+  return plain ? g : add<T>(add<T>(g, mul<T>(splat<T>(weightDecay), w)), pull<T>(w, splat<T>(l1)))
 }
 
 /** l1 * sign(w): the sign bit of w on l1, nothing where w is 0. */
@@ -21,13 +22,6 @@ function pull<T>(w: T, l1: T): T {
     const signed = v128.or(v128.and(w, i32x4.splat(0x80000000)), l1)
     return v128.and(signed, f32x4.ne(w, f32x4.splat(0)))
   } else return w > 0 ? l1 : w < 0 ? -l1 : <f32>0
-}
-
-// @ts-ignore: decorator
-@inline
-function larger<T>(a: T, b: T): T {
-  if (isVector<T>()) return f32x4.max(a, b)
-  else return max<f32>(a, b)
 }
 
 /** Of n elements those that no vector takes. */
@@ -59,12 +53,11 @@ function sgd<T>(
   const lr = splat<T>(load<f32>(hyper) * rate)
   const share = splat<T>(load<f32>(hyper, 4))
   const keep = splat<T>(momentum)
-  const decay = splat<T>(weightDecay)
-  const sparse = splat<T>(l1)
-  const lanes = sizeof<T>()
-  for (const end = w + (n << 2); w + lanes <= end; w += lanes, g += lanes, v += lanes) {
+  const plain = weightDecay == 0 && l1 == 0
+  const bytes = sizeof<T>()
+  for (const end = w + (n << 2); w + bytes <= end; w += bytes, g += bytes, v += bytes) {
     const x = read<T>(w)
-    let step = regularized<T>(x, read<T>(g), decay, sparse)
+    let step = regularized<T>(x, read<T>(g), plain, weightDecay, l1)
     if (momentum != 0) {
       const velocity = add<T>(mul<T>(keep, read<T>(v)), mul<T>(share, step))
       write<T>(v, velocity)
@@ -108,18 +101,17 @@ function adam<T>(
   const keepV = splat<T>(beta2)
   const takeV = splat<T>(1 - beta2)
   const plain = weightDecay == 0 && l1 == 0
-  const lanes = sizeof<T>()
-  const topStep = top ? lanes : 0
-  for (const end = w + (n << 2); w + lanes <= end; w += lanes, g += lanes, m += lanes, v += lanes, top += topStep) {
+  const bytes = sizeof<T>()
+  const topStep = top ? bytes : 0
+  for (const end = w + (n << 2); w + bytes <= end; w += bytes, g += bytes, m += bytes, v += bytes, top += topStep) {
     const x = read<T>(w)
-    let gi = read<T>(g)
-    if (!plain) gi = regularized<T>(x, gi, splat<T>(weightDecay), splat<T>(l1))
+    const gi = regularized<T>(x, read<T>(g), plain, weightDecay, l1)
     const mi = add<T>(mul<T>(keepM, read<T>(m)), mul<T>(takeM, gi))
     let vi = add<T>(mul<T>(keepV, read<T>(v)), mul<T>(mul<T>(takeV, gi), gi))
     write<T>(m, mi)
     write<T>(v, vi)
     if (top) {
-      vi = larger<T>(read<T>(top), vi)
+      vi = most<T>(read<T>(top), vi)
       write<T>(top, vi)
     }
     const direction = add<T>(mul<T>(a, mi), mul<T>(b, gi))
@@ -153,25 +145,26 @@ function rmsprop<T>(
   const lr = splat<T>(load<f32>(hyper) * rate)
   const keep = splat<T>(decay)
   const take = splat<T>(1 - decay)
-  const least = splat<T>(epsilon)
-  const last = splat<T>(momentum)
-  const lanes = sizeof<T>()
-  const mStep = m ? lanes : 0
-  const uStep = u ? lanes : 0
-  for (const end = w + (n << 2); w + lanes <= end; w += lanes, g += lanes, v += lanes, m += mStep, u += uStep) {
+  const small = splat<T>(epsilon)
+  const again = splat<T>(momentum)
+  const plain = weightDecay == 0 && l1 == 0
+  const bytes = sizeof<T>()
+  const mStep = m ? bytes : 0
+  const uStep = u ? bytes : 0
+  for (const end = w + (n << 2); w + bytes <= end; w += bytes, g += bytes, v += bytes, m += mStep, u += uStep) {
     const x = read<T>(w)
-    const gi = regularized<T>(x, read<T>(g), splat<T>(weightDecay), splat<T>(l1))
+    const gi = regularized<T>(x, read<T>(g), plain, weightDecay, l1)
     let vi = add<T>(mul<T>(keep, read<T>(v)), mul<T>(mul<T>(take, gi), gi))
     write<T>(v, vi)
     if (m) {
       const mi = add<T>(mul<T>(keep, read<T>(m)), mul<T>(take, gi))
       write<T>(m, mi)
       // A variance; rounding can take one of nearly 0 below.
-      vi = larger<T>(sub<T>(vi, mul<T>(mi, mi)), splat<T>(0))
+      vi = most<T>(sub<T>(vi, mul<T>(mi, mi)), splat<T>(0))
     }
-    let step = div<T>(gi, add<T>(sqrt<T>(vi), least))
+    let step = div<T>(gi, add<T>(sqrt<T>(vi), small))
     if (u) {
-      step = add<T>(mul<T>(last, read<T>(u)), step)
+      step = add<T>(mul<T>(again, read<T>(u)), step)
       write<T>(u, step)
     }
     write<T>(w, sub<T>(x, mul<T>(lr, step)))
@@ -196,16 +189,15 @@ export function adagrad_f32(
 @inline
 function adagrad<T>(w: usize, g: usize, v: usize, hyper: usize, n: i32, rate: f32, epsilon: f32, weightDecay: f32, l1: f32): void {
   const lr = splat<T>(load<f32>(hyper) * rate)
-  const least = splat<T>(epsilon)
-  const decay = splat<T>(weightDecay)
-  const sparse = splat<T>(l1)
-  const lanes = sizeof<T>()
-  for (const end = w + (n << 2); w + lanes <= end; w += lanes, g += lanes, v += lanes) {
+  const small = splat<T>(epsilon)
+  const plain = weightDecay == 0 && l1 == 0
+  const bytes = sizeof<T>()
+  for (const end = w + (n << 2); w + bytes <= end; w += bytes, g += bytes, v += bytes) {
     const x = read<T>(w)
-    const gi = regularized<T>(x, read<T>(g), decay, sparse)
+    const gi = regularized<T>(x, read<T>(g), plain, weightDecay, l1)
     const vi = add<T>(read<T>(v), mul<T>(gi, gi))
     write<T>(v, vi)
-    write<T>(w, sub<T>(x, mul<T>(lr, div<T>(gi, add<T>(sqrt<T>(vi), least)))))
+    write<T>(w, sub<T>(x, mul<T>(lr, div<T>(gi, add<T>(sqrt<T>(vi), small)))))
   }
 }
 
@@ -243,7 +235,8 @@ export function limitNorm_f32(x: usize, sum: usize, n: i32, limit: f32): void {
   const scale = <f32>(<f64>limit / norm)
   const end = x + (n << 2)
   if (ASC_FEATURE_SIMD) {
-    for (; x + 16 <= end; x += 16) v128.store(x, f32x4.mul(v128.load(x), f32x4.splat(scale)))
+    const all = f32x4.splat(scale)
+    for (; x + 16 <= end; x += 16) v128.store(x, f32x4.mul(v128.load(x), all))
   }
   for (; x < end; x += 4) store<f32>(x, load<f32>(x) * scale)
 }

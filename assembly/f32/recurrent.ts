@@ -89,7 +89,7 @@ function forward(
     const s = <usize>(reverse ? t - 1 - k : k)
     let p = gates + s * width
     let r = cell == GRU && hs ? q + s * <usize>stride * width : q
-    gemm(h, u, r, batch, columns, units, row, 4, width, -Infinity, Infinity, false, true, false)
+    gemm(h, u, r, batch, columns, units, row, width, -Infinity, Infinity, false, false)
     for (let i: usize = 0; i < <usize>batch; i++) {
       const at = i * t + s
       const hi = h + i * row
@@ -136,7 +136,7 @@ function backward(
       p += sample
       r += width
     }
-    gemm(step, u, dh, batch, units, columns, cell == GRU ? width : sample, 4, row, -Infinity, Infinity, true, true, false)
+    gemm(step, u, dh, batch, units, columns, cell == GRU ? width : sample, row, -Infinity, Infinity, true, false)
   }
 }
 

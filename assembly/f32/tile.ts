@@ -1,16 +1,16 @@
-// The f32 micro-kernel that GEMM and convolution share: 4 rows of A against one packed panel of 8 columns of B.
-// The accumulators of 4x8 are 8 vectors, which with 2 vectors of B, 1 of A and 1 product stay inside 16 registers. With fused products
-// there is no such vector between, and 6x8 fits, whose ends weigh less beside a short k.
+// The f32 micro-kernels that GEMM and convolution share: 4 rows of A against one packed panel of 8 columns of B, whose 8 accumulators stay
+// inside 16 registers with 2 vectors of B, 1 of A and 1 product. A fused product needs no vector of its own: then 6 rows fit, and setting up
+// and storing a tile, which weighs where k is short, is shared by more of them.
 //
-// A row of A is read in segments, so that one loop serves both uses: `rows` x `cols` segments of `chunk` elements, at least one of each,
-// `colStep` and `rowStep` bytes from one segment to the next. GEMM has 1 x 1 segment of k elements; a convolution has kh x 1 segments of
-// kw * ic (NHWC keeps a kernel row contiguous), or kh x kw of ic when dilated.
+// A row of A is read in segments, so that one loop serves both uses: `rows` x `cols` segments of `chunk` elements, at least one of each
+// (tile1x8 also takes none), `colStep` and `rowStep` bytes from one segment to the next. GEMM has 1 x 1 segment of k elements; a convolution
+// has kh x 1 segments of kw * ic (NHWC keeps a kernel row contiguous), or kh x kw of ic when dilated.
 //
 // A panel is 8 biases, then k rows of 8 weights; columns past n are zero.
 //
-// The loops take four steps of k at a time: fewer instructions, which counts where another thread shares the core (up to a fifth,
-// `npm run bench`). The way out after each step keeps the steps apart. Without it the compiler moves all products of a sum to its last
-// one, and what the others then hold does not fit into registers.
+// The loops take four steps of k at a time: fewer instructions, which count most where another thread shares the core. The way out after
+// each step keeps the steps apart. Without it the compiler moves all products of a sum to its last one, and what the others then hold does
+// not fit into registers.
 
 /** a * b + c: two roundings, or one where the relaxed build has a fused instruction. */
 // @ts-ignore: decorator
@@ -50,7 +50,14 @@ export function storeLanes(c: usize, v: v128, width: i32): void {
   if (width & 1) v128.store32_lane(c, r, 0)
 }
 
-/** Stores the first `width` (1..8) of 8 columns, clamped; with `add`, added to what is there; with `plain`, as they are. */
+/** Whether a clamp changes nothing. A tile asks once, and has 4 instructions less for each row. */
+// @ts-ignore: decorator
+@inline
+function unbounded(lo: f32, hi: f32): bool {
+  return lo == -Infinity && hi == Infinity
+}
+
+/** Stores the first `width` (1..8) of 8 columns, clamped or, with `plain`, as they are; with `add`, added to what is there. */
 // @ts-ignore: decorator
 @inline
 function store8(c: usize, v0: v128, v1: v128, width: i32, lo: v128, hi: v128, add: bool, plain: bool): void {
@@ -71,10 +78,10 @@ function store8(c: usize, v0: v128, v1: v128, width: i32, lo: v128, hi: v128, ad
 
 /**
  * c[i][0..width) = clamp(bias + sum over k of a[i][k] * b[k][0..width)), i = 0..3; with `add`, added to c.
- * `plain`, a constant where the tile is used, leaves out the clamp.
- * `beside`, a constant too: the rows lie side by side, as those of a transposed matrix, so that one address serves all, and elements along
- * k are `step` bytes apart.
- * Rows may be aliased: with a3 = a2 and c3 = c2 the same row is computed twice, which is how a tail in m ends.
+ * `beside`, a constant where the tile is used: the rows lie side by side, as those of a transposed matrix, so that a0 serves all, and
+ * elements along k are `step` bytes apart.
+ * Rows may be aliased: with a3 = a2 and c3 = c2 the same row is computed twice, which is how a tail in m ends. (With `beside` the places of
+ * all rows are read.)
  */
 // @ts-ignore: decorator
 @inline
@@ -83,7 +90,7 @@ export function tile4x8(
   rows: i32, rowStep: usize, cols: i32, colStep: usize, chunk: i32,
   b: usize,
   c0: usize, c1: usize, c2: usize, c3: usize,
-  width: i32, lo: f32, hi: f32, add: bool, plain: bool, beside: bool,
+  width: i32, lo: f32, hi: f32, add: bool, beside: bool,
 ): void {
   if (ASC_FEATURE_SIMD) {
     let v00 = v128.load(b)
@@ -182,22 +189,32 @@ export function tile4x8(
         p += <usize>(chunk & 3) << 5
       } while (cols > 1 && ++s < cols)
     } while (rows > 1 && ++r < rows)
-    const l = f32x4.splat(lo)
-    const h = f32x4.splat(hi)
-    // An aliased row must be added to c once: its duplicate is skipped.
-    store8(c0, v00, v01, width, l, h, add, plain)
-    if (c1 != c0) store8(c1, v10, v11, width, l, h, add, plain)
-    if (c2 != c1) store8(c2, v20, v21, width, l, h, add, plain)
-    if (c3 != c2) store8(c3, v30, v31, width, l, h, add, plain)
+    if (unbounded(lo, hi)) put4x8(v00, v01, v10, v11, v20, v21, v30, v31, c0, c1, c2, c3, width, lo, hi, add, true)
+    else put4x8(v00, v01, v10, v11, v20, v21, v30, v31, c0, c1, c2, c3, width, lo, hi, add, false)
   } else {
-    tile1x8(a0, step, rows, rowStep, cols, colStep, chunk, b, c0, width, lo, hi, add, plain)
-    if (c1 != c0) tile1x8(a1, step, rows, rowStep, cols, colStep, chunk, b, c1, width, lo, hi, add, plain)
-    if (c2 != c1) tile1x8(a2, step, rows, rowStep, cols, colStep, chunk, b, c2, width, lo, hi, add, plain)
-    if (c3 != c2) tile1x8(a3, step, rows, rowStep, cols, colStep, chunk, b, c3, width, lo, hi, add, plain)
+    tile1x8(a0, step, rows, rowStep, cols, colStep, chunk, b, c0, width, lo, hi, add)
+    if (c1 != c0) tile1x8(a1, step, rows, rowStep, cols, colStep, chunk, b, c1, width, lo, hi, add)
+    if (c2 != c1) tile1x8(a2, step, rows, rowStep, cols, colStep, chunk, b, c2, width, lo, hi, add)
+    if (c3 != c2) tile1x8(a3, step, rows, rowStep, cols, colStep, chunk, b, c3, width, lo, hi, add)
   }
 }
 
-/** How many of m rows tiles of six take, so that what is left goes well into tiles of four: 0, 3, 4, 7, 8 or 11 rows. */
+// @ts-ignore: decorator
+@inline
+function put4x8(
+  v00: v128, v01: v128, v10: v128, v11: v128, v20: v128, v21: v128, v30: v128, v31: v128,
+  c0: usize, c1: usize, c2: usize, c3: usize, width: i32, lo: f32, hi: f32, add: bool, plain: bool,
+): void {
+  const l = f32x4.splat(lo)
+  const h = f32x4.splat(hi)
+  // An aliased row must be added to c once: its duplicate is skipped.
+  store8(c0, v00, v01, width, l, h, add, plain)
+  if (c1 != c0) store8(c1, v10, v11, width, l, h, add, plain)
+  if (c2 != c1) store8(c2, v20, v21, width, l, h, add, plain)
+  if (c3 != c2) store8(c3, v30, v31, width, l, h, add, plain)
+}
+
+/** How many of m rows tiles of six take, so that what is left goes well into tiles of four: of 6 and more 0, 3, 4, 7, 8 or 11 rows. */
 // @ts-ignore: decorator
 @inline
 export function sixes(m: i32): i32 {
@@ -214,7 +231,7 @@ export function tile6x8(
   rows: i32, rowStep: usize, cols: i32, colStep: usize, chunk: i32,
   b: usize,
   c0: usize, c1: usize, c2: usize, c3: usize, c4: usize, c5: usize,
-  width: i32, lo: f32, hi: f32, add: bool, plain: bool, beside: bool,
+  width: i32, lo: f32, hi: f32, add: bool, beside: bool,
 ): void {
   let v00 = v128.load(b)
   let v01 = v128.load(b, 16)
@@ -356,8 +373,7 @@ export function tile6x8(
       a5 += below
     }
   } while (rows > 1 && ++r < rows)
-  // Whether the clamp changes nothing is asked once, instead of 24 instructions that do nothing.
-  if (plain || (lo == -Infinity && hi == Infinity)) {
+  if (unbounded(lo, hi)) {
     put6x8(v00, v01, v10, v11, v20, v21, v30, v31, v40, v41, v50, v51, c0, c1, c2, c3, c4, c5, width, lo, hi, add, true)
   } else put6x8(v00, v01, v10, v11, v20, v21, v30, v31, v40, v41, v50, v51, c0, c1, c2, c3, c4, c5, width, lo, hi, add, false)
 }
@@ -384,7 +400,7 @@ function put6x8(
 export function tile1x8(
   a: usize, step: usize,
   rows: i32, rowStep: usize, cols: i32, colStep: usize, chunk: i32,
-  b: usize, c: usize, width: i32, lo: f32, hi: f32, add: bool, plain: bool,
+  b: usize, c: usize, width: i32, lo: f32, hi: f32, add: bool,
 ): void {
   let p = b + 32
   if (ASC_FEATURE_SIMD) {
@@ -402,7 +418,7 @@ export function tile1x8(
         }
       }
     }
-    store8(c, v0, v1, width, f32x4.splat(lo), f32x4.splat(hi), add, plain)
+    store8(c, v0, v1, width, f32x4.splat(lo), f32x4.splat(hi), add, false)
   } else {
     let v0 = load<f32>(b)
     let v1 = load<f32>(b, 4)
@@ -442,8 +458,8 @@ export function tile1x8(
 }
 
 /**
- * One row by 32 columns, four panels of `panel` bytes. A sum waits some four cycles for each of its products: eight are under way at a
- * time, where a row by 8 columns has two.
+ * One row by 32 columns, four panels of `panel` bytes: eight sums are under way at a time, where a row by 8 columns has two, which wait for
+ * their products.
  */
 // @ts-ignore: decorator
 @inline

@@ -275,7 +275,7 @@ function winograd<T>(
   const line = pw * pixel
   for (let b = 0; b < batch; b += group) {
     const images = min(group, batch - b)
-    for (let g = 0; g < images; g++) spread(x + g * ih * iw * pixel, scratch + g * image, ih, iw, pixel, ph, pw, 1, 1, pt, pl)
+    for (let g = 0; g < images; g++) spread(x + g * ih * iw * pixel, scratch + g * image, ih, iw, pixel, ph, pw, pt, pl)
     for (let first = 0; first < images * tiles; first += block) {
       const count = min(block, images * tiles - first)
       for (let q = 0; q < count; q++) {
@@ -293,7 +293,7 @@ function winograd<T>(
         }
       }
       for (let p = 0; p < t * t; p++) {
-        gemm(v + p * vPosition, u + p * uPosition, m + p * mPosition, count, oc, ic, vRow, 4, mRow, -Infinity, Infinity, false, true, false)
+        gemm(v + p * vPosition, u + p * uPosition, m + p * mPosition, count, oc, ic, vRow, mRow, -Infinity, Infinity, false, false)
       }
       for (let q = 0; q < count; q++) {
         const tile = (first + q) % tiles

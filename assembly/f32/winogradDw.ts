@@ -145,8 +145,8 @@ function gradient<T>(
   memory.fill(u, 0, t * t * uPosition)
   let q = 0
   for (let b = 0; b < batch; b++) {
-    spread(x, scratch, ih, iw, pixel, ph, pw, 1, 1, pt, pl)
-    if (ldy == oc) spread(dy, g, oh, ow, gPixel, n * down, n * across, 1, 1, 0, 0)
+    spread(x, scratch, ih, iw, pixel, ph, pw, pt, pl)
+    if (ldy == oc) spread(dy, g, oh, ow, gPixel, n * down, n * across, 0, 0)
     else take(dy, g, oh, ow, oc, ldy, n * down, gLine)
     for (let ty = 0; ty < down; ty++) {
       for (let tx = 0; tx < across; tx++) {

@@ -121,7 +121,7 @@ function gradient<T>(
     const images = min(group, batch - b)
     const g = whole ? dy : copies
     if (!whole) {
-      for (let i = 0; i < images; i++) spread(dy + i * oh * ow * gPixel, copies + i * gImage, oh, ow, gPixel, n * down, n * across, 1, 1, 0, 0)
+      for (let i = 0; i < images; i++) spread(dy + i * oh * ow * gPixel, copies + i * gImage, oh, ow, gPixel, n * down, n * across, 0, 0)
     }
     memory.fill(scratch, 0, images * image)
     for (let first = 0; first < images * tiles; first += block) {
@@ -139,7 +139,7 @@ function gradient<T>(
         }
       }
       for (let p = 0; p < t * t; p++) {
-        gemm(v + p * vPosition, u + p * uPosition, m + p * mPosition, count, ic, oc, vRow, 4, mRow, -Infinity, Infinity, false, true, false)
+        gemm(v + p * vPosition, u + p * uPosition, m + p * mPosition, count, ic, oc, vRow, mRow, -Infinity, Infinity, false, false)
       }
       for (let q = 0; q < count; q++) {
         const tile = (first + q) % tiles

@@ -1,6 +1,6 @@
 // 2-D convolution and dense layers in int8 as an implicit GEMM on packed weights: the same result as conv2d_i8, faster, for hosts
-// with memory to spare. An image is widened once to i16 with its zero point taken off and its padding made real, so that
-// the inner loop has no tests; a panel of weights stays in the cache while all tiles of output pixels go by.
+// with memory to spare. An image is laid out once with its padding made real, as i16 with its zero point taken off or, for four products
+// in a step, as u8, so that the inner loop has no tests; a panel of weights stays in the cache while all tiles of output pixels go by.
 
 import {
   begin, beginPanel, finish, fourProducts, grid, HEAD, panelBytes, shift, sums1x8, TILE, tile1x8, tile4x8, tile6x8, widen,

@@ -36,7 +36,8 @@ function convolve(
   pt: i32, pl: i32, xZero: i32, yZero: i32, lo: i32, hi: i32, four: bool,
 ): void {
   const depth = oc / ic
-  const lineBytes = ((ow - 1) * sw + (kw - 1) * dw + 1) << 5
+  const pw = (ow - 1) * sw + (kw - 1) * dw + 1
+  const lineBytes = pw << 5
   const rowBytes = iw * ic
   // A step is 1 << log taps, `columnSteps` stand one above the other.
   const log = four ? 2 : 1
@@ -44,7 +45,7 @@ function convolve(
   const reach = ((columnSteps - 1) * dh) << log
   const steps = kw * columnSteps
   const panel = panelBytes(steps)
-  const columns = min(iw, (ow - 1) * sw + (kw - 1) * dw + 1 - pl)
+  const columns = min(iw, pw - pl)
   // Rows outside the image are read from here.
   const outside = scratch + TILE
   memory.fill(outside, <u8>xZero, 16)
@@ -55,7 +56,7 @@ function convolve(
   grid(offsets, kw, dw << 5, columnSteps, (dh << log) * lineBytes)
   grid(starts, block, sh * lineBytes, ow, sw << 5)
   // In the lines, columns outside the image stay as they are made now.
-  memory.fill(lines, <u8>(four ? 128 + xZero : 0), ((block - 1) * sh + reach + 1) * lineBytes)
+  if (columns < pw) memory.fill(lines, <u8>(four ? 128 + xZero : 0), ((block - 1) * sh + reach + 1) * lineBytes)
   for (let i = 0; i < batch; i++) {
     let w = b
     for (let o = 0; o < oc; o += 8) {

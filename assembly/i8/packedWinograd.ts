@@ -7,7 +7,7 @@
 // wrap on the way; the result does not, as long as 4 * 9 * ic * 255 * 127 fits in i32. (F(4x4, 3x3) would need 24^2 and more bits.)
 //
 // Where the host makes four products in a step, which takes bytes, the direct kernel is faster, and computes the result instead
-// (bench/bench.mjs, conv_i8: direct in the relaxed build beside winograd2 in the simd build).
+// (`npm run bench -- --explain`, conv_i8: direct in the relaxed build beside winograd2 in the simd build).
 
 import { convolve as direct } from './packedConv2d'
 import { begin, finish, finish4x8, fourProducts, HEAD, pack, packNumbers, sums1x8, sums4x8, TILE, widen } from './panel'
@@ -22,7 +22,8 @@ const POSITIONS = 16
  *
  * w                        i8 [n][3][3][ic]
  * bias, multiplier, shift  i32 [n], as for conv2d_i8
- * y                        ceil(n / 8) panels of 224 + 512 * ceil(ic / 2) bytes: numbers, then for each position the pairs of weights
+ * y                        ceil(n / 8) panels of 224 + 512 * ceil(ic / 2) bytes: numbers, then for each position the pairs of weights;
+ *                          where the host makes four products in a step, as pack_i8 of 3 segments of 3 * ic, which is less
  */
 export function pack_i8_winograd(w: usize, bias: usize, multiplier: usize, shift: usize, y: usize, n: i32, ic: i32): void {
   if (ASC_FEATURE_RELAXED_SIMD && fourProducts()) return pack(w, bias, multiplier, shift, y, n, 3, 3 * ic, 9 * ic, 3 * ic, 1)
@@ -160,7 +161,7 @@ function below<T>(m: usize, position: i32): T {
  * u        packed by pack_i8_winograd
  * y        i8 [batch][oh][ow][oc]
  * scratch  bytes: 224, then one padded image in i16, (2 * th + 2) * (2 * tw + 2) * ic of them with th = ceil(oh / 2), tw = ceil(ow / 2);
- *          then 32 * block * ic, then 512 * block, then 2048
+ *          then 32 * block * ic, then 512 * block, then 2048; with four products in a step as for packedConv2d_i8, which is less
  * block    tiles of 2x2 outputs transformed at once, a multiple of 4
  * Zero points, lo and hi in [-128, 127].
  */

@@ -29,8 +29,8 @@ import { requantize } from './requantize'
 @inline
 export const HEAD = 224
 /**
- * Bytes at the start of the scratch of a packed kernel: the sums of four positions, i32 [4][8] (with vectors of two, and two vectors of
- * `begin`), four vectors of `begin`, and what the sums of a panel start from, i32 [8].
+ * Bytes at the start of the scratch of a packed kernel: the sums of two positions, i32 [2][8]; vectors of `begin`, at 64 the sign bit, 80 BASE,
+ * 128 FRACTION, 144 the zero point, 160 lo, 176 hi; at 192 what the sums of a panel start from, i32 [8].
  */
 // @ts-ignore: decorator
 @inline
@@ -168,7 +168,7 @@ export function grid(to: usize, rows: i32, rowStep: i32, cols: i32, colStep: i32
   }
 }
 
-/** sum + the dot products of four channels' weights in a step with the x of one position in all lanes. */
+/** sum + the dot products of four channels' weights in a step with x: that of one position in all lanes, or of four channels. */
 // @ts-ignore: decorator
 @inline
 export function products(x: v128, w: v128, sum: v128, four: bool): v128 {
@@ -272,16 +272,24 @@ export function tile4x8(
     } while (q > 0)
     p += <usize>(steps & 3) << 5
   }
-  if (raw) put4x8(v00, v01, v10, v11, v20, v21, v30, v31, sums)
-  else {
+  if (raw) {
+    v128.store(sums, v00)
+    v128.store(sums, v01, 16)
+    v128.store(sums, v10, 32)
+    v128.store(sums, v11, 48)
+    v128.store(sums, v20, 64)
+    v128.store(sums, v21, 80)
+    v128.store(sums, v30, 96)
+    v128.store(sums, v31, 112)
+  } else {
     const y2 = y + (yStep << 1)
     finish4x8(v00, v01, v10, v11, v20, v21, v30, v31, panel, sums, y, y2, yStep, 2, 2, width, yZero, lo, hi)
   }
 }
 
 /**
- * The same for six windows, by four products in a step: such a dot product waits some five cycles for its sum, and twelve sums are under way
- * at a time.
+ * The same for six windows, by four products in a step: twelve sums are under way at a time, each of which waits for its product. The first
+ * of `offsets` is 0, and one behind the last is read.
  */
 // @ts-ignore: decorator
 @inline
@@ -422,21 +430,6 @@ export function sums4x8(a0: usize, a1: usize, a2: usize, a3: usize, pairs: i32, 
   tile4x8(a0, a1, a2, a3, 1, 0, pairs, 0, w, sums, 0, 0, 0, 0, 0, 0, true)
 }
 
-// @ts-ignore: decorator
-@inline
-function put4x8(
-  v00: v128, v01: v128, v10: v128, v11: v128, v20: v128, v21: v128, v30: v128, v31: v128, sums: usize,
-): void {
-  v128.store(sums, v00)
-  v128.store(sums, v01, 16)
-  v128.store(sums, v10, 32)
-  v128.store(sums, v11, 48)
-  v128.store(sums, v20, 64)
-  v128.store(sums, v21, 80)
-  v128.store(sums, v30, 96)
-  v128.store(sums, v31, 112)
-}
-
 /** tile4x8 for one window. */
 // @ts-ignore: decorator
 @inline
@@ -457,7 +450,7 @@ export function tile1x8(
     let p0 = a + load<u32>(offsets + (<usize>s << 2))
     let q = steps
     if (four) {
-      // A dot product waits some five cycles for its sum: eight sums are under way at a time.
+      // Eight sums are under way at a time, each of which waits for its product.
       for (; q >= 4; q -= 4) {
         const x0 = v128.load32_splat(p0)
         v0 = products(x0, v128.load(p), v0, four)
@@ -547,7 +540,7 @@ export const INTEGER = 0x44400000 >> 14
 @inline
 export const FRACTION = 16380
 
-/** Leaves what finish4x8 needs behind its sums: a vector that is loaded costs less than one that is built in the loop. */
+/** Leaves what finish2x8 needs behind its sums: a vector that is loaded costs less than one that is built in the loop. */
 // @ts-ignore: decorator
 @inline
 export function begin(sums: usize, yZero: i32, lo: i32, hi: i32): void {

@@ -39,7 +39,7 @@ function mobileNet() {
   return classify(x, 2)
 }
 
-/** Anomaly detection: five frames of 128 mel bands, which it says again. */
+/** Anomaly detection: five frames of 128 mel bands, which it reconstructs. */
 function autoencoder() {
   const units = [128, 128, 128, 128, 8, 128, 128, 128, 128]
   const hidden = units.reduce((x, n) => dense({ units: n, activation: 'relu' })(x), input([640]))

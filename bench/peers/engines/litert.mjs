@@ -42,12 +42,15 @@ export async function load() {
     if (batch !== 1) throw new Error('its file is of one sample')
     const [first] = model.inputs
     const int8 = first.dtype === 'i8'
-    const map = new Map([[first, int8 && toInt8({ quant: first.quant })(input(first.shape))]])
-    const copy = (node) => {
-      if (!map.has(node)) map.set(node, { ...node, inputs: node.inputs.map(copy) })
-      return map.get(node)
+    const withFloatEnds = () => {
+      const map = new Map([[first, toInt8({ quant: first.quant })(input(first.shape))]])
+      const copy = (node) => {
+        if (!map.has(node)) map.set(node, { ...node, inputs: node.inputs.map(copy) })
+        return map.get(node)
+      }
+      return new Model(dequantize()(copy(model.outputs[0])))
     }
-    const compiled = await compile(exportTflite(int8 ? new Model(dequantize()(copy(model.outputs[0]))) : model))
+    const compiled = await compile(exportTflite(int8 ? withFloatEnds() : model))
     const values = Float32Array.from(stored, int8 ? (v) => (v - first.quant.zeroPoint) * first.quant.scale[0] : undefined)
     const x = new Tensor(values, [1, ...first.shape])
     let y
