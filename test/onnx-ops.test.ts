@@ -253,6 +253,19 @@ describe('opset 6: an operand along axes of another', () => {
     }
   })
 
+  it('goes with the samples from their axis on; an axis may be counted from the last', async () => {
+    const read = (b: number[], axis: number) => () =>
+      importOnnx(written({ op: 'Add', attributes: { broadcast: 1, axis }, inputs: { x: [3, 4], b }, opset: 6 }), {
+        source: 'm.onnx',
+      })
+    expect(read([3], 0)).not.toThrow()
+    expect(read([3], -2)).not.toThrow()
+    expect(read([3], 1)).toThrow(/puts along axis 1 of \[1,4\] the other operand's axis 0, which is the samples'/)
+    const b = drawn(random, [3])
+    const counted = [1, -3].map((axis) => run(file('Mul', b, { broadcast: 1, axis }), x))
+    expect(await counted[1]).toEqual(await counted[0])
+  })
+
   it('of opset 7, too, samples are not repeated along another axis', () => {
     const sum = (a: number[], b: number[], options?: OnnxOptions) => () =>
       importOnnx(written({ op: 'Add', inputs: { a, b } }), { source: 'm.onnx', ...options })
@@ -262,6 +275,9 @@ describe('opset 6: an operand along axes of another', () => {
     expect(sum([3, 3], [3], { samples: 'whole' })).not.toThrow()
     expect(sum([1, 3], [1])).not.toThrow()
     expect(sum([3, 3], [3, 1])).not.toThrow()
+    // [3] goes along the last axis of [3, 1] and not along its samples.
+    expect(sum([3, 1], [3])).toThrow(/puts along axis 1 of \[1,1\] the other operand's axis 0, which is the samples'/)
+    expect(sum([3, 1], [3], { samples: 'whole' })).not.toThrow()
   })
 
   it('errors say what does not fit, and what would mix samples', () => {
@@ -274,6 +290,19 @@ describe('opset 6: an operand along axes of another', () => {
     const both = written({ op: 'Add', attributes: { axis: 1 }, inputs: { x: [3, 3], b: [3] }, opset: 6 })
     expect(read(both)).toThrow(/puts along axis 1 of \[1,3\] the other operand's axis 0, which is the samples'.*samples: 'whole'/)
   })
+})
+
+it('a product of two values with samples goes sample by sample, or is refused', () => {
+  const product =
+    (op: string, a: number[], b: number[], attributes: Attributes = {}, options?: OnnxOptions) =>
+    () =>
+      importOnnx(written({ op, attributes, inputs: { a, b } }), { source: 'm.onnx', ...options })
+  const refused = /multiplies samples with one another along axis \d, which is the samples'.*samples: 'whole'/
+  expect(product('MatMul', [3, 3], [3, 3])).toThrow(refused)
+  expect(product('Gemm', [3, 4], [3, 4], { transB: 1 })).toThrow(refused)
+  expect(product('Gemm', [3, 4], [3, 4], { transA: 1 })).toThrow(refused)
+  expect(product('Gemm', [3, 4], [3, 4], { transB: 1 }, { samples: 'whole' })).not.toThrow()
+  expect(product('MatMul', [3, 2, 4], [3, 4, 2])).not.toThrow()
 })
 
 describe('BatchNormalization in training mode', () => {

@@ -11,6 +11,7 @@ import { selfTest } from './functions'
 import { load, type StandaloneModule } from './load'
 import { writeModule } from './module'
 import { checkBudgets, type ModuleReport, type ModuleTarget, reportOf } from './report'
+import { kernelsOf } from './run'
 
 export type { TrainOptions } from '../plan/learn'
 export type { Sample, StandaloneModule, StandaloneTraining } from './load'
@@ -99,7 +100,7 @@ export async function buildModule(model: Deployable, options: ModuleBuildOptions
 async function write(model: Deployable, plan: Plan, target: ModuleTarget, weights: Weights): Promise<BuiltModule> {
   const { build, instead } = KERNELS[target]
   // Weights are packed, if at all, by the plan's own `init`. Integers are the same in every build: the fastest serves.
-  const exact = [...plan.init, ...unrolled(plan.calls)].every(({ kernel }) => !kernel.includes('f32'))
+  const exact = !kernelsOf([...plan.init, ...plan.calls]).some((kernel) => kernel.includes('f32'))
   const session = await Session.create(plan, { build: exact ? bestBuild() : build, threads: 1 })
   const [contents, flash] = [session.contents(16), session.flash]
   const kernels = { build: kernelBytes(build), ...(instead && { instead: kernelBytes(instead) }) }

@@ -33,9 +33,10 @@ export function kernelBytes(build: Binary): Uint8Array {
   return bytes
 }
 
-/** The best build that this host can run. */
+/** The best build that this host can run: of those that were provided, where some were, for it may not compile others. */
 export function bestBuild(): Build {
-  const best = BUILDS.find((build) => modules.has(build) || WebAssembly.validate(kernelBytes(build) as BufferSource))
+  const given = BUILDS.find((build) => provided.has(build))
+  const best = given ?? BUILDS.find((build) => modules.has(build) || WebAssembly.validate(kernelBytes(build) as BufferSource))
   if (!best)
     throw new DunlinError('This host runs no WebAssembly that dunlin can use: bulk memory and sign extension are needed.')
   return best

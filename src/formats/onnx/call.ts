@@ -37,11 +37,12 @@ export interface Mark {
   zeroPoint: number
 }
 
-/** Which axis is the samples', counted from the last, where no axis of length 1 beside it could be it as well. */
-function samplesFromEnd({ samples, axes }: Traced): number | undefined {
-  if (samples === undefined || [samples - 1, samples + 1].some((i) => axes[i]?.length === 0)) return undefined
-  return axes.length - samples
-}
+/** Which axis is the samples', counted from the last, where that is sure. */
+const samplesFromEnd = ({ samples, unsure, axes }: Traced): number | undefined =>
+  samples === undefined || unsure ? undefined : axes.length - samples
+
+/** Stored tensors under other axes, by what they are: one that two nodes read is one parameter. */
+const reshaped = new WeakMap<Tensor, Map<string, Tensor>>()
 
 export class Call {
   readonly op: string
@@ -229,34 +230,36 @@ export class Call {
     if (i !== undefined && j !== undefined && i !== j) {
       const [wide, other, end] = i > j ? [a, b, j] : [b, a, i]
       const at = wide.axes.length - end
-      if (other.samples !== undefined)
-        this.apart(other, [other.samples], `puts along axis ${at} of [${dimsOf(wide)}] the other operand's`)
+      this.apart(other, [other.axes.length - end], `puts along axis ${at} of [${dimsOf(wide)}] the other operand's`)
     }
     const both = together(a, b)
     if (!both) return this.fail(`[${dimsOf(a)}] and [${dimsOf(b)}] do not go together`)
-    const { axes, memory, samples } = both
+    const { axes, memory, samples, unsure } = both
     if (samples !== undefined && axes[samples]?.length)
       return this.fail(
         `puts a value of its own to each sample ([${dimsOf(a)}] and [${dimsOf(b)}]): a model computes each sample by itself. Import with samples: 'whole' to have all axes in one sample`,
       )
     const node = this.both(both.a, both.b, op)
-    return { kind: 'traced', node, type: isInteger(a.type) ? b.type : a.type, axes, memory, samples }
+    return { kind: 'traced', node, type: isInteger(a.type) ? b.type : a.type, axes, memory, samples, unsure }
   }
 
   /** A second operand whose axes go with those of the first from `axis` on: with axes of 1 behind its own, as ops on pairs want it. */
   fromAxis(axis: number, first: Value, second: Value): Value {
     const [wide, dims] = [dimsOf(first), dimsOf(second)]
-    if (first.kind === 'traced' && second.kind === 'traced' && first.samples !== undefined && second.samples !== undefined)
-      if (second.samples + axis !== first.samples)
-        this.apart(second, [second.samples], `puts along axis ${second.samples + axis} of [${wide}] the other operand's`)
-    if (count(dims) === 1) return second
     const at = this.axis(axis, wide.length)
+    const traced = second.kind === 'quantized' ? this.integers(second) : second
+    if (count(dims) === 1 && !(traced.kind === 'traced' && traced.samples !== undefined)) return second
     const behind = wide.length - at - dims.length
     if (behind < 0) this.fail(`puts [${dims}] along the axes of [${wide}] from axis ${at} on, of which there are fewer`)
     if (behind === 0) return second
     const shape = [...dims, ...Array<number>(behind).fill(1)]
-    if (second.kind === 'tensor') return { ...second, dims: shape }
-    return reviewed(second.kind === 'quantized' ? this.integers(second) : second, shape)
+    // The axes behind are none of the samples.
+    if (traced.kind === 'traced') return { ...reviewed(traced, shape), samples: traced.samples, unsure: traced.unsure }
+    const made = reshaped.get(traced) ?? new Map<string, Tensor>()
+    reshaped.set(traced, made)
+    const copy = made.get(`${shape}`) ?? { ...traced, dims: shape }
+    made.set(`${shape}`, copy)
+    return copy
   }
 
   /** The integers that a quantized value stands for, as floats. */

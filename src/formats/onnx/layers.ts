@@ -278,7 +278,7 @@ function perChannel(c: Call, i: number, what: string, x: Traced): Traced {
   const value = c.x(i, what)
   const channels = dimsOf(x)[1] ?? c.fail('wants a value [N, C, ...]')
   if (count(dimsOf(value)) !== channels) c.fail(`has a ${what} of shape [${dimsOf(value)}] for ${channels} channels`)
-  return c.fromAxis(1, x, value) as Traced
+  return c.fromAxis(1, x, reviewed(value, [channels])) as Traced
 }
 
 /** x with mean 0 and variance 1 along some axes; then scaled, and a bias added, for each channel. */
@@ -304,7 +304,7 @@ function batchStatistics(c: Call): Traced[] {
     const [old, more] = [alike(before, c.times(stored, momentum)), alike(now, c.times(now.node, 1 - momentum))]
     return reviewed(c.pairwise(old, more, add()), [dimsOf(x)[1]])
   }
-  const wanted = c.proto.output.length > 1
+  const wanted = c.proto.output.slice(1).some((o) => o)
   return wanted ? [y, running(3, 'mean', mean), running(4, 'var', variance)] : [y]
 }
 

@@ -9,7 +9,20 @@ import type { Call } from './call'
 import type { Rule } from './elementwise'
 import { joined, taken } from './pieces'
 import { count, type Tensor, tensorOf } from './tensor'
-import { alike, dimsOf, innermost, plain, reordered, reviewed, shaped, type Traced, transposed, type Value, view } from './value'
+import {
+  alike,
+  dimsOf,
+  innermost,
+  plain,
+  reordered,
+  reviewed,
+  shaped,
+  type Traced,
+  transposed,
+  type Value,
+  view,
+  widened,
+} from './value'
 
 /** The name of the layer whose weights a tensor is, by PyTorch's names of them. */
 export function layerName(c: Call, weights: Tensor): string {
@@ -67,12 +80,14 @@ export function byMatrix(c: Call, x: Traced, axis: number, matrix: Tensor): Trac
 /** The product of two computed values of the same axes in front. */
 function computed(c: Call, a: Traced, b: Traced): Traced {
   const rank = Math.max(a.axes.length, b.axes.length, 2)
-  const wide = (x: Traced) => reviewed(x, [...Array<number>(rank - x.axes.length).fill(1), ...dimsOf(x)])
-  const [l, r] = [wide(a), wide(b)]
+  const [l, r] = [widened(a, rank), widened(b, rank)]
   const [left, right] = [dimsOf(l), dimsOf(r)]
   if (left.slice(0, -2).some((n, i) => n !== right[i]))
     return c.fail(`multiplies [${left}] by [${right}]; of two computed values the axes in front have to be the same`)
   if (l.node.batched !== r.node.batched) return matrixwise(c, l, r)
+  // Of two values with samples, sample goes by sample: one axis in front of both.
+  const separate = l.unsure || r.unsure || (l.samples === r.samples && (l.samples ?? 0) < rank - 2)
+  if (!separate && r.samples !== undefined) c.apart(r, [r.samples], 'multiplies samples with one another along')
   if (left[rank - 1] !== right[rank - 2]) return c.fail(`multiplies [${left}] by [${right}]`)
   const node = matMul()(plain(l), plain(r))
   return view(node, [...left.slice(0, -1), right[rank - 1]], { samples: l.samples })

@@ -23,6 +23,8 @@ export interface Traced {
   memory: readonly Factor[]
   /** Which ONNX axis is the samples', where one still is. */
   samples?: number
+  /** Whether that may be another as well: a reshape with axes of length 1 beside one another does not say. */
+  unsure?: boolean
 }
 
 /** What QuantizeLinear makes: reals that are to be rounded to steps of a scale. What reads it as integers makes it so. */
@@ -49,11 +51,11 @@ export function dimsOf(value: Value): readonly number[] {
 export function view(
   node: Node,
   dims: readonly number[],
-  more: { order?: readonly number[]; type?: ElementType; samples?: number } = {},
+  more: { order?: readonly number[]; type?: ElementType; samples?: number; unsure?: boolean } = {},
 ): Traced {
-  const { order = dims.map((_, i) => i), type = 'float32', samples } = more
+  const { order = dims.map((_, i) => i), type = 'float32', samples, unsure } = more
   const axes = dims.map(axis)
-  return { kind: 'traced', node, type, axes, memory: order.flatMap((i) => axes[i]), samples }
+  return { kind: 'traced', node, type, axes, memory: order.flatMap((i) => axes[i]), samples, ...(unsure && { unsure }) }
 }
 
 /** The same view on another node, whose elements lie alike. */
@@ -150,6 +152,7 @@ export const plain = (x: Traced): Node => shaped(arrange(x, rowMajor(x)), dimsOf
 
 /** The same elements under other axes. Factors are split where that is enough; else the elements are brought into ONNX's order. */
 export function reviewed(x: Traced, dims: readonly number[]): Traced {
+  if (String(dims) === String(dimsOf(x))) return x
   const left = rowMajor(x)
   let memory = [...x.memory]
   const axes: Factor[][] = []
@@ -167,19 +170,26 @@ export function reviewed(x: Traced, dims: readonly number[]): Traced {
         factors.push(parts[0])
         left.unshift(parts[1])
         need = 1
-      } else return { ...view(plain(x), dims, x), samples: samplesIn(x, dims) }
+      } else return { ...view(plain(x), dims), type: x.type, ...samplesIn(x, dims) }
     }
     axes.push(factors)
   }
-  return { ...x, axes, memory, samples: samplesIn(x, dims) }
+  return { ...x, axes, memory, ...samplesIn(x, dims) }
 }
 
 /** The axis of the samples after a reshape, if it is one still. */
-function samplesIn(x: Traced, dims: readonly number[]): number | undefined {
-  if (x.samples === undefined) return undefined
+function samplesIn(x: Traced, dims: readonly number[]): Pick<Traced, 'samples' | 'unsure'> {
+  if (x.samples === undefined) return {}
   const before = count(dimsOf(x).slice(0, x.samples))
-  const at = dims.findIndex((d, i) => d === 1 && count(dims.slice(0, i)) === before)
-  return at < 0 ? undefined : at
+  const fits = dims.flatMap((d, i) => (d === 1 && count(dims.slice(0, i)) === before ? [i] : []))
+  return { samples: fits[0], unsure: fits.length > 1 }
+}
+
+/** The same value with axes of length 1 in front. */
+export function widened(x: Traced, rank: number): Traced {
+  const more = rank - x.axes.length
+  const samples = x.samples === undefined ? undefined : x.samples + more
+  return { ...x, axes: [...Array<Factor[]>(more).fill([]), ...x.axes], samples }
 }
 
 /** Two values as elementwise ops take them: nodes of one rank, with 1 where one is repeated; and the view of the result. */
@@ -190,12 +200,13 @@ export interface Together {
   axes: readonly (readonly Factor[])[]
   memory: readonly Factor[]
   samples?: number
+  unsure?: boolean
 }
 
 /** Brings both to one order; undefined where the shapes do not go together. */
 export function together(a: Traced, b: Traced): Together | undefined {
   const rank = Math.max(a.axes.length, b.axes.length)
-  let [left, right] = [a, b].map((x) => reviewed(x, [...Array<number>(rank - x.axes.length).fill(1), ...dimsOf(x)]))
+  let [left, right] = [a, b].map((x) => widened(x, rank))
   if (left.axes.some((f, i) => f.length && right.axes[i].length && product(f) !== product(right.axes[i]))) return undefined
   const differ = (i: number) => {
     const [f, g] = [left.axes[i], right.axes[i]]
@@ -227,7 +238,8 @@ export function together(a: Traced, b: Traced): Together | undefined {
       ),
       memory.length ? memory.map((f) => (own.includes(f) ? f.size : 1)) : [1],
     )
-  return { a: side(left, left.memory), b: side(right, other), axes, memory, samples: left.samples ?? right.samples }
+  const { samples, unsure } = left.samples === undefined ? right : left
+  return { a: side(left, left.memory), b: side(right, other), axes, memory, samples, unsure }
 }
 
 /** Most nodes have few elements beside the shape that an op wants: the shape without axes of 1, or [1]. */
