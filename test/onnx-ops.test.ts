@@ -98,7 +98,7 @@ interface Window {
   group: number
 }
 
-/** For each step of a convolution: the output's channel and position in a group, and where x and w are read. */
+/** A convolution over any number of axes, as ONNX defines it. */
 function convolved(x: Values, w: Values, bias: Values, { strides, dilations, pads, group }: Window): Values {
   const [, , ...sizes] = x.dims
   const [filters, each, ...kernel] = w.dims

@@ -99,7 +99,8 @@ export async function buildModule(model: Deployable, options: ModuleBuildOptions
 /** The module of a plan. */
 async function write(model: Deployable, plan: Plan, target: ModuleTarget, weights: Weights): Promise<BuiltModule> {
   const { build, instead } = KERNELS[target]
-  // Weights are packed, if at all, by the plan's own `init`. Integers are the same in every build: the fastest serves.
+  // Weights are packed, if at all, by the plan's own `init`. Integers are the same in every build, and no int8 kernel of a module packs
+  // weights in a way of its build: the fastest serves.
   const exact = !kernelsOf([...plan.init, ...plan.calls]).some((kernel) => kernel.includes('f32'))
   const session = await Session.create(plan, { build: exact ? bestBuild() : build, threads: 1 })
   const [contents, flash] = [session.contents(16), session.flash]

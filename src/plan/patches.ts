@@ -85,7 +85,7 @@ export function choosePatches<P extends { bytes: number }>(
   const promising = [first, ...[...new Set(found)].sort(better).slice(0, PLANNED)].sort(better)
   let best: (State & { planned: P }) | undefined
   for (const state of promising) {
-    // None takes less than was estimated.
+    // None takes less than was estimated, which leaves out only what adds to it.
     if (best && better(best, state) <= 0) break
     const planned = plan(state.parts.map((p) => p.banded))
     const real = { ...state, bytes: planned.bytes, planned }

@@ -10,9 +10,9 @@ import type { Call } from './call'
 import { count, type Tensor } from './tensor'
 import { dimsOf, reordered, type Traced } from './value'
 
-export type Two = [number, number]
-/** What is cut away before and after. */
-type Ends = readonly [number, number]
+type Two = [number, number]
+/** What is added, or cut away, before and after. */
+export type Ends = readonly [number, number]
 
 /** The window of a node over one spatial axis of `size`. */
 export interface Window {

@@ -70,7 +70,7 @@ const MOST_NODES = 2 ** 16
 const MOST_FOLDED = 2 ** 26
 
 /**
- * The model of an ONNX file (opset 7 to 21; of older ones the ops that mean what they mean in 7, or that repeat an operand along given
+ * The model of an ONNX file (opset 7 to 21; of 6 and before the ops that mean what they mean in 7, or that repeat an operand along given
  * axes). Weights keep their layers' names, values those of the nodes that made them. A float model can be trained; a quantized one
  * (QuantizeLinear and DequantizeLinear, or QLinear ops) becomes int8 where all of it fits dunlin's int8 ops, else float with its weights
  * as they were rounded.

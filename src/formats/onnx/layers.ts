@@ -92,7 +92,7 @@ function pooled(c: Call, kind: 'max' | 'avg'): Traced {
   return fromImage(x, node, spatial)
 }
 
-/** Without padding, the pool over several axes is a pool over each. */
+/** The pool over several axes is a pool over each; an average only without padding. */
 function axiswise(c: Call, x: Traced, kind: 'max' | 'avg', kernel: readonly number[]): Traced {
   const spatial = kernel.length
   const strides = c.list('strides', spatial, 1, 1)
@@ -242,11 +242,8 @@ function layerNormalization(c: Call): (Traced | undefined)[] {
   const outputs: (Traced | undefined)[] = [view(y, dims, x)]
   // The mean, and 1 / the standard deviation.
   if (c.proto.output[1] || c.proto.output[2]) {
-    const mean = reduced(x, axes, 'avg')
-    const apart = c.pairwise(x, mean, sub())
-    const variance = reduced(squared(apart), axes, 'avg')
-    const deviation = sqrt()(c.plus(variance.node, epsilon))
-    outputs.push(mean, alike(variance, c.reciprocal(deviation)))
+    const { mean, deviation } = moments(c, x, axes, epsilon)
+    outputs.push(mean, alike(deviation, c.reciprocal(deviation.node)))
   }
   return outputs
 }
@@ -274,21 +271,26 @@ function batchNormalization(c: Call): Traced | Traced[] {
 }
 
 /** A value for each channel of x. */
-function perChannel(c: Call, i: number, what: string, x: Traced): Traced {
+function channelwise(c: Call, i: number, what: string, x: Traced): Traced {
   const value = c.x(i, what)
   const channels = dimsOf(x)[1] ?? c.fail('wants a value [N, C, ...]')
   if (count(dimsOf(value)) !== channels) c.fail(`has a ${what} of shape [${dimsOf(value)}] for ${channels} channels`)
   return c.fromAxis(1, x, reviewed(value, [channels])) as Traced
 }
 
-/** x with mean 0 and variance 1 along some axes; then scaled, and a bias added, for each channel. */
-function normalized(c: Call, x: Traced, axes: readonly number[]) {
+/** Along some axes: the mean, how far x lies from it, the variance, and the standard deviation with an epsilon in it. */
+function moments(c: Call, x: Traced, axes: readonly number[], epsilon: number) {
   const mean = reduced(x, axes, 'avg')
   const apart = c.pairwise(x, mean, sub())
   const variance = reduced(squared(apart), axes, 'avg')
-  const deviation = alike(variance, sqrt()(c.plus(variance.node, c.float('epsilon', EPSILON))))
-  const scaled = c.pairwise(c.pairwise(apart, deviation, div()), perChannel(c, 1, 'scale', x), mul())
-  return { y: c.pairwise(scaled, perChannel(c, 2, 'B', x), add()), mean, variance }
+  return { mean, apart, variance, deviation: alike(variance, sqrt()(c.plus(variance.node, epsilon))) }
+}
+
+/** x with mean 0 and variance 1 along some axes; then scaled, and a bias added, for each channel. */
+function normalized(c: Call, x: Traced, axes: readonly number[]) {
+  const { mean, apart, variance, deviation } = moments(c, x, axes, c.float('epsilon', EPSILON))
+  const scaled = c.pairwise(c.pairwise(apart, deviation, div()), channelwise(c, 1, 'scale', x), mul())
+  return { y: c.pairwise(scaled, channelwise(c, 2, 'B', x), add()), mean, variance }
 }
 
 /** Each channel by its mean and variance in all samples, which go into the running ones. */
@@ -299,7 +301,7 @@ function batchStatistics(c: Call): Traced[] {
   const { y, mean, variance } = normalized(c, x, axes)
   const momentum = c.float('momentum', 0.9)
   const running = (i: number, what: string, now: Traced) => {
-    const before = perChannel(c, i, what, x)
+    const before = channelwise(c, i, what, x)
     const stored = isParam(before.node) ? { ...before.node, attrs: { trainable: false } } : before.node
     const [old, more] = [alike(before, c.times(stored, momentum)), alike(now, c.times(now.node, 1 - momentum))]
     return reviewed(c.pairwise(old, more, add()), [dimsOf(x)[1]])

@@ -1,17 +1,17 @@
 // Convolutions over three axes by those over two. A volume is a node [D, H, W, C]; its images one below the other are one tall image, on
-// which one layer runs, with the slices of its kernel side by side as channels. Rows between the images keep them apart.
+// which one layer runs, with the slices of its kernel side by side as channels. Windows that see two images are cut away; where the
+// convolution is transposed, rows between the images keep them apart.
 
 import type { Node } from '../../graph/node'
 import { add } from '../../ops/add'
 import { concat } from '../../ops/concat'
 import { slice } from '../../ops/slice'
 import type { Call } from './call'
-import { convolved, type Layer, type Spread, spanOf, spreadOut, trimmed, type Window, weightsOf } from './convolution'
+import { convolved, type Ends, type Layer, type Spread, spanOf, spreadOut, trimmed, type Window, weightsOf } from './convolution'
 import { MOST_PIECES } from './pieces'
 import type { Tensor } from './tensor'
 import { reordered, shaped } from './value'
 
-type Ends = readonly [number, number]
 const NONE: Ends = [0, 0]
 
 /** A node of three axes within zeros along the first two. */
