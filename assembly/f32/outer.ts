@@ -1,4 +1,4 @@
-// Sums of outer products: tiles of 4 or 6 rows by 8 columns of y (8 by 4 where few are left) stay in registers while all positions go by.
+// Sums of outer products: tiles of 4 or 6 rows by 8 columns of y (8 by 4 where few columns are left) stay in registers while all positions go by.
 // The gradient of a convolution with respect to its weights is one, over pixels; in Winograd's domain, over tiles. Four positions at a
 // time, with a way out after each, for the reasons given in tile.ts.
 
@@ -34,7 +34,11 @@ export function outer(
         q += 8
       } else {
         for (; o < m; o += 8) {
-          outer8x4(from, dy + (o << 2), to + (o * k << 2), k, min(8, m - o), rest, rows, cols, lineBytes, xStep, dyStep)
+          const at = dy + (o << 2)
+          const row = to + (o * k << 2)
+          const left = min(8, m - o)
+          if (rest == 4) outer8x4(from, at, row, k, left, rest, true, rows, cols, lineBytes, xStep, dyStep)
+          else outer8x4(from, at, row, k, left, rest, false, rows, cols, lineBytes, xStep, dyStep)
         }
         q += 4
       }
@@ -303,50 +307,67 @@ function outer6x8(
   addLanes(y + 16, v51, width - 4)
 }
 
-/** Up to eight rows by four columns. */
+/**
+ * Up to eight rows by up to four columns, of which `four` says whether there is a last one. Here dy is what lies in vectors, so that few
+ * columns cost few products; what is summed up is turned at the end.
+ */
 // @ts-ignore: decorator
 @inline
 function outer8x4(
-  x: usize, dy: usize, y: usize, k: i32, left: i32, width: i32,
+  x: usize, dy: usize, y: usize, k: i32, left: i32, width: i32, four: bool,
   oh: i32, ow: i32, lineBytes: usize, xStep: usize, dyStep: usize,
 ): void {
-  let v0 = f32x4.splat(0)
-  let v1 = v0
-  let v2 = v0
-  let v3 = v0
-  let v4 = v0
-  let v5 = v0
-  let v6 = v0
-  let v7 = v0
+  let v00 = f32x4.splat(0)
+  let v01 = v00
+  let v10 = v00
+  let v11 = v00
+  let v20 = v00
+  let v21 = v00
+  let v30 = v00
+  let v31 = v00
   let g = dy
   // The last four rows; where there are none, the first four again.
-  let h = left > 4 ? dy + 16 : dy
+  const next: usize = left > 4 ? 16 : 0
   for (let r = 0; r < oh; r++) {
     let p = x
     for (let q = ow; q > 0; q--) {
-      const x0 = v128.load(p)
-      v0 = madd(v128.load32_splat(g), x0, v0)
-      v1 = madd(v128.load32_splat(g, 4), x0, v1)
-      v2 = madd(v128.load32_splat(g, 8), x0, v2)
-      v3 = madd(v128.load32_splat(g, 12), x0, v3)
-      v4 = madd(v128.load32_splat(h), x0, v4)
-      v5 = madd(v128.load32_splat(h, 4), x0, v5)
-      v6 = madd(v128.load32_splat(h, 8), x0, v6)
-      v7 = madd(v128.load32_splat(h, 12), x0, v7)
+      const g0 = v128.load(g)
+      const g1 = v128.load(g + next)
+      const x0 = v128.load32_splat(p)
+      v00 = madd(g0, x0, v00)
+      v01 = madd(g1, x0, v01)
+      const x1 = v128.load32_splat(p, 4)
+      v10 = madd(g0, x1, v10)
+      v11 = madd(g1, x1, v11)
+      const x2 = v128.load32_splat(p, 8)
+      v20 = madd(g0, x2, v20)
+      v21 = madd(g1, x2, v21)
+      if (four) {
+        const x3 = v128.load32_splat(p, 12)
+        v30 = madd(g0, x3, v30)
+        v31 = madd(g1, x3, v31)
+      }
       p += xStep
       g += dyStep
-      h += dyStep
     }
     x += lineBytes
   }
-  addLanes(y, v0, width)
-  if (left > 1) addLanes(y + (k * 4), v1, width)
-  if (left > 2) addLanes(y + (k * 8), v2, width)
-  if (left > 3) addLanes(y + (k * 12), v3, width)
-  if (left > 4) addLanes(y + (k * 16), v4, width)
-  if (left > 5) addLanes(y + (k * 20), v5, width)
-  if (left > 6) addLanes(y + (k * 24), v6, width)
-  if (left > 7) addLanes(y + (k * 28), v7, width)
+  addTurned(y, k, v00, v10, v20, v30, min(4, left), width)
+  if (left > 4) addTurned(y + (k << 4), k, v01, v11, v21, v31, left - 4, width)
+}
+
+/** y[i][j] += lane i of column j, i < left (1..4), j < width; rows of y k apart. */
+// @ts-ignore: decorator
+@inline
+function addTurned(y: usize, k: i32, c0: v128, c1: v128, c2: v128, c3: v128, left: i32, width: i32): void {
+  const a = v128.shuffle<f32>(c0, c1, 0, 4, 1, 5)
+  const b = v128.shuffle<f32>(c2, c3, 0, 4, 1, 5)
+  const c = v128.shuffle<f32>(c0, c1, 2, 6, 3, 7)
+  const d = v128.shuffle<f32>(c2, c3, 2, 6, 3, 7)
+  addLanes(y, v128.shuffle<f64>(a, b, 0, 2), width)
+  if (left > 1) addLanes(y + (k << 2), v128.shuffle<f64>(a, b, 1, 3), width)
+  if (left > 2) addLanes(y + (k << 3), v128.shuffle<f64>(c, d, 0, 2), width)
+  if (left > 3) addLanes(y + (k * 12), v128.shuffle<f64>(c, d, 1, 3), width)
 }
 
 // @ts-ignore: decorator
