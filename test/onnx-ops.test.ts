@@ -324,6 +324,23 @@ describe('BatchNormalization in training mode', () => {
     expect(read(file({ training_mode: 1 }, 15, ['y']), 'whole').mappings[0].to).not.toContain(',')
   })
 
+  it('computes with the mean and variance of each channel', async () => {
+    const random = new Random(12)
+    const x = drawn(random, [4, 3, 5])
+    const [scale, bias, mean, variance] = Array.from({ length: 4 }, () => drawn(random, [3]))
+    const want = new Float32Array(60)
+    for (let c = 0; c < 3; c++) {
+      const own = [...x.data.keys()].filter((i) => Math.floor(i / 5) % 3 === c)
+      const average = own.reduce((sum, i) => sum + x.data[i], 0) / 20
+      const spread = own.reduce((sum, i) => sum + (x.data[i] - average) ** 2, 0) / 20
+      for (const i of own) want[i] = ((x.data[i] - average) / Math.sqrt(spread + 1e-5)) * scale.data[c] + bias.data[c]
+    }
+    const values = { 'bn.weight': scale, 'bn.bias': bias, 'bn.mean': mean, 'bn.var': variance }
+    const attributes = { training_mode: 1 }
+    const bytes = written({ op: 'BatchNormalization', attributes, inputs: { x: x.dims }, stored: values, opset: 15 })
+    expectClose(await run(bytes, x, { samples: 'whole' }), { dims: x.dims, data: want }, 'y')
+  })
+
   it('before opset 14 it is refused', () => {
     expect(() => read(file({}, 9), 'whole')).toThrow(
       /outputs beside Y, which is training as before opset 14; attribute training_mode/,
