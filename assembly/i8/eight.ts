@@ -1,6 +1,6 @@
 // Eight accumulators that share a factor, requantized at once: in f32 by panel.ts's method where that is exact, else in 64-bit lanes.
 
-import { BASE, FRACTION, INTEGER, integers, scaled } from './panel'
+import { BASE, FRACTION, INTEGER, integers, scaled } from './finish'
 import { mulHigh4, shiftRound4 } from './requantize'
 
 /** What the factor multiplier * 2^(shift - 31) is in f32; NaN where it is 1 or more: then no lane is exact. */

@@ -2,9 +2,9 @@
 // with memory to spare. An image is laid out once with its padding made real, as i16 with its zero point taken off or, for four products
 // in a step, as u8, so that the inner loop has no tests; a panel of weights stays in the cache while all tiles of output pixels go by.
 
-import {
-  begin, beginPanel, finish, fourProducts, grid, HEAD, panelBytes, shift, sums1x8, TILE, tile1x8, tile4x8, tile6x8, widen,
-} from './panel'
+import { begin, beginPanel, finish, TILE } from './finish'
+import { fourProducts, grid, HEAD, panelBytes, shift, widen } from './panel'
+import { sums1x8, tile1x8, tile4x8, tile6x8 } from './tile'
 
 /**
  * y = clamp(yZero + scale_o * (bias[o] + sum (x - xZero) * w)), as conv2d_i8. A dense layer is a 1x1 window on [1][batch] pixels.

@@ -4,7 +4,9 @@
 // them and with the padding made real. The lines of a block of output rows are laid at once, and its positions go by in tiles of
 // four, from one row into the next.
 
-import { begin, beginPanel, finish, finish1x8, finish4x8, fourProducts, grid, HEAD, panelBytes, products, TILE } from './panel'
+import { begin, beginPanel, finish, finish1x8, finish4x8, TILE } from './finish'
+import { fourProducts, grid, HEAD, panelBytes } from './panel'
+import { products } from './tile'
 
 /**
  * y[b][oy][ox][o] = clamp(yZero + scale_o * (bias[o] + sum (x - xZero) * w[ky][kx][o])), as depthwiseConv2d_i8.

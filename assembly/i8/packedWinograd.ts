@@ -9,8 +9,10 @@
 // Where the host makes four products in a step, which takes bytes, the direct kernel is faster, and computes the result instead
 // (`npm run bench -- --explain`, conv_i8: direct in the relaxed build beside winograd2 in the simd build).
 
+import { begin, finish, finish4x8, TILE } from './finish'
 import { convolve as direct } from './packedConv2d'
-import { begin, finish, finish4x8, fourProducts, HEAD, pack, packNumbers, sums1x8, sums4x8, TILE, widen } from './panel'
+import { fourProducts, HEAD, pack, packNumbers, widen } from './panel'
+import { sums1x8, sums4x8 } from './tile'
 
 /** Positions of a transformed 4x4 patch. */
 // @ts-ignore: decorator
