@@ -1,4 +1,4 @@
-// Eight accumulators that share a factor, requantized at once: in f32 by panel.ts's method where that is exact, else in 64-bit lanes.
+// Eight accumulators that share a factor, requantized at once: in f32 by finish.ts's method where that is exact, else in 64-bit lanes.
 
 import { BASE, FRACTION, INTEGER, integers, scaled } from './finish'
 import { mulHigh4, shiftRound4 } from './requantize'
