@@ -2,6 +2,5 @@
 // all the others. INTERPRETER is 1 in this build and 0 in the others (asconfig.json).
 
 export { conv2d_i8 } from './i8/conv2d'
-export { dense_i8 } from './i8/dense'
 export { add_i8, sub_i8 } from './i8/elementwise'
 export { maxPool2d_i8 } from './i8/pool2d'

@@ -117,6 +117,24 @@ const plain = (build: Build, s: reference.Window, oc = s.oc): (Buffer | number)[
   const { batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl } = s
   return [bytes && scratch('i8', bytes), batch, ih, iw, ic, oh, ow, oc, s.oc, kh, kw, sh, sw, dh, dw, pt, pl]
 }
+/** What dense_i8 and pairedDense_i8 write to y. */
+function denseBy(
+  build: Build,
+  x: Int8Array,
+  w: Int8Array,
+  channels: reference.Channels,
+  y: Buffer,
+  sizes: readonly number[],
+  range: reference.Range,
+): TypedArray[] {
+  const [, n] = sizes
+  const unsigned = Uint8Array.from(w, (v) => v + 128)
+  const rest = [...sizes, ...ranges(range)]
+  return [
+    run(build, 'dense_i8', [in_(x), in_(w), ...fences(channels), y, ...rest])[0],
+    run(build, 'pairedDense_i8', [in_(x), in_(unsigned), ...fences(channels), y, scratch('i8', 8 * Math.min(n, 32)), ...rest])[0],
+  ]
+}
 const pooling = ({ batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl }: reference.Window): number[] => {
   return [batch, ih, iw, ic, oh, ow, kh, kw, sh, sw, pt, pl]
 }
@@ -289,21 +307,46 @@ describe.each([interpreter, ...builds])('$name', (build) => {
       const w = i8(random, n * k, -127)
       const channels = channelsOf(random, n, k)
       const range = rangeOf(random)
-      const [y] = run(build, 'dense_i8', [
-        in_(x),
-        in_(w),
-        ...fences(channels),
-        out('i8', batch * n),
-        ...[batch, n, k, n],
-        ...ranges(range),
-      ])
       const want = reference.dense(x, w, channels, batch, n, k, range)
-      expect(y, `seed ${i}, batch ${batch}, n ${n}, k ${k}`).toEqual(want)
-      if (build === interpreter) continue
+      const ys = denseBy(build, x, w, channels, out('i8', batch * n), [batch, n, k, n], range)
+      for (const y of ys) expect(y, `seed ${i}, batch ${batch}, n ${n}, k ${k}`).toEqual(want)
       // A 1x1 convolution on a row of `batch` pixels.
       const s = windowOf({ iw: batch, ic: k, oc: n }, 'valid')
       const again = packed(build, 'conv2d', s, x, w, channels, range)
       expect(again, `packed, seed ${i}, batch ${batch}, n ${n}, k ${k}`).toEqual(want)
+    }
+  })
+
+  it('dense_i8 is exact where inputs, weights and zero points are at their ends, of as many inputs as may be', () => {
+    for (const k of [65536, 65535, 40]) {
+      const channels = channelsOf(new Random(k), 3, 40 * k ** 2)
+      for (const xZero of [-128, 127]) {
+        for (const value of [-128, 127]) {
+          for (const weight of [-128, 127]) {
+            const [x, w] = [new Int8Array(k).fill(value), new Int8Array(3 * k).fill(weight)]
+            const range = { xZero, yZero: 3, lo: -128, hi: 127 }
+            const want = reference.dense(x, w, channels, 1, 3, k, range)
+            for (const y of denseBy(build, x, w, channels, out('i8', 3), [1, 3, k, 3], range))
+              expect(y, `k ${k}, x ${value}, w ${weight}, zero ${xZero}`).toEqual(want)
+          }
+        }
+      }
+    }
+  })
+
+  it('dense_i8 is exact for every shift and for multipliers and biases at their ends', () => {
+    const random = new Random(3)
+    for (const multiplier of [0, 1, 2 ** 30, 2 ** 31 - 1, 1 + random.integer(2 ** 31 - 1)]) {
+      const channels = {
+        bias: Int32Array.from({ length: 63 }, () => pick(random, [-(2 ** 31), -(2 ** 30), -1, 0, 1, 2 ** 30, 2 ** 31 - 1])),
+        multiplier: new Int32Array(63).fill(multiplier),
+        shift: Int32Array.from({ length: 63 }, (_, i) => i - 31),
+      }
+      const [x, w] = [i8(random, 42), i8(random, 63 * 42, -127)]
+      const range = { xZero: -3, yZero: 0, lo: -128, hi: 127 }
+      const want = reference.dense(x, w, channels, 1, 63, 42, range)
+      for (const y of denseBy(build, x, w, channels, out('i8', 63), [1, 63, 42, 63], range))
+        expect(y, `seed 3, multiplier ${multiplier}`).toEqual(want)
     }
   })
 
@@ -360,12 +403,9 @@ describe.each([interpreter, ...builds])('$name', (build) => {
         const weights = i8(random, s.oc * n, -127)
         const want = reference.dense(x, weights, channels, batch, s.oc, n, range)
         const old = i8(random, batch * s.oc)
-        const [z] = run(build, 'dense_i8', [
-          ...[in_(x), in_(weights.slice(from * n, (from + oc) * n)), ...fences(tile), inout(old.slice(from))],
-          ...[batch, oc, n, s.oc],
-          ...ranges(range),
-        ])
-        expect(z, where).toEqual(old.slice(from).map((v, i) => (i % s.oc < oc ? want[i + from] : v)))
+        const rows = weights.slice(from * n, (from + oc) * n)
+        for (const z of denseBy(build, x, rows, tile, inout(old.slice(from)), [batch, oc, n, s.oc], range))
+          expect(z, where).toEqual(old.slice(from).map((v, i) => (i % s.oc < oc ? want[i + from] : v)))
       }
     }
   })

@@ -26,14 +26,20 @@ export function codedChannels_i8(
   words: usize, bias: usize, multiplier: usize, shift: usize, n: i32, high: i32, low: i32, exponent: i32,
 ): void {
   const base = (<u64>(<u32>high) << 32) | <u64>(<u32>low)
-  for (let at = 0; at < n << 2; at += 4) {
-    const word = load<i32>(words + at)
+  const end = words + (n << 2)
+  // From a word to what is made of it: one address is moved, which is what an interpreter likes best.
+  const toBias = bias - words
+  const toMultiplier = multiplier - words
+  const toShift = shift - words
+  while (words < end) {
+    const word = load<i32>(words)
     const code = word >>> 20
     // Below 2^62, which stands for 1; a multiplier's fraction is at least a half.
     const product = base * <u64>(257 + (code & 255))
-    const below = i32(product < (1 << 61))
-    store<i32>(bias + at, (word << 12) >> 12)
-    store<i32>(multiplier + at, <i32>((product + (<u64>1 << (30 - below))) >> (31 - below)))
-    store<i32>(shift + at, exponent - (code >> 8) - below)
+    const below = u64(product < (1 << 61))
+    store<i32>(words + toBias, (word << 12) >> 12)
+    store<i32>(words + toMultiplier, <i32>(((product << below) + (1 << 30)) >> 31))
+    store<i32>(words + toShift, exponent - (code >> 8) - <i32>below)
+    words += 4
   }
 }

@@ -8,7 +8,7 @@ import { belowZero, requantize, requantizeBy, roundingOf } from './requantize'
 /** a, and the sum of eight values, each times an int8 of those at q: one expression, so that an interpreter keeps the sum on its stack. */
 // @ts-ignore: decorator
 @inline
-function eightProducts<T>(a: T, v0: T, v1: T, v2: T, v3: T, v4: T, v5: T, v6: T, v7: T, q: usize): T {
+function eightProducts(a: i64, v0: i64, v1: i64, v2: i64, v3: i64, v4: i64, v5: i64, v6: i64, v7: i64, q: usize): i64 {
   const half = v0 * load<i8>(q) + v1 * load<i8>(q, 1) + v2 * load<i8>(q, 2) + v3 * load<i8>(q, 3)
   return a + half + v4 * load<i8>(q, 4) + v5 * load<i8>(q, 5) + v6 * load<i8>(q, 6) + v7 * load<i8>(q, 7)
 }
@@ -128,79 +128,45 @@ export function onePosition(
   let a2 = 0
   let a3 = 0
   let left = k
-  if (INTERPRETER) {
-    while (left >= 8) {
-      const v0 = <i32>load<i8>(p) - xZero
-      const v1 = <i32>load<i8>(p, 1) - xZero
-      const v2 = <i32>load<i8>(p, 2) - xZero
-      const v3 = <i32>load<i8>(p, 3) - xZero
-      const v4 = <i32>load<i8>(p, 4) - xZero
-      const v5 = <i32>load<i8>(p, 5) - xZero
-      const v6 = <i32>load<i8>(p, 6) - xZero
-      const v7 = <i32>load<i8>(p, 7) - xZero
-      const q1 = q + wStep
-      const q2 = q1 + wStep
-      const q3 = q2 + wStep
-      a0 = eightProducts(a0, v0, v1, v2, v3, v4, v5, v6, v7, q)
-      a1 = eightProducts(a1, v0, v1, v2, v3, v4, v5, v6, v7, q1)
-      a2 = eightProducts(a2, v0, v1, v2, v3, v4, v5, v6, v7, q2)
-      a3 = eightProducts(a3, v0, v1, v2, v3, v4, v5, v6, v7, q3)
-      p += 8
-      q += 8
-      left -= 8
+  do {
+    // Four values of each, or, of what is left, one.
+    let u: i32
+    let w0: i32
+    let w1: i32
+    let w2: i32
+    let w3: i32
+    let count = 4
+    const q2 = q + (wStep << 1)
+    if (left >= 4) {
+      u = load<i32>(p)
+      w0 = load<i32>(q)
+      w1 = load<i32>(q + wStep)
+      w2 = load<i32>(q2)
+      w3 = load<i32>(q2 + wStep)
+    } else {
+      count = 1
+      u = load<u8>(p)
+      w0 = load<u8>(q)
+      w1 = load<u8>(q + wStep)
+      w2 = load<u8>(q2)
+      w3 = load<u8>(q2 + wStep)
     }
-    while (left) {
-      const q2 = q + (wStep << 1)
-      const v = <i32>load<i8>(p) - xZero
-      a0 += v * load<i8>(q)
-      a1 += v * load<i8>(q + wStep)
-      a2 += v * load<i8>(q2)
-      a3 += v * load<i8>(q2 + wStep)
-      p++
-      q++
-      left--
-    }
-  } else {
+    p += count
+    q += count
+    left -= count
     do {
-      // Four values of each, or, of what is left, one.
-      let u: i32
-      let w0: i32
-      let w1: i32
-      let w2: i32
-      let w3: i32
-      let count = 4
-      const q2 = q + (wStep << 1)
-      if (left >= 4) {
-        u = load<i32>(p)
-        w0 = load<i32>(q)
-        w1 = load<i32>(q + wStep)
-        w2 = load<i32>(q2)
-        w3 = load<i32>(q2 + wStep)
-      } else {
-        count = 1
-        u = load<u8>(p)
-        w0 = load<u8>(q)
-        w1 = load<u8>(q + wStep)
-        w2 = load<u8>(q2)
-        w3 = load<u8>(q2 + wStep)
-      }
-      p += count
-      q += count
-      left -= count
-      do {
-        const a = <i32><i8>u - xZero
-        a0 += a * <i32><i8>w0
-        a1 += a * <i32><i8>w1
-        a2 += a * <i32><i8>w2
-        a3 += a * <i32><i8>w3
-        u >>= 8
-        w0 >>= 8
-        w1 >>= 8
-        w2 >>= 8
-        w3 >>= 8
-      } while (--count)
-    } while (left)
-  }
+      const a = <i32><i8>u - xZero
+      a0 += a * <i32><i8>w0
+      a1 += a * <i32><i8>w1
+      a2 += a * <i32><i8>w2
+      a3 += a * <i32><i8>w3
+      u >>= 8
+      w0 >>= 8
+      w1 >>= 8
+      w2 >>= 8
+      w3 >>= 8
+    } while (--count)
+  } while (left)
   const end = y + (wStep ? 4 : 1)
   let to = y
   do {

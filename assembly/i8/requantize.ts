@@ -46,6 +46,20 @@ export function requantize(acc: i32, multiplier: i32, shift: i32, zero: i32, lo:
   return min(max(scaled + zero, lo), hi)
 }
 
+/**
+ * The same in the fewest instructions, for interpreters: in 64 bits nothing overflows, so that shiftRound needs no comparison. Half of
+ * 2^bits, less 1 for a negative v, is (2^bits + its sign) >> 1, and for bits = 0 that is 0.
+ */
+// @ts-ignore: decorator
+@inline
+export function requantizeWide(acc: i32, multiplier: i32, shift: i32, zero: i32, lo: i32, hi: i32): i32 {
+  const up = max(shift, 0)
+  const bits = <i64>(up - shift)
+  const v = (<i64>(acc << up) * <i64>multiplier + (1 << 30)) >> 31
+  const scaled = <i32>((v + ((((<i64>1) << bits) + (v >> 63)) >> 1)) >> bits)
+  return min(max(scaled + zero, lo), hi)
+}
+
 // The same where a multiplier serves several accumulators: what follows from it alone is computed once, and both roundings are one shift.
 // mulHigh is floor((a * m + 2^30) / 2^31), and shiftRound(v, bits) is floor((v + h) / 2^bits), where h is half of 2^bits, less 1 if v < 0 and
 // bits > 0. Floors of floors of quotients are floors: together floor((a * m + 2^30 + h * 2^31) / 2^(31 + bits)), below 2^63 all of it. That

@@ -79,11 +79,11 @@ const COMPILED: Costs = {
   bytes: 1.4,
 }
 /**
- * The same by WAMR's fast interpreter. Estimates, from loops of the same form (three positions in a word for conv2d_i8, four outputs for
- * dense_i8): bench:mcu has no such interpreter on a Cortex-M4.
+ * The same by WAMR's fast interpreter. Estimates, from loops of the same form (three positions in a word for conv2d_i8, two products in one for
+ * pairedDense_i8): bench:mcu has no such interpreter on a Cortex-M4.
  */
 const INTERPRETED: Costs = {
-  macs: { conv2d_i8: 30, dense_i8: 56, depthwiseConv2d_i8: 110 },
+  macs: { conv2d_i8: 30, pairedDense_i8: 40, depthwiseConv2d_i8: 110 },
   elements: {},
   bytes: 1.4,
 }

@@ -220,7 +220,7 @@ function convolveStored(e: Emit, node: Node<Conv2dAttrs>): void {
         if (count === oc) e.over(written, read, distanceOf(share, POSITIONS))
         e.call('conv2d_i8', read, ...of, e.at(written, from), scratch, ...sizes, ...after)
       }
-      channelwise(e, node, part, i * oc, oc)
+      channelwise(e, node, part, { first: i * oc, total: oc })
     })
     if (groups > 1) ys.give(i, y, e.value(node), 0)
   }

@@ -5,7 +5,7 @@ import { type Layer, type Node, type Param, param, size } from '../graph/node'
 import { multiply, multiplyInto, pack, packedLength, sumRows, undoActivation } from './calls'
 import { convScratch } from './convolution'
 import { initializerOf, type WeightInitializer } from './initializer'
-import { channelwise, operandsOf, packed, packedScratch } from './int8'
+import { channelwise, operandsOf, packed, packedScratch, weightsOf } from './int8'
 import {
   type Activation,
   type Buffer,
@@ -129,18 +129,7 @@ export const denseOp: Op<DenseAttrs> = {
       const [n, k] = node.inputs[1].shape
       const m = vectorsOf(e, node)
       if (e.target === 'module') {
-        const [x, y] = [e.value(node.inputs[0]), e.value(node)]
-        // A small layer is not worth the code of a kernel, where there is one of convolutions: a pixel for each sample, on an image of one row.
-        const g = { ih: 1, iw: m, ic: k, oh: 1, ow: m, kh: 1, kw: 1, sh: 1, sw: 1, dh: 1, dw: 1, pt: 0, pl: 0 }
-        const bytes = convScratch(e.interpreted, g)
-        const pixel = n * k <= SMALL && bytes <= SMALL / 2 && e.uses('conv2d_i8') && !e.uses('dense_i8')
-        channelwise(e, node, (from, count, of, after) => {
-          const to = e.at(y, from)
-          if (pixel) {
-            const scratch = bytes && e.scratch(bytes, 'i8')
-            e.call('conv2d_i8', x, ...of, to, scratch, 1, 1, m, k, 1, m, count, n, 1, 1, 1, 1, 1, 1, 0, 0, ...after)
-          } else e.call('dense_i8', x, ...of, to, m, count, k, n, ...after)
-        })
+        moduleInt8(e, node, m)
         return
       }
       const operands = operandsOf(e, node)
@@ -155,6 +144,37 @@ export const denseOp: Op<DenseAttrs> = {
       e.split(m, m * n * k, part, 4)
     },
   },
+}
+
+/** Rows whose sums lie in the scratch of pairedDense_i8, a word of 8 bytes for each. */
+const PAIRED_ROWS = 32
+
+/** The calls of a module for m int8 vectors. */
+function moduleInt8(e: Emit, node: Node<DenseAttrs>, m: number): void {
+  const [n, k] = node.inputs[1].shape
+  const [x, y] = [e.value(node.inputs[0]), e.value(node)]
+  const kernel = e.interpreted ? 'pairedDense_i8' : 'dense_i8'
+  // A small layer is not worth the code of a kernel, where there is one of convolutions: a pixel for each sample, on an image of one row.
+  const g = { ih: 1, iw: m, ic: k, oh: 1, ow: m, kh: 1, kw: 1, sh: 1, sw: 1, dh: 1, dw: 1, pt: 0, pl: 0 }
+  const bytes = convScratch(e.interpreted, g)
+  if (n * k <= SMALL && bytes <= SMALL / 2 && e.uses('conv2d_i8') && !e.uses(kernel)) {
+    channelwise(e, node, (from, count, of, after) => {
+      const scratch = bytes && e.scratch(bytes, 'i8')
+      const sizes = [1, 1, m, k, 1, m, count, n, 1, 1, 1, 1, 1, 1, 0, 0] as const
+      e.call('conv2d_i8', x, ...of, e.at(y, from), scratch, ...sizes, ...after)
+    })
+  } else if (e.interpreted) {
+    const weights = e.once(node, 'weights plus 128', () => Uint8Array.from(weightsOf(node).data, (w) => w + 128))
+    channelwise(
+      e,
+      node,
+      (from, count, of, after) => {
+        const scratch = e.scratch(8 * Math.min(count, PAIRED_ROWS), 'i8')
+        e.call('pairedDense_i8', x, ...of, e.at(y, from), scratch, m, count, k, n, ...after)
+      },
+      { stored: weights },
+    )
+  } else channelwise(e, node, (from, count, of, after) => e.call('dense_i8', x, ...of, e.at(y, from), m, count, k, n, ...after))
 }
 
 /** The gradients with the weights as they lie. */

@@ -98,19 +98,20 @@ type Tile = readonly [w: Buffer, bias: Buffer, multiplier: Buffer, shift: Buffer
 
 /**
  * Has `part` write the calls of a module that compute the output channels [first + from, first + from + count) of a node, given what
- * those have. The weights lie channel by channel.
+ * those have. The weights lie channel by channel; `stored`: in another form than the node has them.
  */
 export function channelwise(
   e: Emit,
   node: Node<{ activation?: Activation }>,
   part: (from: number, count: number, of: Tile, after: After) => void,
-  first = 0,
-  total = node.shape[node.shape.length - 1],
+  options: { first?: number; total?: number; stored?: Uint8Array } = {},
 ): void {
   const { channels, fixed, after } = e.once(node, 'numbers', () => numbersOf(node))
+  const { first = 0, total = channels } = options
   const w = weightsOf(node)
-  const each = w.data.length / channels
-  const data = total === channels ? w.data : w.data.subarray(first * each, (first + total) * each)
+  const all = options.stored ?? w.data
+  const each = all.length / channels
+  const data = total === channels ? all : all.subarray(first * each, (first + total) * each)
   const { tables, unpack } = channelsOf(e, node, fixed.slice(first, first + total), first)
   e.tiles(total, [{ name: w.name, data, each }, ...tables], (from, count, weights, ...stored) =>
     part(from, count, [weights, ...unpack(count, stored)], after),
@@ -126,7 +127,8 @@ export function allChannels(e: Emit, node: Node<{ activation?: Activation }>, al
   e.tiles(1, whole, (_from, _count, w, ...stored) => all([w, ...unpack(channels, stored)], after))
 }
 
-function weightsOf(node: Node) {
+/** The stored weights of a node in a module. */
+export function weightsOf(node: Node) {
   const [, w] = node.inputs
   if (!isParam(w)) throw new DunlinError(`${where(node)}: computes its weights; only stored weights can be in a module.`)
   return w

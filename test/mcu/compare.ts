@@ -42,7 +42,7 @@ export function kernelNames(wasm: Uint8Array): (string | undefined)[] {
   return parseBuild(wasm).functions.map(({ body }) => known.get(Buffer.from(body).toString('latin1')))
 }
 
-/** The module with naive kernels, as far as there are such. `names` are those of its functions. */
+/** The module, of target aot, with naive kernels, as far as there are such. `names` are those of its functions. */
 export function withNaive(wasm: Uint8Array, names: readonly (string | undefined)[]): Uint8Array<ArrayBuffer> {
   const naive = parseBuild(naiveBuild())
   const { functions } = parseBuild(wasm)
