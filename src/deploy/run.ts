@@ -155,6 +155,9 @@ interface Outlined {
 }
 
 class Body {
+  /** Bytes of each piece's calls, with all their numbers. */
+  private readonly plain = new Map<Piece, number>()
+
   constructor(
     private readonly indexOf: (kernel: string) => number | undefined,
     private readonly typeOf: (kernel: string) => FunctionType,
@@ -163,6 +166,7 @@ class Body {
   /** The function that makes the calls of these pieces, or of those that have most in common; undefined when it saves nothing. */
   outline(alike: readonly Piece[], index: number): Outlined | undefined {
     let best: Outlined | undefined
+    const mention = 1 + new Writer().u32(index).length
     for (let pieces = alike; pieces.length > 1; ) {
       const numbers = pieces.map((piece) => piece.numbers)
       const { columns, params } = share(numbers)
@@ -172,8 +176,7 @@ class Body {
       // A function is its body, its length, its type and the mention of the type.
       const own = body.length + 8 + params.length
       const gain = pieces.reduce((sum, piece) => {
-        const plain = this.write(piece, piece.numbers.map(constant), []).length
-        return sum + plain - sizeOf(argsOf(piece)) - 1 - new Writer().u32(index).length
+        return sum + this.plainLength(piece) - sizeOf(argsOf(piece)) - mention
       }, -own)
       if (gain > (best?.gain ?? 0)) best = { pieces, written: { type, body }, argsOf, gain }
       const odd = oddOne(numbers)
@@ -181,6 +184,12 @@ class Body {
       pieces = pieces.filter((_, i) => i !== odd)
     }
     return best
+  }
+
+  private plainLength(piece: Piece): number {
+    const known = this.plain.get(piece) ?? this.write(piece, piece.numbers.map(constant), []).length
+    this.plain.set(piece, known)
+    return known
   }
 
   /** The body of a function of these parameters that makes the calls. */

@@ -122,34 +122,39 @@ export function peakOf(buffers: readonly Lifetime[], overs: readonly Over[] = []
 /** The bytes that are alive during a call, less what of them may lie over others. */
 export function usage(buffers: readonly Lifetime[], overs: readonly Over[] = []): (call: number) => number {
   const steps = changes(buffers, overs)
-  return (call) => steps.reduce((live, step) => (step.call <= call ? step.live : live), 0)
+  return (call) => steps[call - steps[0].call]?.live ?? 0
 }
 
 /** How many bytes are alive from which call on, in order. */
 function changes(buffers: readonly Lifetime[], overs: readonly Over[]): { call: number; live: number }[] {
-  const at = new Map<number, number>()
-  const change = (call: number, bytes: number) => at.set(call, (at.get(call) ?? 0) + bytes)
-  for (const { bytes, first, last } of buffers) {
-    change(first, align(bytes))
-    change(last + 1, -align(bytes))
+  const from = buffers.reduce((least, { first }) => Math.min(least, first), 0)
+  const to = buffers.reduce((most, { last }) => Math.max(most, last), 0) + 1
+  const at = new Float64Array(to - from + 1)
+  const change = (first: number, last: number, bytes: number) => {
+    at[first - from] += bytes
+    at[last + 1 - from] -= bytes
   }
+  for (const { bytes, first, last } of buffers) change(first, last, align(bytes))
   // Of y at most what is not before x lies over it; so of all that y may lie over.
   const shared = new Map<number, Over[]>()
-  for (const over of overs) shared.set(over.y, [...(shared.get(over.y) ?? []), over])
+  for (const over of overs) {
+    const list = shared.get(over.y)
+    if (list) list.push(over)
+    else shared.set(over.y, [over])
+  }
   for (const [y, list] of shared) {
     const whole = align(buffers[y].bytes)
     const most = (distance: number) => Math.max(0, whole - Math.max(0, align(distance)))
-    const first = Math.min(...list.map(({ x }) => Math.max(buffers[x].first, buffers[y].first)))
-    const last = Math.max(...list.map(({ x }) => Math.min(buffers[x].last, buffers[y].last)))
+    const { first: begin, last: end } = buffers[y]
+    const first = list.reduce((least, { x }) => Math.min(least, Math.max(buffers[x].first, begin)), Number.POSITIVE_INFINITY)
+    const last = list.reduce((latest, { x }) => Math.max(latest, Math.min(buffers[x].last, end)), Number.NEGATIVE_INFINITY)
     const sum = list.reduce((all, { x, distance }) => all + Math.min(align(buffers[x].bytes), most(distance)), 0)
-    const saved = Math.min(sum, most(Math.min(...list.map((o) => o.distance))))
-    change(first, -saved)
-    change(last + 1, saved)
+    const least = list.reduce((least, { distance }) => Math.min(least, distance), Number.POSITIVE_INFINITY)
+    change(first, last, -Math.min(sum, most(least)))
   }
   let live = 0
-  const calls = [...at.keys()].sort((a, b) => a - b)
-  return calls.map((call) => {
-    live += at.get(call) as number
-    return { call, live }
+  return Array.from(at, (bytes, i) => {
+    live += bytes
+    return { call: from + i, live }
   })
 }

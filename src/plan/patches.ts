@@ -3,7 +3,7 @@
 // search), and the best few are planned.
 
 import { BYTES, isInput, isParam, type Node, size } from '../graph/node'
-import { type Lifetime, type Over, peakOf, usage } from './arena'
+import { type Lifetime, type Over, usage } from './arena'
 import { type Banded, bandDistance, bandsOf, type Geometry, geometryOf, type Rows, repeatedMacs, rowOf, sourcesOf } from './bands'
 
 /** Bytes that a node takes beside its value, and whether its value may lie over one that it reads; alone, or in bands. */
@@ -32,28 +32,22 @@ export function choosePatches<P extends { bytes: number }>(
 ): P {
   const network = networkOf(order, outputs, rootOf, needs)
   const inUse = usageOf(network, needs)
-  const draftOf = (parts: readonly Part[]): Draft => ({
-    parts,
-    bytes: inUse.reduce(
-      (most, bytes, at) => (bytes > most && !parts.some((p) => p.from <= at && at <= p.to) ? bytes : most),
-      parts.reduce((most, p) => Math.max(most, p.least), 0),
-    ),
-    cost: parts.reduce((sum, p) => sum + p.cost, 0) / network.macs,
-    calls: parts.reduce((sum, p) => sum + p.bands * p.banded.nodes.length, 0),
-  })
-  const stateOf = (draft: Draft): State => ({ ...draft, ...estimate(network, draft.parts, needs) })
-  const known = new Map<string, State>()
-  const knownOf = (draft: Draft): State => {
-    const key = draft.parts
-      .map(({ from, to, banded }) => `${from} ${to} ${banded.rows}`)
-      .sort()
-      .join()
-    const state = known.get(key) ?? stateOf(draft)
-    known.set(key, state)
-    return state
+  // Bands make other values live longer, but only while they are computed: what is in use at other nodes stays the same.
+  const stateOf = (parts: readonly Part[]): State => {
+    let peak = { bytes: 0, node: 0 }
+    const take = (other: Peak) => {
+      if (other.bytes > peak.bytes || (other.bytes === peak.bytes && other.node < peak.node)) peak = other
+    }
+    inUse.forEach((bytes, node) => {
+      if (!parts.some((p) => p.from <= node && node <= p.to)) take({ bytes, node })
+    })
+    for (const part of parts) take(part.peak)
+    const cost = parts.reduce((sum, p) => sum + p.cost, 0) / network.macs
+    const calls = parts.reduce((sum, p) => sum + p.bands * p.banded.nodes.length, 0)
+    return { parts, cost, calls, node: peak.node, ...weighed({ bytes: peak.bytes, cost, calls }) }
   }
-  const first = knownOf(draftOf([]))
-  const found: State[] = []
+  const first = stateOf([])
+  const found = new Map<string, State>()
   const around = new Map<number, Part[]>()
   const partsAt = (node: number) => {
     const parts = around.get(node) ?? partsAround(network, node, needs)
@@ -61,55 +55,60 @@ export function choosePatches<P extends { bytes: number }>(
     return parts
   }
   for (let round = 0, states = [first]; round < ROUNDS && states.length; round++) {
-    const drafts = states.flatMap((state) =>
-      partsAt(state.node)
-        .filter(({ least }) => least < state.bytes)
-        .map((part) => ({
-          from: state,
-          draft: draftOf([...state.parts.filter((p) => part.to < p.from || p.to < part.from), part]),
-        }))
-        .filter(({ draft }) => draft.cost <= recompute),
+    const tries = states.flatMap((from) =>
+      partsAt(from.node)
+        .filter(({ peak }) => peak.bytes <= from.bytes)
+        .map((part) => stateOf([...from.parts.filter((p) => part.to < p.from || p.to < part.from), part]))
+        // Of several nodes that take the most, one is dealt with after the other.
+        .filter(({ bytes, node }) => bytes < from.bytes || (bytes === from.bytes && node > from.node))
+        .filter(({ cost }) => cost <= recompute),
     )
-    drafts.sort((a, b) => better(a.draft, b.draft))
-    states = []
-    for (const { from, draft } of drafts) {
-      // A state weighs no less than its draft, and so do those of the drafts from here on.
-      if (states.length === KEPT && better(states[KEPT - 1], draft) < 0) break
-      const state = knownOf(draft)
-      // Of several nodes that take the most, one is dealt with after the other.
-      if (state.bytes > from.bytes || (state.bytes === from.bytes && state.node <= from.node)) continue
-      states = [...states, state].sort(better).slice(0, KEPT)
+    const best = new Map<string, State>()
+    for (const state of tries.sort(better)) {
+      if (best.size === KEPT) break
+      const key = keyOf(state)
+      if (!best.has(key)) best.set(key, found.get(key) ?? state)
     }
-    found.push(...states)
+    for (const [key, state] of best) found.set(key, state)
+    states = [...best.values()]
   }
-  const promising = [first, ...[...new Set(found)].sort(better).slice(0, PLANNED)].sort(better)
+  const promising = [first, ...[...found.values()].sort(better).slice(0, PLANNED)].sort(better)
   let best: (State & { planned: P }) | undefined
   for (const state of promising) {
     // None takes less than was estimated, which leaves out only what adds to it.
     if (best && better(best, state) <= 0) break
     const planned = plan(state.parts.map((p) => p.banded))
-    const real = { ...state, bytes: planned.bytes, planned }
+    const real = { ...state, ...weighed({ ...state, bytes: planned.bytes }), planned }
     if (!best || better(real, best) < 0) best = real
   }
   return best!.planned
 }
 
-/** Parts of a network by bands: the bytes that it takes at the very least, what it repeats of the network, and calls. */
-interface Draft {
-  parts: readonly Part[]
+/** About how many bytes are in use at most, and at which node. */
+interface Peak {
   bytes: number
-  cost: number
-  calls: number
-}
-
-/** The same with about the bytes that it takes, and the node at which it does. */
-interface State extends Draft {
   node: number
 }
 
+/** Parts of a network by bands: about what it takes, what it repeats of the network, and calls. */
+interface State extends Peak {
+  parts: readonly Part[]
+  cost: number
+  calls: number
+  weight: number
+}
+
 /** Memory counts most; but not if it is bought with as large a share of the time, or with more code than that. */
-const weight = ({ bytes, cost, calls }: Draft) => bytes * (1 + cost) + CALL * calls
-const better = (a: Draft, b: Draft) => weight(a) - weight(b)
+const weighed = ({ bytes, cost, calls }: { bytes: number; cost: number; calls: number }) => ({
+  bytes,
+  weight: bytes * (1 + cost) + CALL * calls,
+})
+const better = (a: State, b: State) => a.weight - b.weight
+const keyOf = ({ parts }: State) =>
+  parts
+    .map(({ from, to, banded }) => `${from} ${to} ${banded.rows}`)
+    .sort()
+    .join()
 
 interface Network {
   /** What is computed, in order. */
@@ -135,11 +134,8 @@ interface Part {
   bands: number
   from: number
   to: number
-  /** Bytes that it takes at the very least. */
-  least: number
-  /** Bytes of the values that live for a band. */
-  bytes: ReadonlyMap<Node, number>
-  overs: readonly Overlying[]
+  /** While it is computed. */
+  peak: Peak
   /** Multiply-accumulates that are done more than once. */
   cost: number
 }
@@ -162,7 +158,8 @@ function networkOf(order: readonly Node[], outputs: readonly Node[], rootOf: (no
 }
 
 /** All parts with node `at` in them. */
-function partsAround({ nodes, values, geometry }: Network, at: number, needs: Needs): Part[] {
+function partsAround(network: Network, at: number, needs: Needs): Part[] {
+  const { nodes, values, geometry } = network
   const parts: Part[] = []
   for (let from = Math.min(at, nodes.length - 1); from >= 0; from--) {
     for (let to = at; to < Math.min(nodes.length, from + LONGEST); to++) {
@@ -172,7 +169,6 @@ function partsAround({ nodes, values, geometry }: Network, at: number, needs: Ne
       if (!within.every(geometry.reachOf)) break
       if ([...inside].some((n) => values.get(n)!.last > to)) continue
       const sources = sourcesOf({ nodes: within, rows: 1 }, geometry)
-      const least = Math.max(bytesOf(last), ...sources.map(bytesOf))
       const passing = sources.filter((x) => values.get(x)!.last <= to && x.dtype === last.dtype)
       for (const rows of heights(last.shape[0])) {
         const banded = { nodes: within, rows }
@@ -190,7 +186,8 @@ function partsAround({ nodes, values, geometry }: Network, at: number, needs: Ne
         for (const x of passing) {
           overs.push({ y: last, x, distance: bandDistance(banded, bands, x, geometry) * BYTES[last.dtype] })
         }
-        parts.push({ banded, bands: bands.length, from, to, least, bytes, overs, cost: repeatedMacs(banded, bands, geometry) })
+        const peak = peakDuring(network, from, to, bytes, overs, needs)
+        parts.push({ banded, bands: bands.length, from, to, peak, cost: repeatedMacs(banded, bands, geometry) })
       }
     }
   }
@@ -208,44 +205,45 @@ function heights(height: number): number[] {
   return [...new Set(found)]
 }
 
-/** About how many bytes the network takes, and the node at which it takes them. */
-function estimate(network: Network, parts: readonly Part[], needs: Needs) {
-  const { lives, overs } = livesOf(network, parts, needs)
-  const { bytes, call } = peakOf(lives, overs)
-  return { bytes, node: call }
+/** About how many bytes are in use at each node without bands. */
+function usageOf({ nodes, values, overs }: Network, needs: Needs): number[] {
+  const lives = [...values].map(([node, life]) => ({ node, bytes: bytesOf(node), ...life }))
+  const scratch = nodes.map((node, at) => ({ bytes: needs(node, false).scratch, first: at, last: at }))
+  const used = usedBy(lives, scratch, overs.flat())
+  return nodes.map((_, at) => used(at))
 }
 
-/** About how many bytes are in use at each node without bands. Bands elsewhere make other values live longer, so they never take less. */
-function usageOf(network: Network, needs: Needs): number[] {
-  const { lives, overs } = livesOf(network, [], needs)
-  return network.nodes.map((_, at) => usage(lives, overs)(at))
-}
-
-function livesOf({ nodes, values, overs: overlying }: Network, parts: readonly Part[], needs: Needs) {
-  const partOf = nodes.map((_, at) => parts.find((p) => p.from <= at && at <= p.to))
-  const lives: Lifetime[] = []
-  const index = new Map<Node, number>()
-  for (const [node, { first, last }] of values) {
-    const made = partOf[first]
-    const bytes = made?.bytes.get(node)
-    index.set(node, lives.length)
-    if (bytes !== undefined) lives.push({ bytes, first, last })
-    else {
-      const read = partOf[last]
-      lives.push({ bytes: bytesOf(node), first: made?.from ?? first, last: read && read !== made ? read.to : last })
-    }
+/** The same, and where, while nodes [from, to] are computed by bands; `own`: bytes of the values that live for a band. */
+function peakDuring(
+  { nodes, values }: Network,
+  from: number,
+  to: number,
+  own: ReadonlyMap<Node, number>,
+  overs: readonly Overlying[],
+  needs: Needs,
+): Peak {
+  const lives: (Lifetime & { node: Node })[] = []
+  for (const [node, life] of values) {
+    if (life.first > to || life.last < from) continue
+    const bytes = own.get(node)
+    // What every band reads or writes lives through all.
+    if (bytes === undefined)
+      lives.push({ node, bytes: bytesOf(node), first: Math.min(life.first, from), last: Math.max(life.last, to) })
+    else lives.push({ node, bytes, ...life })
   }
-  nodes.forEach((node, at) => {
-    const bytes = needs(node, partOf[at] !== undefined).scratch
-    if (bytes) lives.push({ bytes, first: at, last: at })
+  const scratch = nodes.slice(from, to + 1).map((node, i) => {
+    return { bytes: needs(node, true).scratch, first: from + i, last: from + i }
   })
-  const overs: Over[] = []
-  const add = ({ y, x, distance }: Overlying) => overs.push({ y: index.get(y)!, x: index.get(x)!, distance })
-  for (const part of parts) part.overs.forEach(add)
-  nodes.forEach((_, at) => {
-    if (!partOf[at]) overlying[at].forEach(add)
-  })
-  return { lives, overs }
+  const used = usedBy(lives, scratch, overs)
+  let peak = { bytes: 0, node: from }
+  for (let node = from; node <= to; node++) if (used(node) > peak.bytes) peak = { bytes: used(node), node }
+  return peak
+}
+
+function usedBy(values: readonly (Lifetime & { node: Node })[], scratch: readonly Lifetime[], overs: readonly Overlying[]) {
+  const index = new Map(values.map(({ node }, i) => [node, i]))
+  const places = overs.map(({ y, x, distance }): Over => ({ y: index.get(y)!, x: index.get(x)!, distance }))
+  return usage([...values, ...scratch], places)
 }
 
 /** Which values of those that a node reads last its own may lie over; `rows`: of a band, in which only values of `inside` are its own. */
