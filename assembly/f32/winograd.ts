@@ -43,10 +43,19 @@ export function scaled<T>(a: T, b: T, c: T): T {
   return a * b + c
 }
 
-/** A constant. V8 builds one anew wherever it is written, so the loops keep theirs in variables. */
+/**
+ * A constant of a loop. Where V8 knows a vector's value it makes it anew wherever it is used, in three instructions: so it is not to know. `size`
+ * is an argument that is never negative.
+ */
 // @ts-ignore: decorator
 @inline
-export function constant<T>(v: f32): T {
+export function constant<T>(v: f32, size: i32): T {
+  return splat<T>(v + <f32>(size >>> 31))
+}
+
+// @ts-ignore: decorator
+@inline
+export function splat<T>(v: f32): T {
   if (isVector<T>()) return f32x4.splat(v)
   return v
 }
@@ -255,12 +264,12 @@ function winograd<T>(
   const ph = n * ((oh + n - 1) / n) + 2
   const pw = n * across + 2
   const lanes = isVector<T>() ? 4 : 1
-  const p4 = constant<T>(4)
-  const n4 = constant<T>(-4)
-  const n5 = constant<T>(-5)
-  const p8 = constant<T>(8)
-  const low = constant<T>(lo)
-  const high = constant<T>(hi)
+  const p4 = constant<T>(4, batch)
+  const n4 = constant<T>(-4, batch)
+  const n5 = constant<T>(-5, batch)
+  const p8 = constant<T>(8, batch)
+  const low = splat<T>(lo)
+  const high = splat<T>(hi)
   const image = (ph * pw * ic) << 2
   const patch = scratch + ((group * image + 15) & -16)
   const v = patch + 6 * ROW
@@ -304,7 +313,7 @@ function winograd<T>(
         for (let o = 0; o < oc; o += lanes) {
           const from = m + q * mRow + (o << 2)
           const to = into + (o << 2)
-          const shift = bias ? load<T>(bias + (o << 2)) : constant<T>(0)
+          const shift = bias ? load<T>(bias + (o << 2)) : splat<T>(0)
           for (let j = 0; j < t; j++) {
             leaveLine<T, Far, Row>(from + j * mPosition, t * mPosition, patch + j * COLUMN, 0, n, p4, p8, false, shift, low, high)
           }

@@ -11,7 +11,7 @@
 
 import { outer } from './outer'
 import { spread } from './spread'
-import { APART, COLUMN, Column, constant, enterLine, Far, minus, plus, ROW, Row, scaled } from './winograd'
+import { APART, COLUMN, Column, constant, enterLine, Far, minus, plus, ROW, Row, scaled, splat } from './winograd'
 
 /** One column (or row) of A dy: n values to n + 2, at distances as in enterLine. p4: 4. */
 // @ts-ignore: decorator
@@ -59,7 +59,7 @@ function weightLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, zero:
   const u2 = load<T>(x + 2 * from)
   const u3 = load<T>(x + 3 * from)
   if (n == 2) {
-    const half = constant<T>(0.5)
+    const half = splat<T>(0.5)
     const sum = scaled<T>(plus<T>(u1, u2), half, zero)
     store<T>(y, plus<T>(u0, sum))
     store<T>(y + to, scaled<T>(minus<T>(u1, u2), half, zero))
@@ -67,11 +67,11 @@ function weightLine<T>(x: usize, from: usize, y: usize, to: usize, n: i32, zero:
   } else {
     const u4 = load<T>(x + 4 * from)
     const u5 = load<T>(x + 5 * from)
-    const sixth = constant<T>(1.0 / 6.0)
-    const near = scaled<T>(plus<T>(u1, u2), constant<T>(-1.0 / 6.0), zero)
+    const sixth = splat<T>(1.0 / 6.0)
+    const near = scaled<T>(plus<T>(u1, u2), splat<T>(-1.0 / 6.0), zero)
     const far = plus<T>(u3, u4)
-    store<T>(y, scaled<T>(u0, constant<T>(0.25), scaled<T>(far, constant<T>(1.0 / 24.0), near)))
-    store<T>(y + to, scaled<T>(minus<T>(u2, u1), sixth, scaled<T>(minus<T>(u3, u4), constant<T>(1.0 / 12.0), zero)))
+    store<T>(y, scaled<T>(u0, splat<T>(0.25), scaled<T>(far, splat<T>(1.0 / 24.0), near)))
+    store<T>(y + to, scaled<T>(minus<T>(u2, u1), sixth, scaled<T>(minus<T>(u3, u4), splat<T>(1.0 / 12.0), zero)))
     store<T>(y + 2 * to, plus<T>(scaled<T>(far, sixth, near), u5))
   }
 }
@@ -124,10 +124,10 @@ function gradient<T>(
   const ph = n * down + 2
   const pw = n * across + 2
   const lanes = isVector<T>() ? 4 : 1
-  const p4 = constant<T>(4)
-  const n4 = constant<T>(-4)
-  const n5 = constant<T>(-5)
-  const zero = constant<T>(0)
+  const p4 = constant<T>(4, batch)
+  const n4 = constant<T>(-4, batch)
+  const n5 = constant<T>(-5, batch)
+  const zero = splat<T>(0)
   const pixel = ic << 2
   const line = pw * pixel
   const gPixel = oc << 2

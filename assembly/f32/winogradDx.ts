@@ -10,7 +10,7 @@
 
 import { gemm } from './gemm'
 import { spread } from './spread'
-import { APART, COLUMN, Column, constant, Far, minus, plus, ROW, Row, scaled } from './winograd'
+import { APART, COLUMN, Column, constant, Far, minus, plus, ROW, Row, scaled, splat } from './winograd'
 import { gradientLine } from './winogradDw'
 
 /** One column (or row) of B m: n + 2 values to as many, at distances as in enterLine; `add`: to what is there. p4, n4, n5: 4, -4, -5. */
@@ -97,10 +97,10 @@ function gradient<T>(
   const ph = n * down + 2
   const pw = n * across + 2
   const lanes = isVector<T>() ? 4 : 1
-  const p4 = constant<T>(4)
-  const n4 = constant<T>(-4)
-  const n5 = constant<T>(-5)
-  const zero = constant<T>(0)
+  const p4 = constant<T>(4, batch)
+  const n4 = constant<T>(-4, batch)
+  const n5 = constant<T>(-5, batch)
+  const zero = splat<T>(0)
   const mRow = ((ic + 3) & -4) << 2
   const line = pw * mRow
   const image = ph * line

@@ -67,7 +67,7 @@ export function choosePatches<P extends { bytes: number }>(
     for (const state of tries.sort(better)) {
       if (best.size === KEPT) break
       const key = keyOf(state)
-      if (!best.has(key)) best.set(key, found.get(key) ?? state)
+      if (!best.has(key)) best.set(key, state)
     }
     for (const [key, state] of best) found.set(key, state)
     states = [...best.values()]
