@@ -21,11 +21,21 @@ interface Written {
   inputs: Record<string, readonly number[]>
   stored?: Record<string, Values>
   outputs?: string[]
+  /** Which of these are the file's; default all. */
+  given?: string[]
   opset?: number
 }
 
 /** An ONNX file of one node, which reads all inputs and stored values in this order. */
-function written({ op, attributes = {}, inputs, stored = {}, outputs = ['y'], opset = 17 }: Written): Uint8Array {
+function written({
+  op,
+  attributes = {},
+  inputs,
+  stored = {},
+  outputs = ['y'],
+  given = outputs,
+  opset = 17,
+}: Written): Uint8Array {
   const attribute = Object.entries(attributes).map(([name, v]) => {
     if (typeof v === 'string') return { name, s: new TextEncoder().encode(v), type: 3 }
     if (typeof v === 'number') return Number.isInteger(v) ? { name, i: v, type: 2 } : { name, f: v, type: 1 }
@@ -43,7 +53,7 @@ function written({ op, attributes = {}, inputs, stored = {}, outputs = ['y'], op
       name: 'made',
       node: [node],
       input: Object.entries(inputs).map(([name, dims]) => typed(name, dims)),
-      output: outputs.map((name) => typed(name, [])),
+      output: given.map((name) => typed(name, [])),
       initializer: Object.entries(stored).map(([name, { dims, data }]) => ({
         ...{ name, dims: [...dims], dataType: 1 },
         rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
@@ -356,6 +366,9 @@ describe('Dropout in training mode', () => {
   it('drops nothing where its ratio is 0, and is refused where it would', async () => {
     expect(await run(file({ ratio: number(0), training: number(1) }), x)).toEqual(x.data)
     expect(await run(file({ ratio: number(0.5), training: number(0) }), x)).toEqual(x.data)
+    // What is kept, as an output of the file.
+    const mask = written({ op: 'Dropout', inputs: { x: x.dims }, outputs: ['y', 'kept'], given: ['kept'] })
+    expect(await run(mask, x)).toEqual(new Float32Array(6).fill(1))
     const read = () => importOnnx(file({ ratio: number(0.25), training: number(1) }), { source: 'm.onnx' })
     expect(read).toThrow(/^m\.onnx: Dropout "n" .*drops 0\.25 of its values at random, .*training_mode 0, or with ratio 0/)
   })
@@ -364,6 +377,64 @@ describe('Dropout in training mode', () => {
     const stored = { x, ratio: number(0.25), training: number(1) }
     const bytes = written({ op: 'Dropout', inputs: {}, stored })
     expect(() => importOnnx(bytes, { source: 'm.onnx' })).toThrow(/drops 0\.25 of its values at random/)
+  })
+})
+
+describe('MaxPool with the output Indices', () => {
+  const file = (dims: readonly number[], attributes: Attributes) =>
+    written({ op: 'MaxPool', attributes, inputs: { x: dims }, outputs: ['y', 'places'], given: ['places'] })
+
+  it.each([1, 2])('over %i axes says where the first maximum of each window lies', async (axes) => {
+    const each = (of: () => number) => Array.from({ length: axes }, of)
+    for (let seed = 0; seed < CASES; seed++) {
+      const random = new Random(500 * axes + seed)
+      const kernel_shape = each(() => 1 + random.integer(4))
+      const [strides, dilations] = [each(() => 1 + random.integer(3)), each(() => 1 + random.integer(2))]
+      const spans = kernel_shape.map((k, i) => (k - 1) * dilations[i] + 1)
+      // A window is never all padding.
+      const pads = [...spans, ...spans].map(() => random.integer(2)).map((p, i) => Math.min(p, kernel_shape[i % axes] - 1))
+      const sizes = spans.map((span) => span + random.integer(5))
+      const storage_order = random.integer(2)
+      const dims = [1, 1 + random.integer(3), ...sizes]
+      // Few values, so that some are alike.
+      const x = { dims, data: Float32Array.from({ length: count(dims) }, () => random.integer(5) - 6) }
+      const out = sizes.map((d, i) => Math.floor((d + pads[i] + pads[i + axes] - spans[i]) / strides[i]) + 1)
+      const want = positions([dims[1], ...out]).map(([c, ...p]) => {
+        let best = -1
+        let place = -1
+        for (const k of positions(kernel_shape)) {
+          const at = p.map((v, i) => v * strides[i] + k[i] * dilations[i] - pads[i])
+          const index = placeOf(dims, [0, c, ...at])
+          if (index < 0 || (best >= 0 && x.data[index] <= x.data[best])) continue
+          best = index
+          place = axes === 2 && storage_order ? c * count(sizes) + at[0] + at[1] * sizes[0] : index
+        }
+        return place
+      })
+      const attributes = { kernel_shape, strides, dilations, pads, storage_order }
+      const what = `seed ${500 * axes + seed}: [${dims}], ${JSON.stringify(attributes)}`
+      expect([...(await run(file(dims, attributes), x))], what).toEqual(want)
+    }
+  })
+
+  it('is refused where it would count through other samples, or through too many elements', () => {
+    const attributes = { kernel_shape: [2, 2] }
+    const read = (dims: readonly number[], more?: Attributes) => () =>
+      importOnnx(file(dims, { ...attributes, ...more }), { source: 'm.onnx' })
+    expect(read([2, 1, 4, 4])).toThrow(/^m\.onnx: MaxPool "n" .*counts its output Indices on through all samples/)
+    expect(read([1, 1, 40, 40], { kernel_shape: [20, 20] })).toThrow(/has a window of 400 positions; at most 256/)
+    expect(read([1, 2, 4096, 4096])).toThrow(/has an input of more than 16777216 elements/)
+    expect(read([1, 1, 4, 4, 4], { kernel_shape: [2, 2, 2] })).toThrow(/Indices is supported over one or two axes/)
+  })
+})
+
+describe('Cast between floats', () => {
+  const file = (to: number) => written({ op: 'Cast', attributes: { to }, inputs: { x: [1, 3] } })
+
+  it('to float16 goes on in float32, and to bfloat16 is refused', async () => {
+    const x = { dims: [1, 3], data: Float32Array.of(0.1, -7, 3e-5) }
+    expect(await run(file(10), x)).toEqual(x.data)
+    expect(() => importOnnx(file(16), { source: 'm.onnx' })).toThrow(/Cast "n" .*no rounding to bfloat16 is done/)
   })
 })
 

@@ -5,8 +5,8 @@ import * as activation from '../../ops/activation'
 import { add, div, mul, sub } from '../../ops/add'
 import { round } from '../../ops/round'
 import type { Call } from './call'
-import { count, type ElementType, isInteger, tensorOf, typeOf } from './tensor'
-import { alike, dimsOf, type Traced, type Value } from './value'
+import { count, type ElementType, isInteger, typeOf } from './tensor'
+import { alike, type Traced, type Value } from './value'
 
 export type Rule = (c: Call) => Value | readonly (Value | undefined)[]
 
@@ -136,10 +136,11 @@ export const ELEMENTWISE: Record<string, Rule> = {
     const ratio = c.opset >= 12 && c.optional(2, 'training_mode')?.data[0] ? (c.optional(1, 'ratio')?.data[0] ?? 0.5) : 0
     if (ratio !== 0)
       return c.fail(`drops ${ratio} of its values at random, as training_mode is 1. Export with training_mode 0, or with ratio 0`)
-    const x = c.value(0, 'data')
-    const dims = dimsOf(x)
+    const data = c.value(0, 'data')
+    if (!c.proto.output[1]) return data
     // What is kept: all of it.
-    return [x, tensorOf(dims, new Uint8Array(count(dims)).fill(1), 'bool')]
+    const x = c.x(0)
+    return [data, alike(x, activation.clip({ low: 1, high: 1 })(x.node), 'bool')]
   },
   Cast(c) {
     const to = typeOf(c.int('to', 1))
@@ -150,11 +151,10 @@ export const ELEMENTWISE: Record<string, Rule> = {
 }
 
 function cast(c: Call, x: Traced, to: ElementType): Value {
-  const precision: Partial<Record<ElementType, number>> = { bfloat16: 8, float16: 11, float32: 24, float64: 53 }
-  const [from, wanted] = [precision[x.type], precision[to]]
-  if (wanted !== undefined && from !== undefined && wanted < Math.min(from, 24))
+  // All floats are computed in float32, float16 more exactly than the file says. Of bfloat16 that would be another number: it has 8 bits.
+  const isFloat = (type: ElementType) => !isInteger(type)
+  if (to === 'bfloat16' && x.type !== to && isFloat(x.type))
     return c.fail(`from ${x.type} to ${to}: values are computed in float32, so that no rounding to ${to} is done`)
-  if (wanted !== undefined) return alike(x, x.node, to)
   if (to === 'bool') return c.fail('to bool is not supported of computed values')
-  return from === undefined ? alike(x, x.node, to) : alike(x, round({ mode: 'towardsZero' })(x.node), to)
+  return isFloat(to) || !isFloat(x.type) ? alike(x, x.node, to) : alike(x, round({ mode: 'towardsZero' })(x.node), to)
 }

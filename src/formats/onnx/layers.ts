@@ -21,6 +21,7 @@ import {
   windowsOf,
 } from './convolution'
 import type { Rule } from './elementwise'
+import { indicesOf } from './indices'
 import { layerName } from './product'
 import { count, type Tensor } from './tensor'
 import { alike, arrange, dimsOf, fromImage, imageOf, innermost, reviewed, shaped, type Traced, transposed, view } from './value'
@@ -335,8 +336,11 @@ export const LAYERS: Record<string, Rule> = {
   },
   ConvTranspose: transposedConvolution,
   MaxPool(c) {
-    if (c.proto.output[1]) return c.fail('with the output Indices is not supported')
-    return pooled(c, 'max')
+    const y = pooled(c, 'max')
+    if (!c.proto.output[1]) return y
+    const [x, kernel] = [c.x(0), c.ints('kernel_shape') ?? []]
+    if (kernel.length > 2) return c.fail('with the output Indices is supported over one or two axes')
+    return [y, indicesOf(c, x, planar(windowsOf(c, spatialOf(c, x, 2), kernel)), y, LOWEST)]
   },
   AveragePool: (c) => pooled(c, 'avg'),
   GlobalMaxPool: globally('max'),
