@@ -98,7 +98,7 @@ export const APART = 64
  */
 // @ts-ignore: decorator
 @inline
-export function enterLine<T, A, B>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, n4: T, n5: T): void {
+function enterLine<T, A, B>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T, n4: T, n5: T): void {
   const d0 = load<T>(x)
   x += from
   const d1 = load<T>(x, offsetof<A>())
@@ -135,6 +135,29 @@ export function enterLine<T, A, B>(x: usize, from: usize, y: usize, to: usize, n
     store<T>(y, minus<T>(c, e), 4 * offsetof<B>())
     y += to
     store<T>(y, scaled<T>(d1, p4, scaled<T>(d3, n5, d5)), 5 * offsetof<B>())
+  }
+}
+
+/**
+ * B^T x B of a patch of n + 2 lines, `line` bytes apart, of as many pixels: to positions that are `position` bytes apart. patch: 36 values
+ * in passing.
+ */
+// @ts-ignore: decorator
+@inline
+export function enter<T>(
+  x: usize, pixel: usize, line: usize, patch: usize, v: usize, position: usize, n: i32, p4: T, n4: T, n5: T,
+): void {
+  let column = patch
+  for (let j = 0; j < n + 2; j++) {
+    enterLine<T, Far, Row>(x, line, column, 0, n, p4, n4, n5)
+    x += pixel
+    column += COLUMN
+  }
+  const down = (n + 2) * position
+  for (let i = 0; i < n + 2; i++) {
+    enterLine<T, Column, Far>(patch, 0, v, position, n, p4, n4, n5)
+    patch += ROW
+    v += down
   }
 }
 
@@ -278,9 +301,11 @@ function winograd<T>(
   const m = v + t * t * vPosition
   const mRow = ((oc + 3) & -4) << 2
   const mPosition = block * mRow + APART
+  const mDown = t * mPosition
   const uPosition = ((oc + 7) >> 3) * ((ic + 1) << 5)
   const pixel = ic << 2
   const yPixel = oc << 2
+  const yLine = ow * yPixel
   const line = pw * pixel
   for (let b = 0; b < batch; b += group) {
     const images = min(group, batch - b)
@@ -293,12 +318,7 @@ function winograd<T>(
         for (let c = 0; c < ic; c += lanes) {
           const from = corner + (c << 2)
           const to = v + q * vRow + (c << 2)
-          for (let j = 0; j < t; j++) {
-            enterLine<T, Far, Row>(from + j * pixel, line, patch + j * COLUMN, 0, n, p4, n4, n5)
-          }
-          for (let i = 0; i < t; i++) {
-            enterLine<T, Column, Far>(patch + i * ROW, 0, to + i * t * vPosition, vPosition, n, p4, n4, n5)
-          }
+          enter<T>(from, pixel, line, patch, to, vPosition, n, p4, n4, n5)
         }
       }
       for (let p = 0; p < t * t; p++) {
@@ -314,12 +334,20 @@ function winograd<T>(
           const from = m + q * mRow + (o << 2)
           const to = into + (o << 2)
           const shift = bias ? load<T>(bias + (o << 2)) : splat<T>(0)
+          let column = patch
+          let product = from
           for (let j = 0; j < t; j++) {
-            leaveLine<T, Far, Row>(from + j * mPosition, t * mPosition, patch + j * COLUMN, 0, n, p4, p8, false, shift, low, high)
+            leaveLine<T, Far, Row>(product, mDown, column, 0, n, p4, p8, false, shift, low, high)
+            column += COLUMN
+            product += mPosition
           }
           if (whole && o + lanes <= oc) {
+            let row = patch
+            let pixels = to
             for (let i = 0; i < n; i++) {
-              leaveLine<T, Column, Far>(patch + i * ROW, 0, to + i * ow * yPixel, yPixel, n, p4, p8, true, shift, low, high)
+              leaveLine<T, Column, Far>(row, 0, pixels, yPixel, n, p4, p8, true, shift, low, high)
+              row += ROW
+              pixels += yLine
             }
           } else {
             for (let i = 0; i < n && oy + i < oh; i++) {

@@ -11,12 +11,12 @@
 
 import { outer } from './outer'
 import { spread } from './spread'
-import { APART, COLUMN, Column, constant, enterLine, Far, minus, plus, ROW, Row, scaled, splat } from './winograd'
+import { APART, COLUMN, Column, constant, enter, Far, minus, plus, ROW, Row, scaled, splat } from './winograd'
 
 /** One column (or row) of A dy: n values to n + 2, at distances as in enterLine. p4: 4. */
 // @ts-ignore: decorator
 @inline
-export function gradientLine<T, A, B>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T): void {
+function gradientLine<T, A, B>(x: usize, from: usize, y: usize, to: usize, n: i32, p4: T): void {
   const d0 = load<T>(x)
   x += from
   const d1 = load<T>(x, offsetof<A>())
@@ -47,6 +47,26 @@ export function gradientLine<T, A, B>(x: usize, from: usize, y: usize, to: usize
     store<T>(y, minus<T>(far, twice), 4 * offsetof<B>())
     y += to
     store<T>(y, d3, 5 * offsetof<B>())
+  }
+}
+
+/** A dy A^T of a tile of n lines, `line` bytes apart, of n pixels: to positions, as winograd.ts's enter. */
+// @ts-ignore: decorator
+@inline
+export function enterGradient<T>(
+  dy: usize, pixel: usize, line: usize, patch: usize, s: usize, position: usize, n: i32, p4: T,
+): void {
+  let column = patch
+  for (let j = 0; j < n; j++) {
+    gradientLine<T, Far, Row>(dy, line, column, 0, n, p4)
+    dy += pixel
+    column += COLUMN
+  }
+  const down = (n + 2) * position
+  for (let i = 0; i < n + 2; i++) {
+    gradientLine<T, Column, Far>(patch, 0, s, position, n, p4)
+    patch += ROW
+    s += down
   }
 }
 
@@ -153,20 +173,12 @@ function gradient<T>(
         for (let c = 0; c < ic; c += lanes) {
           const from = scratch + (ty * n * line + tx * n * pixel + (c << 2))
           const to = v + q * vRow + (c << 2)
-          for (let j = 0; j < t; j++) {
-            enterLine<T, Far, Row>(from + j * pixel, line, patch + j * COLUMN, 0, n, p4, n4, n5)
-          }
-          for (let i = 0; i < t; i++) {
-            enterLine<T, Column, Far>(patch + i * ROW, 0, to + i * t * vPosition, vPosition, n, p4, n4, n5)
-          }
+          enter<T>(from, pixel, line, patch, to, vPosition, n, p4, n4, n5)
         }
         for (let c = 0; c < oc; c += lanes) {
           const from = g + (ty * n * gLine + tx * n * gPixel + (c << 2))
           const to = s + q * sRow + (c << 2)
-          for (let j = 0; j < n; j++) gradientLine<T, Far, Row>(from + j * gPixel, gLine, patch + j * COLUMN, 0, n, p4)
-          for (let i = 0; i < t; i++) {
-            gradientLine<T, Column, Far>(patch + i * ROW, 0, to + i * t * sPosition, sPosition, n, p4)
-          }
+          enterGradient<T>(from, gPixel, gLine, patch, to, sPosition, n, p4)
         }
         q++
         if (q == block || (b == batch - 1 && ty == down - 1 && tx == across - 1)) {

@@ -11,7 +11,7 @@
 import { gemm } from './gemm'
 import { spread } from './spread'
 import { APART, COLUMN, Column, constant, Far, minus, plus, ROW, Row, scaled, splat } from './winograd'
-import { gradientLine } from './winogradDw'
+import { enterGradient } from './winogradDw'
 
 /** One column (or row) of B m: n + 2 values to as many, at distances as in enterLine; `add`: to what is there. p4, n4, n5: 4, -4, -5. */
 // @ts-ignore: decorator
@@ -116,6 +116,7 @@ function gradient<T>(
   const vPosition = block * vRow + APART
   const m = v + t * t * vPosition
   const mPosition = block * mRow + APART
+  const mDown = t * mPosition
   const uPosition = ((ic + 7) >> 3) * ((oc + 1) << 5)
   for (let b = 0; b < batch; b += group) {
     const images = min(group, batch - b)
@@ -132,10 +133,7 @@ function gradient<T>(
         for (let c = 0; c < oc; c += lanes) {
           const from = corner + (c << 2)
           const to = v + q * vRow + (c << 2)
-          for (let j = 0; j < n; j++) gradientLine<T, Far, Row>(from + j * gPixel, gLine, patch + j * COLUMN, 0, n, p4)
-          for (let i = 0; i < t; i++) {
-            gradientLine<T, Column, Far>(patch + i * ROW, 0, to + i * t * vPosition, vPosition, n, p4)
-          }
+          enterGradient<T>(from, gPixel, gLine, patch, to, vPosition, n, p4)
         }
       }
       for (let p = 0; p < t * t; p++) {
@@ -147,11 +145,19 @@ function gradient<T>(
         for (let c = 0; c < ic; c += lanes) {
           const from = m + q * mRow + (c << 2)
           const to = into + (c << 2)
+          let column = patch
+          let product = from
           for (let j = 0; j < t; j++) {
-            patchLine<T, Far, Row>(from + j * mPosition, t * mPosition, patch + j * COLUMN, 0, n, false, p4, n4, n5, zero)
+            patchLine<T, Far, Row>(product, mDown, column, 0, n, false, p4, n4, n5, zero)
+            product += mPosition
+            column += COLUMN
           }
+          let row = patch
+          let pixels = to
           for (let i = 0; i < t; i++) {
-            patchLine<T, Column, Far>(patch + i * ROW, 0, to + i * line, mRow, n, true, p4, n4, n5, zero)
+            patchLine<T, Column, Far>(row, 0, pixels, mRow, n, true, p4, n4, n5, zero)
+            row += ROW
+            pixels += line
           }
         }
       }
