@@ -60,23 +60,25 @@ function combine(
     const bFactor = f32x4.splat(<f32>fb)
     const base = f32x4.splat(<f32>(768.5 + <f64>yZero - <f64>aZero * fa - <f64>bZero * fb + <f64>margin / 16384))
     const fraction = i32x4.splat(16384 - (margin << 1))
-    const integer = i32x4.splat(0x44400000 >> 14)
+    // Not known when compiling: V8 makes a known vector anew wherever it is used.
+    const integer = i32x4.splat((0x44400000 >> 14) + (n >>> 31))
     const low = i8x16.splat(<i8>lo)
     const high = i8x16.splat(<i8>hi)
-    for (; i <= n - 8; i += 8) {
-      const u = v128.load8x8_s(a + i)
-      const v = v128.load8x8_s(b + i)
-      const u0 = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(u))
-      const u1 = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(u))
-      const v0 = f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(v)), bFactor)
-      const v1 = f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(v)), bFactor)
-      const s0 = f32x4.add(madd(u0, aFactor, v0), base)
-      const s1 = f32x4.add(madd(u1, aFactor, v1), base)
-      if (i32x4.all_true(i32x4.min_u(v128.and(s0, fraction), v128.and(s1, fraction)))) {
-        const wide = i16x8.narrow_i32x4_s(i32x4.sub(i32x4.shr_s(s0, 14), integer), i32x4.sub(i32x4.shr_s(s1, 14), integer))
-        v128.store64_lane(y + i, i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(wide, wide), low), high), 0)
+    for (; i <= n - 16; i += 16) {
+      const p = a + i
+      const q = b + i
+      const s0 = sums(v128.load8x8_s(p), v128.load8x8_s(q), false, aFactor, bFactor, base)
+      const s1 = sums(v128.load8x8_s(p), v128.load8x8_s(q), true, aFactor, bFactor, base)
+      const s2 = sums(v128.load8x8_s(p, 8), v128.load8x8_s(q, 8), false, aFactor, bFactor, base)
+      const s3 = sums(v128.load8x8_s(p, 8), v128.load8x8_s(q, 8), true, aFactor, bFactor, base)
+      const left = i32x4.min_u(v128.and(s0, fraction), v128.and(s1, fraction))
+      const right = i32x4.min_u(v128.and(s2, fraction), v128.and(s3, fraction))
+      if (i32x4.all_true(i32x4.min_u(left, right))) {
+        const wide0 = i16x8.narrow_i32x4_s(i32x4.sub(i32x4.shr_s(s0, 14), integer), i32x4.sub(i32x4.shr_s(s1, 14), integer))
+        const wide1 = i16x8.narrow_i32x4_s(i32x4.sub(i32x4.shr_s(s2, 14), integer), i32x4.sub(i32x4.shr_s(s3, 14), integer))
+        v128.store(y + i, i8x16.min_s(i8x16.max_s(i8x16.narrow_i16x8_s(wide0, wide1), low), high))
       } else {
-        for (let j = i; j < i + 8; j++) {
+        for (let j = i; j < i + 16; j++) {
           const u = scaled((<i32>load<i8>(a + j) - aZero) << GUARD_BITS, aMultiplier, aUp, aLow, aShift)
           const v = scaled((<i32>load<i8>(b + j) - bZero) << GUARD_BITS, bMultiplier, bUp, bLow, bShift)
           store<i8>(y + j, min(max(scaled(minus ? u - v : u + v, yMultiplier, yUp, yLow, yShift) + yZero, lo), hi))
@@ -89,6 +91,15 @@ function combine(
     const v = scaled((<i32>load<i8>(b + i) - bZero) << GUARD_BITS, bMultiplier, bUp, bLow, bShift)
     store<i8>(y + i, min(max(scaled(minus ? u - v : u + v, yMultiplier, yUp, yLow, yShift) + yZero, lo), hi))
   }
+}
+
+/** u * aFactor + v * bFactor + base of the first four of eight i16, or with `upper` of the others. */
+// @ts-ignore: decorator
+@inline
+function sums(u: v128, v: v128, upper: bool, aFactor: v128, bFactor: v128, base: v128): v128 {
+  const x = f32x4.convert_i32x4_s(upper ? i32x4.extend_high_i16x8_s(u) : i32x4.extend_low_i16x8_s(u))
+  const z = f32x4.convert_i32x4_s(upper ? i32x4.extend_high_i16x8_s(v) : i32x4.extend_low_i16x8_s(v))
+  return f32x4.add(madd(x, aFactor, f32x4.mul(z, bFactor)), base)
 }
 
 /**
