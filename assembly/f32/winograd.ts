@@ -11,6 +11,7 @@
 // The transforms are written once for T = v128 (four channels) and T = f32 (the scalar build).
 
 import { gemm } from './gemm'
+import { splat } from './lanes'
 import { spread } from './spread'
 import { clamp1, clamp4, madd } from './tile'
 
@@ -51,13 +52,6 @@ export function scaled<T>(a: T, b: T, c: T): T {
 @inline
 export function constant<T>(v: f32, size: i32): T {
   return splat<T>(v + <f32>(size >>> 31))
-}
-
-// @ts-ignore: decorator
-@inline
-export function splat<T>(v: f32): T {
-  if (isVector<T>()) return f32x4.splat(v)
-  return v
 }
 
 /**

@@ -9,9 +9,10 @@
 // Error: at most c * 2^-24 * max|x| * (the largest sum of |dy| over an output channel), c = 6 for n = 2 and 24 for n = 4, as long as the sums
 // over tiles err less than the transforms; test/winograd.test.ts holds both to it.
 
+import { splat } from './lanes'
 import { outer } from './outer'
 import { spread } from './spread'
-import { APART, COLUMN, Column, constant, enter, Far, minus, plus, ROW, Row, scaled, splat } from './winograd'
+import { APART, COLUMN, Column, constant, enter, Far, minus, plus, ROW, Row, scaled } from './winograd'
 
 /** One column (or row) of A dy: n values to n + 2, at distances as in enterLine. p4: 4. */
 // @ts-ignore: decorator

@@ -9,8 +9,9 @@
 // Error: at most c * 2^-24 * max|dy| * (the largest sum of |w| over an input channel), c as in winograd.ts; test/winograd.test.ts holds it.
 
 import { gemm } from './gemm'
+import { splat } from './lanes'
 import { spread } from './spread'
-import { APART, COLUMN, Column, constant, Far, minus, plus, ROW, Row, scaled, splat } from './winograd'
+import { APART, COLUMN, Column, constant, Far, minus, plus, ROW, Row, scaled } from './winograd'
 import { enterGradient } from './winogradDw'
 
 /** One column (or row) of B m: n + 2 values to as many, at distances as in enterLine; `add`: to what is there. p4, n4, n5: 4, -4, -5. */

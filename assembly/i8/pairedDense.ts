@@ -38,7 +38,7 @@ function pair(x: i64, i: i32, zeros: i64): i64 {
 /** a, and in its upper half the eight products of the values in four pairs and of the weights at q; nothing behind those is read. */
 // @ts-ignore: decorator
 @inline
-function eightProducts(a: i64, v0: i64, v1: i64, v2: i64, v3: i64, q: usize): i64 {
+function fourPairs(a: i64, v0: i64, v1: i64, v2: i64, v3: i64, q: usize): i64 {
   const w = load<i64>(q)
   return a + (w & PAIR) * v0 + ((w >>> 8) & PAIR) * v1 + ((w >>> 16) & PAIR) * v2 + ((w >>> 24) & PAIR) * v3
 }
@@ -130,7 +130,7 @@ function rows(
         s += (load<i64>(row, 17) & PAIR) * v9
         s += (load<i64>(row, 18) & PAIR) * v10
         s += (load<i64>(row, 19) & PAIR) * v11
-        store<i64>(a, eightProducts(s, v12, v13, v14, v15, row + 24))
+        store<i64>(a, fourPairs(s, v12, v13, v14, v15, row + 24))
         row += k
         a += 8
       } while (a < end)
@@ -148,7 +148,7 @@ function rows(
       let row = q
       let a = scratch
       do {
-        store<i64>(a, eightProducts(load<i64>(a), v0, v1, v2, v3, row))
+        store<i64>(a, fourPairs(load<i64>(a), v0, v1, v2, v3, row))
         row += k
         a += 8
       } while (a < end)

@@ -1,6 +1,6 @@
-// The int8 micro-kernels that convolution and dense share where there is no SIMD: four output channels of a few output positions, so that
-// each value of x is loaded once for four weights, and each weight once for all positions. Two forms:
-// `twoPositions` and `onePosition` are for compilers: sums in registers, and words of four values, since what a load costs is its check of bounds.
+// The int8 micro-kernels of convolution where there is no SIMD: four output channels of a few output positions, so that each value of x is
+// loaded once for four weights, and each weight once for all positions. Two forms:
+// `twoPositions` is for compilers: sums in registers, and words of four values, since what a load costs is its check of bounds.
 // `threePositions` is for interpreters, where each instruction costs alike: one multiplication of 64 bits computes three products.
 
 import { belowZero, requantize, requantizeBy, roundingOf } from './requantize'
@@ -110,76 +110,6 @@ export function twoPositions(
     multiplier += 4
     shift += 4
   } while (bias < end)
-}
-
-/**
- * The same of one position, which stands alone: its numbers of the channels serve once.
- * @param x i8 [k]
- */
-// @ts-ignore: decorator
-@inline
-export function onePosition(
-  x: usize, w: usize, wStep: i32, bias: usize, multiplier: usize, shift: usize, y: usize, k: i32, xZero: i32, yZero: i32, lo: i32, hi: i32,
-): void {
-  let p = x
-  let q = w
-  let a0 = 0
-  let a1 = 0
-  let a2 = 0
-  let a3 = 0
-  let left = k
-  do {
-    // Four values of each, or, of what is left, one.
-    let u: i32
-    let w0: i32
-    let w1: i32
-    let w2: i32
-    let w3: i32
-    let count = 4
-    const q2 = q + (wStep << 1)
-    if (left >= 4) {
-      u = load<i32>(p)
-      w0 = load<i32>(q)
-      w1 = load<i32>(q + wStep)
-      w2 = load<i32>(q2)
-      w3 = load<i32>(q2 + wStep)
-    } else {
-      count = 1
-      u = load<u8>(p)
-      w0 = load<u8>(q)
-      w1 = load<u8>(q + wStep)
-      w2 = load<u8>(q2)
-      w3 = load<u8>(q2 + wStep)
-    }
-    p += count
-    q += count
-    left -= count
-    do {
-      const a = <i32><i8>u - xZero
-      a0 += a * <i32><i8>w0
-      a1 += a * <i32><i8>w1
-      a2 += a * <i32><i8>w2
-      a3 += a * <i32><i8>w3
-      u >>= 8
-      w0 >>= 8
-      w1 >>= 8
-      w2 >>= 8
-      w3 >>= 8
-    } while (--count)
-  } while (left)
-  const end = y + (wStep ? 4 : 1)
-  let to = y
-  do {
-    const acc = a0 + load<i32>(bias)
-    store<i8>(to, requantize(acc, load<i32>(multiplier), load<i32>(shift), yZero, lo, hi))
-    a0 = a1
-    a1 = a2
-    a2 = a3
-    to++
-    bias += 4
-    multiplier += 4
-    shift += 4
-  } while (to < end)
 }
 
 /** Products that fit into a lane of 21 bits: |x - xZero| <= 255 and |w| <= 128, so 32 of them stay below 2^20. */

@@ -148,23 +148,28 @@ export const denseOp: Op<DenseAttrs> = {
 
 /** Rows whose sums lie in the scratch of pairedDense_i8, a word of 8 bytes for each. */
 const PAIRED_ROWS = 32
+/** Inputs that it takes. */
+const MOST_PAIRED = 65536
 
 /** The calls of a module for m int8 vectors. */
 function moduleInt8(e: Emit, node: Node<DenseAttrs>, m: number): void {
   const [n, k] = node.inputs[1].shape
   const [x, y] = [e.value(node.inputs[0]), e.value(node)]
-  const kernel = e.interpreted ? 'pairedDense_i8' : 'dense_i8'
+  const paired = e.interpreted && k <= MOST_PAIRED
   // A small layer is not worth the code of a kernel, where there is one of convolutions: a pixel for each sample, on an image of one row.
   const g = { ih: 1, iw: m, ic: k, oh: 1, ow: m, kh: 1, kw: 1, sh: 1, sw: 1, dh: 1, dw: 1, pt: 0, pl: 0 }
   const bytes = convScratch(e.interpreted, g)
-  if (n * k <= SMALL && bytes <= SMALL / 2 && e.uses('conv2d_i8') && !e.uses(kernel)) {
+  const small = n * k <= SMALL && bytes <= SMALL / 2
+  if (small && e.uses('conv2d_i8') && !e.uses(paired ? 'pairedDense_i8' : 'dense_i8')) {
     channelwise(e, node, (from, count, of, after) => {
       const scratch = bytes && e.scratch(bytes, 'i8')
       const sizes = [1, 1, m, k, 1, m, count, n, 1, 1, 1, 1, 1, 1, 0, 0] as const
       e.call('conv2d_i8', x, ...of, e.at(y, from), scratch, ...sizes, ...after)
     })
-  } else if (e.interpreted) {
-    const weights = e.once(node, 'weights plus 128', () => Uint8Array.from(weightsOf(node).data, (w) => w + 128))
+  } else if (paired) {
+    const w = weightsOf(node)
+    // Made once for all nodes that have these weights.
+    const stored = e.once(w, 'plus 128', () => Uint8Array.from(w.data, (v) => v + 128))
     channelwise(
       e,
       node,
@@ -172,7 +177,7 @@ function moduleInt8(e: Emit, node: Node<DenseAttrs>, m: number): void {
         const scratch = e.scratch(8 * Math.min(count, PAIRED_ROWS), 'i8')
         e.call('pairedDense_i8', x, ...of, e.at(y, from), scratch, m, count, k, n, ...after)
       },
-      { stored: weights },
+      { stored },
     )
   } else channelwise(e, node, (from, count, of, after) => e.call('dense_i8', x, ...of, e.at(y, from), m, count, k, n, ...after))
 }

@@ -110,23 +110,17 @@ function place(sizes: readonly number[], order: readonly number[], distances: Di
 }
 
 /** The most bytes that are alive at once, less what of them may lie over others: no arrangement takes less. */
-export const lowerBound = (buffers: readonly Lifetime[], overs: readonly Over[] = []): number => peakOf(buffers, overs).bytes
-
-/** The same, and the first call during which it is so. */
-export function peakOf(buffers: readonly Lifetime[], overs: readonly Over[] = []): { bytes: number; call: number } {
-  const peak = { bytes: 0, call: 0 }
-  for (const { call, live } of changes(buffers, overs)) if (live > peak.bytes) Object.assign(peak, { bytes: live, call })
-  return peak
-}
+export const lowerBound = (buffers: readonly Lifetime[], overs: readonly Over[] = []): number =>
+  changes(buffers, overs).live.reduce((most, live) => Math.max(most, live), 0)
 
 /** The bytes that are alive during a call, less what of them may lie over others. */
 export function usage(buffers: readonly Lifetime[], overs: readonly Over[] = []): (call: number) => number {
-  const steps = changes(buffers, overs)
-  return (call) => steps[call - steps[0].call]?.live ?? 0
+  const { from, live } = changes(buffers, overs)
+  return (call) => live[call - from] ?? 0
 }
 
-/** How many bytes are alive from which call on, in order. */
-function changes(buffers: readonly Lifetime[], overs: readonly Over[]): { call: number; live: number }[] {
+/** How many bytes are alive during each call from `from` on. */
+function changes(buffers: readonly Lifetime[], overs: readonly Over[]): { from: number; live: Float64Array } {
   const from = buffers.reduce((least, { first }) => Math.min(least, first), 0)
   const to = buffers.reduce((most, { last }) => Math.max(most, last), 0) + 1
   const at = new Float64Array(to - from + 1)
@@ -152,9 +146,6 @@ function changes(buffers: readonly Lifetime[], overs: readonly Over[]): { call: 
     const least = list.reduce((least, { distance }) => Math.min(least, distance), Number.POSITIVE_INFINITY)
     change(first, last, -Math.min(sum, most(least)))
   }
-  let live = 0
-  return Array.from(at, (bytes, i) => {
-    live += bytes
-    return { call: from + i, live }
-  })
+  for (let i = 1; i < at.length; i++) at[i] += at[i - 1]
+  return { from, live: at }
 }

@@ -236,7 +236,10 @@ function peakDuring(
   })
   const used = usedBy(lives, scratch, overs)
   let peak = { bytes: 0, node: from }
-  for (let node = from; node <= to; node++) if (used(node) > peak.bytes) peak = { bytes: used(node), node }
+  for (let node = from; node <= to; node++) {
+    const bytes = used(node)
+    if (bytes > peak.bytes) peak = { bytes, node }
+  }
   return peak
 }
 

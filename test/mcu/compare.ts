@@ -1,4 +1,4 @@
-// A module beside the same module with naive kernels: the same plan, memory and weights; only the bodies of the kernels that multiply differ.
+// A module of target aot with naive kernels: the same plan, memory and weights; only the bodies of the kernels that multiply differ.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync } from 'node:fs'

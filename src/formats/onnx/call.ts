@@ -27,6 +27,8 @@ export interface Scope {
   tensor(proto: TensorProto, what: string): Tensor
   /** How many readers a name of the file has. */
   readers(name: string): number
+  /** Whether a name is an output of the file. */
+  leaves(name: string): boolean
   /** Elements that folding may still make. */
   room: number
 }
@@ -97,6 +99,12 @@ export class Call {
 
   floats(name: string): number[] | undefined {
     return this.attributes.get(name)?.floats
+  }
+
+  /** Whether somebody reads output i. */
+  wants(i: number): boolean {
+    const name = this.proto.output[i]
+    return Boolean(name) && this.scope.readers(name) > 0
   }
 
   /** The tensor of an attribute. */

@@ -5,8 +5,8 @@ import * as activation from '../../ops/activation'
 import { add, div, mul, sub } from '../../ops/add'
 import { round } from '../../ops/round'
 import type { Call } from './call'
-import { count, type ElementType, isInteger, typeOf } from './tensor'
-import { alike, type Traced, type Value } from './value'
+import { count, type ElementType, isInteger, tensorOf, typeOf } from './tensor'
+import { alike, dimsOf, type Traced, type Value } from './value'
 
 export type Rule = (c: Call) => Value | readonly (Value | undefined)[]
 
@@ -137,8 +137,12 @@ export const ELEMENTWISE: Record<string, Rule> = {
     if (ratio !== 0)
       return c.fail(`drops ${ratio} of its values at random, as training_mode is 1. Export with training_mode 0, or with ratio 0`)
     const data = c.value(0, 'data')
-    if (!c.proto.output[1]) return data
-    // What is kept: all of it.
+    if (!c.wants(1)) return data
+    // What is kept: all of it. Known, but for an output of the file, which is to be computed.
+    if (data.kind === 'tensor' || !c.scope.leaves(c.proto.output[1])) {
+      const dims = dimsOf(data)
+      return [data, tensorOf(dims, new Uint8Array(count(dims)).fill(1), 'bool')]
+    }
     const x = c.x(0)
     return [data, alike(x, activation.clip({ low: 1, high: 1 })(x.node), 'bool')]
   },

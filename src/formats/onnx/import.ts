@@ -119,6 +119,7 @@ class Importer {
       int8,
       tensor: (proto, what) => readTensor(proto, what, options.external),
       readers: (name) => readers.get(name) ?? 0,
+      leaves: (name) => this.graph.output.some((o) => o.name === name),
       room: MOST_FOLDED,
     }
   }
@@ -273,7 +274,7 @@ class Importer {
     const result = this.merged(call) ?? rule(call)
     const outputs = Array.isArray(result) ? (result as (Value | undefined)[]) : [result as Value]
     proto.output.forEach((name, i) => {
-      if (!name) return
+      if (!name || (!outputs[i] && !call.wants(i))) return
       const value = outputs[i] ?? call.fail(`its output ${i} ("${name}") is not supported`)
       this.values.set(name, value)
     })

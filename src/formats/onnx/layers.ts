@@ -337,9 +337,9 @@ export const LAYERS: Record<string, Rule> = {
   ConvTranspose: transposedConvolution,
   MaxPool(c) {
     const y = pooled(c, 'max')
-    if (!c.proto.output[1]) return y
+    if (!c.wants(1)) return y
     const [x, kernel] = [c.x(0), c.ints('kernel_shape') ?? []]
-    if (kernel.length > 2) return c.fail('with the output Indices is supported over one or two axes')
+    if (kernel.length > 2) return c.fail('has its output Indices over one or two axes only. Export without that output')
     return [y, indicesOf(c, x, planar(windowsOf(c, spatialOf(c, x, 2), kernel)), y, LOWEST)]
   },
   AveragePool: (c) => pooled(c, 'avg'),
