@@ -3,10 +3,10 @@
 
 import { sixes, tile1x32, tile1x8, tile4x8, tile6x8 } from './tile'
 
-/** Bytes of A that are multiplied with all of B before the next. */
+/** Bytes of A that are multiplied with all of B before the next: as much as stays in the first-level cache beside a panel of B. */
 // @ts-ignore: decorator
 @inline
-const BLOCK = 262144
+const BLOCK = 36864
 
 /**
  * Packs B into panels of 8 columns: y = for each panel 8 biases, then k rows of 8 weights; columns past n are zero.
@@ -102,8 +102,8 @@ export function gemm_f32(
   a: usize, b: usize, c: usize, m: i32, n: i32, k: i32, am: i32, ak: i32, ldc: i32, lo: f32, hi: f32, add: i32,
 ): void {
   if (ASC_FEATURE_SIMD && m == 1) return oneRow(a, b, c, n, k, ak << 2, lo, hi, add != 0)
-  // Rows of a that are worked off before the next ones: all panels of b pass by while they are in the second-level cache.
-  const block = max(60, BLOCK / (k << 2) / 12 * 12)
+  // Rows of a that are worked off before the next ones, at least four tiles: all panels of b pass by while they are in the cache.
+  const block = max(24, BLOCK / (k << 2) / 12 * 12)
   for (let i = 0; i < m; i += block) {
     const rows = min(block, m - i)
     if (am == 1) gemm(a, b, c, rows, n, k, ak << 2, ldc << 2, lo, hi, add != 0, true)
