@@ -45,7 +45,9 @@ const names = values.network ?? Object.keys(mcu.NETWORKS)
 for (const name of names) {
   const net = await mcu.network(name, SAMPLES)
   const first = net.inputs.subarray(0, net.inputBytes)
-  const compiled = (await mcu.buildModule(net.model, { target: 'aot' })).wasm
+  const modules = {}
+  for (const target of Object.keys(ASKED)) modules[target] = await mcu.buildModule(net.model, { target })
+  const { wasm: compiled } = modules.aot
   const naive = mcu.withNaive(compiled, mcu.kernelNames(compiled))
   // A network whose layers have no naive loops is compared with nothing.
   const slow = Object.keys(net.macsOf).every((op) => mcu.NAIVE.has(op)) && {
@@ -53,7 +55,7 @@ for (const name of names) {
     m4: (await emulated(naive, net, 0)).instructions,
   }
   for (const [target, { host, ratio: asked }] of Object.entries(ASKED)) {
-    const { wasm, report } = await mcu.buildModule(net.model, { target })
+    const { wasm, report } = modules[target]
     const functions = mcu.kernelNames(wasm)
     const counts = mcu.countInstructions(wasm, first)
     const whole = await emulated(wasm, net, 0)

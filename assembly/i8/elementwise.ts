@@ -3,6 +3,7 @@
 
 import { madd } from '../f32/tile'
 import { factorOf, nudgeOf, requantize8 } from './eight'
+import { INTEGER } from './finish'
 import { belowZero, mulHigh, requantize, roundingOf, shiftRound } from './requantize'
 
 /** Bits that the inputs of an addition gain before they are scaled to a common scale. */
@@ -61,7 +62,7 @@ function combine(
     const base = f32x4.splat(<f32>(768.5 + <f64>yZero - <f64>aZero * fa - <f64>bZero * fb + <f64>margin / 16384))
     const fraction = i32x4.splat(16384 - (margin << 1))
     // Not known when compiling: V8 makes a known vector anew wherever it is used.
-    const integer = i32x4.splat((0x44400000 >> 14) + (n >>> 31))
+    const integer = i32x4.splat(INTEGER + (n >>> 31))
     const low = i8x16.splat(<i8>lo)
     const high = i8x16.splat(<i8>hi)
     for (; i <= n - 16; i += 16) {
